@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Rewrite lock.txt and lock-test.txt from the *.in files (needs uv). Torch and what it alone
+# brings (CUDA libraries, triton) stay out: `pip install -r torch.txt` resolves them per platform.
+set -euo pipefail
+cd "$(dirname "$0")"
+compile() {
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+        --no-header --no-emit-index-url --no-emit-find-links --no-emit-package torch "$@" torch.txt
+}
+drop() { # drop NAME_PATTERN: leave out the entries (and their hash lines) that match
+    awk -v names="$1" '/^[A-Za-z0-9]/ { split($1, part, "=="); out = part[1] ~ names } !out'
+}
+from_torch='^(torch|nvidia-.*|cuda-.*|triton)$'
+compile engine.in workflow.in demo.in | drop "$from_torch" > lock.txt.part
+mv lock.txt.part lock.txt
+grep -oE '^[A-Za-z0-9._-]+==[^ ;\\]+( ;[^\\]+)?' lock.txt > constraints.part
+locked="^($(grep -oE '^[A-Za-z0-9._-]+' lock.txt | sort -u | paste -sd'|'))\$"
+compile engine.in workflow.in demo.in test.in --constraint constraints.part |
+    drop "$from_torch" | drop "$locked" > lock-test.txt.part
+mv lock-test.txt.part lock-test.txt
+rm constraints.part

@@ -1,0 +1,65 @@
+"""The command line: one verb per rule, of the same name; `python -m kgtextvec VERB --help`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from kgtextvec import __version__
+from kgtextvec.errors import InputError, Stopped
+
+# verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
+# embed_shard) and one that declares its arguments (embed_shard_arguments). Only the module of
+# the verb that is called gets imported, so that a small job starts fast.
+VERBS = {
+    "download-model": ("models", "fetch a model's files, checked against models.lock.yaml"),
+    "unpack-model": ("models", "unpack a model's archive safely"),
+    "convert-model": ("models", "check a model and save it as safetensors"),
+    "read-texts": ("texts", "read a table strictly, find its distinct texts, deal them to shards"),
+    "lint": ("texts", "check a table and list what is wrong with it; writes nothing"),
+    "embed-shard": ("embed", "turn the texts of a shard into vectors"),
+    "gather-shards": ("embed", "put the vectors of all shards in the order of the table"),
+    "fit-pca": ("reduce", "fit an exact PCA"),
+    "apply-pca": ("reduce", "project a table's vectors on a fitted PCA"),
+    "export-table": ("export", "write a space as TSV or Parquet"),
+    "draw-quality": ("report", "write the quality report of a table"),
+    "draw-map": ("report", "lay a space out in two dimensions and draw it"),
+    "render-notebook": ("report", "run the explore notebook on a space"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit code: 0, 2 for what the user can mend, 130/143 if stopped."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="kgtextvec",
+        description=__doc__,
+        epilog="\n".join(f"  {verb:16} {what}" for verb, (_, what) in VERBS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
+    verb = parser.parse_args(words[:1]).verb
+    home, what = VERBS[verb]
+    module = import_module(f"kgtextvec.{home}")
+    name = verb.replace("-", "_")
+    of_verb = argparse.ArgumentParser(prog=f"kgtextvec {verb}", description=what)
+    getattr(module, f"{name}_arguments")(of_verb)
+    settings = vars(of_verb.parse_args(words[1:]))
+    try:
+        getattr(module, name)(**settings)
+    except InputError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
+        return 2
+    except Stopped as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        return 143
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

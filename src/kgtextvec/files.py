@@ -1,0 +1,120 @@
+"""Files that are either whole or absent: temp name, fsync, rename; digests; JSON."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from kgtextvec.errors import InputError
+
+CHUNK = 1 << 20
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name beside `path` that no other process uses; it starts with a dot."""
+    return path.with_name(f".{path.name[:80]}.{os.getpid()}-{uuid4().hex[:8]}.part")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary name; on success fsync it and rename it to `path`, else remove it.
+
+    Whatever happens (an exception, kill -9, a full disk), `path` holds the old content or the
+    whole new one. Parent folders are made. Raises InputError when the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise told(error, path) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder; on success rename it to `path` (an old one is replaced)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(path)
+    try:
+        part.mkdir()
+        yield part
+        for file in part.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as handle:
+                    os.fsync(handle.fileno())
+        if path.exists():
+            old = temporary_name(path)
+            path.rename(old)
+            part.rename(path)
+            shutil.rmtree(old)
+        else:
+            part.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise told(error, path) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's entries, so that a rename survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def told(error: OSError, path: Path) -> Exception:
+    """Turn what a user can mend (no space, a file-size limit, no permission) into InputError."""
+    import errno
+
+    advice = {
+        errno.ENOSPC: "free some space, then run the same command again: it resumes",
+        errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
+        errno.EFBIG: "raise the file-size limit (ulimit -f), then run the same command again",
+        errno.EACCES: "make the folder writable, or choose another one",
+        errno.EROFS: "choose a folder on a file system that can be written",
+    }
+    if error.errno in advice:
+        return InputError(f"{path}: {os.strerror(error.errno)}; {advice[error.errno]}.")
+    return error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes as 64 hex digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Return the sha256 of a JSON-able value in canonical form (sorted keys) as hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours. Raises InputError when it is absent or damaged."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there. Run the step that makes it first.") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun.") from None

@@ -1,0 +1,41 @@
+"""What all tests share: no way out to the open net."""
+
+import ipaddress
+import socket
+
+import pytest
+
+
+def is_local(address: object) -> bool:
+    if not isinstance(address, tuple):  # a Unix socket's path
+        return True
+    host = str(address[0])
+    if host in {"localhost", ""}:
+        return True
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Refuse every connection that would leave this machine, unless the test is marked so."""
+    if request.node.get_closest_marker("network"):
+        return
+    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def refuse(address: object) -> None:
+        if not is_local(address):
+            raise AssertionError(f"a test tried to connect to {address}")
+
+    def guarded(self: socket.socket, address: object) -> None:
+        refuse(address)
+        return connect(self, address)
+
+    def guarded_ex(self: socket.socket, address: object) -> int:
+        refuse(address)
+        return connect_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_ex)

@@ -1,0 +1,45 @@
+"""Plans of batches: pure numpy, no file, device or config inside."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+
+
+def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Group texts into batches of at most `budget` tokens, padding included.
+
+    `lengths` is (n_texts,): tokens per text, special tokens included. A batch costs its number of
+    texts x its longest text. Returns row numbers, one (n_in_batch,) array per batch, each row in
+    exactly one; the longest first, so that a lack of memory shows in the first second.
+    Raises InputError if a text alone is over `budget`.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    if len(order) and lengths[order[0]] > budget:
+        raise InputError(
+            f"config, embed.batch_tokens: {budget} is too little for text {order[0]}, which has"
+            f" {lengths[order[0]]} tokens. Raise it, or lower max_tokens of the model."
+        )
+    batches = []
+    start = 0
+    while start < len(order):
+        size = budget // max(int(lengths[order[start]]), 1)
+        batches.append(order[start : start + size])
+        start += size
+    return batches
+
+
+def cut_windows(length: int, limit: int) -> list[tuple[int, int]]:
+    """Cut `length` tokens into the fewest windows of at most `limit`, as equal as can be.
+
+    Returns (start, end) pairs that cover 0..length without overlap; sizes differ by at most one,
+    so that the plain mean over windows gives no window undue weight. A text without tokens is one
+    empty window. Raises ValueError if `limit` is below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"limit must be at least 1, not {limit}")
+    n_windows = max(-(-length // limit), 1)
+    edges = [length * i // n_windows for i in range(n_windows + 1)]
+    return list(pairwise(edges))

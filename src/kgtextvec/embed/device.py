@@ -1,0 +1,33 @@
+"""Which device and which precision a job takes."""
+
+from kgtextvec.errors import InputError
+
+# bfloat16 has float32's range, so nothing overflows; float16 is finer but can.
+AUTO_PRECISION = {"cuda": "bfloat16", "mps": "float32", "cpu": "float32"}
+
+
+def choose_device(asked: str) -> str:
+    """Return `cuda`, `mps` or `cpu`; `auto` takes the first that is there.
+
+    Raises InputError when the device asked for is not there.
+    """
+    import torch
+
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if asked == "auto":
+        return next(device for device, found in there.items() if found)
+    if not there.get(asked.split(":")[0], False):
+        raise InputError(
+            f"config, embed.device: {asked} is not there on this machine."
+            f" Choose one of auto, {', '.join(d for d, found in there.items() if found)}."
+        )
+    return asked
+
+
+def choose_precision(asked: str, device: str) -> str:
+    """Return the precision for `auto` on that device, else the one asked for."""
+    return AUTO_PRECISION[device.split(":")[0]] if asked == "auto" else asked

@@ -1,0 +1,241 @@
+"""gather_shards: the vectors of all shards, put in the order of the table's rows."""
+
+import argparse
+import hashlib
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
+from numpy.typing import NDArray
+
+from kgtextvec import __version__
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json, sha256_of, whole_file, write_json
+
+RECIPE = 1
+ROWS = 16384
+PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "safetensors", "pyarrow")
+
+
+def gather_shards_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `gather-shards`."""
+    parser.add_argument("shards", type=Path, nargs="+", help="the shards' .npy files")
+    parser.add_argument("--texts", type=Path, required=True, help="results/texts/{table}")
+    parser.add_argument("--out-dir", type=Path, required=True, help="the space's folder")
+
+
+def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
+    """Write embeddings.npy, index.parquet and manifest.json of the space `full`.
+
+    Row i is row i of the table, duplicates included. Every shard is checked by its number of
+    texts, the digest of their keys and the digest of its vectors. Raises InputError when a shard
+    is missing, damaged, or made of other texts or with other settings than its siblings.
+    """
+    table = read_json(texts / "manifest.json")
+    pieces = [Shard(path) for path in sorted(shards, key=lambda path: path.stem)]
+    check_shards(pieces, table)
+    settings = pieces[0].about
+    dims = int(settings["dims"])
+    bounds = np.cumsum([0] + [piece.about["texts"] for piece in pieces])
+    rows = pq.ParquetFile(texts / "rows.parquet")
+    n_rows = rows.metadata.num_rows
+    counts = {"truncated": 0, "tokens": 0, "unknown_tokens": 0}
+    with (
+        whole_file(out_dir / "embeddings.npy") as vectors_part,
+        whole_file(out_dir / "index.parquet") as index_part,
+        vectors_part.open("wb") as vectors_file,
+    ):
+        vectors_hash = Hashed(vectors_file)
+        write_header(vectors_hash, n_rows, dims)
+        index_hash = hashlib.sha256()
+        writer: pq.ParquetWriter | None = None
+        for batch in rows.iter_batches(ROWS):
+            place = batch["text_index"].to_numpy(zero_copy_only=False)
+            found = take(pieces, bounds, place, dims)
+            vectors_hash.write(found.vectors.tobytes())
+            index = index_of(pa.Table.from_batches([batch]), table["kind"], found)
+            index_hash.update(repr(index.to_pydict()).encode())
+            writer = writer or pq.ParquetWriter(index_part, index.schema, compression="zstd")
+            writer.write_table(index)
+            counts["truncated"] += int(found.truncated.sum())
+            counts["tokens"] += int(found.n_tokens.sum())
+            counts["unknown_tokens"] += int(found.n_unknown.sum())
+        if writer is None:
+            empty = index_of(rows.read(), table["kind"], Found.empty(dims))
+            writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
+        writer.close()
+    write_json(
+        out_dir / "manifest.json",
+        {
+            "model": settings["model"],
+            "table": table["table"],
+            "kind": table["kind"],
+            "space": "full",
+            "text": table["text"],
+            **{
+                key: settings[key]
+                for key in (
+                    "pooling",
+                    "precision",
+                    "mode",
+                    "max_tokens",
+                    "long_text",
+                    "fingerprint",
+                )
+            },
+            "rows": n_rows,
+            "texts": table["texts"],
+            "dims": dims,
+            "counts": {
+                "rows": n_rows,
+                "distinct_texts": table["texts"],
+                "texts_embedded": sum(piece.about["texts_embedded"] for piece in pieces),
+                "texts_from_store": sum(piece.about["texts_from_store"] for piece in pieces),
+                "tokens_embedded": sum(piece.about["tokens_embedded"] for piece in pieces),
+                **counts,
+            },
+            "devices": sorted({piece.about["device"] for piece in pieces}),
+            "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
+            "shards": len(pieces),
+            "texts_digest": table["digest"],
+            "vectors_digest": vectors_hash.digest.hexdigest(),
+            "index_digest": index_hash.hexdigest(),
+            "recipe": {"embed_shard": settings["recipe"], "gather_shards": RECIPE},
+            "versions": versions(),
+            "command": " ".join(["kgtextvec", *sys.argv[1:]]),
+        },
+    )
+
+
+class Shard:
+    """A shard's vectors (memory-mapped), tokens and what is known of how they were made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.about: dict[str, Any] = read_json(path.with_suffix(".json"))
+        if sha256_of(path) != self.about["vectors_sha256"]:
+            raise InputError(f"{path}: damaged (digest differs). Delete it and rerun.")
+        self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
+        tokens = pq.read_table(path.with_suffix(".parquet"))
+        self.n_tokens = tokens["n_tokens"].to_numpy()
+        self.truncated = tokens["truncated"].to_numpy()
+        self.n_unknown = tokens["n_unknown"].to_numpy()
+        counts = {len(self.vectors), len(self.n_tokens), int(self.about["texts"])}
+        if len(counts) != 1:
+            raise InputError(f"{path}: its files disagree on the number of texts. Rerun it.")
+
+
+def check_shards(pieces: list[Shard], table: dict[str, Any]) -> None:
+    """Raise InputError unless the shards are those of the table, made in one and the same way."""
+    expected, got = sorted(table["shards"]), [piece.path.stem for piece in pieces]
+    if expected != got:
+        missing = sorted(set(expected) - set(got)) or sorted(set(got) - set(expected))
+        raise InputError(
+            f"{pieces[0].path.parent}: {len(got)} shards, {len(expected)} expected"
+            f" ({missing[0]} first). Rerun the workflow."
+        )
+    first = pieces[0]
+    for piece in pieces:
+        want = table["shards"][piece.path.stem]
+        if (want["texts"], want["digest"]) != (
+            piece.about["texts"],
+            piece.about["text_keys_digest"],
+        ):
+            raise InputError(f"{piece.path}: made of other texts than the table's. Rerun it.")
+        if piece.about["fingerprint"] != first.about["fingerprint"]:
+            raise InputError(
+                f"{piece.path}: made with another model or other settings than {first.path}"
+                f" ({piece.about['precision']} and {first.about['precision']}). Set"
+                " embed.precision instead of auto where shards run on different devices."
+            )
+
+
+class Found:
+    """Vectors and token counts of some rows."""
+
+    def __init__(self, n_rows: int, dims: int) -> None:
+        self.vectors = np.empty((n_rows, dims), dtype=np.float32)
+        self.n_tokens = np.empty(n_rows, dtype=np.int32)
+        self.truncated = np.empty(n_rows, dtype=np.bool_)
+        self.n_unknown = np.empty(n_rows, dtype=np.int32)
+
+    @classmethod
+    def empty(cls, dims: int) -> "Found":
+        """No rows at all."""
+        return cls(0, dims)
+
+
+def take(
+    pieces: list[Shard], bounds: NDArray[np.int64], place: NDArray[np.int64], dims: int
+) -> Found:
+    """Take the vectors of texts by their place (n_rows,) among all distinct texts."""
+    found = Found(len(place), dims)
+    owner = np.searchsorted(bounds, place, side="right") - 1
+    for number in np.unique(owner):
+        here = np.flatnonzero(owner == number)
+        inside = place[here] - bounds[number]
+        piece = pieces[number]
+        found.vectors[here] = piece.vectors[inside]
+        found.n_tokens[here] = piece.n_tokens[inside]
+        found.truncated[here] = piece.truncated[inside]
+        found.n_unknown[here] = piece.n_unknown[inside]
+    return found
+
+
+def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
+    """Return the index's columns for rows of rows.parquet."""
+    index = rows.drop_columns(
+        [name for name in ("text_index", "line") if name in rows.schema.names]
+    )
+    if kind == "relation_types":
+        node_id = rows["id"]
+    else:
+        node_id = pa.array(
+            [
+                f"{label}::{identifier}"
+                for label, identifier in zip(
+                    rows["label"].to_pylist(), rows["id"].to_pylist(), strict=True
+                )
+            ],
+            pa.string(),
+        )
+    index = index.append_column("node_id", node_id)
+    index = index.append_column("n_tokens", pa.array(found.n_tokens))
+    return index.append_column("truncated", pa.array(found.truncated))
+
+
+class Hashed:
+    """A file that is hashed as it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Write and hash."""
+        self.digest.update(data)
+        return self.file.write(data)
+
+
+def write_header(file: Hashed, n_rows: int, dims: int) -> None:
+    """Write the header of a C-ordered float32 .npy of (n_rows, dims)."""
+    header = header_data_from_array_1_0(np.empty((0, dims), dtype=np.float32))
+    header["shape"] = (n_rows, dims)
+    write_array_header_1_0(file, header)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that takes part in the numbers."""
+    found = {"kgtextvec": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,53 @@
+"""What decides a text's vector besides the text."""
+
+from typing import Any
+
+from kgtextvec.errors import InputError
+
+# Bumped by hand when the same texts and settings give other numbers; part of the store's key.
+RECIPE = 1
+MODEL_KEYS = (
+    "model",
+    "kind",
+    "source",
+    "revision",
+    "weights_sha256",
+    "tokenizer_sha256",
+    "license",
+    "citation",
+    "parameters",
+)
+
+
+def limit_tokens(asked: int | None, about: dict[str, Any]) -> int:
+    """Return the tokens a text may have. Raises InputError when the model can't take so many."""
+    most = about.get("max_tokens")
+    if asked and most and asked > most:
+        raise InputError(
+            f"max_tokens: {asked} is more than {about['model']} can take ({most}). Lower it."
+        )
+    return int(asked or most or 512)
+
+
+def dims_of(about: dict[str, Any], settings: dict[str, Any]) -> int:
+    """Return the dims of a text's vector; ELMo's `concat` has those of all layers together."""
+    if about["kind"] == "elmo" and settings["layers"] == "concat":
+        return int(about["dims"]) * int(about["layers"])
+    return int(about["dims"])
+
+
+def fingerprint_of(about: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return all that decides a text's vector besides the text: the key of the store.
+
+    The device is left out: at one precision the numbers agree to the tolerance of the tests.
+    """
+    ours = ["pooling", "max_tokens", "long_text", "precision", "special_tokens", "lower_case"]
+    if about["kind"] == "elmo":
+        ours = ["pooling", "precision", "layers", "initial_state", "tokens"]
+    return {
+        "kind": about["kind"],
+        "weights_sha256": about["weights_sha256"],
+        "tokenizer_sha256": about["tokenizer_sha256"],
+        "recipe": RECIPE,
+        **{key: settings[key] for key in ours},
+    }

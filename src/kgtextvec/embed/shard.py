@@ -1,0 +1,255 @@
+"""embed_shard: the texts of a shard to vectors, from the store where it has them."""
+
+import argparse
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from kgtextvec.embed.device import choose_device, choose_precision
+from kgtextvec.embed.settings import MODEL_KEYS, RECIPE, dims_of, fingerprint_of, limit_tokens
+from kgtextvec.embed.store import Part, Store, keys_of
+from kgtextvec.encoders import Encoded, load_encoder
+from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.errors import InputError, Stopped
+from kgtextvec.files import sha256_of, whole_file, write_json
+from kgtextvec.progress import Progress, say
+
+PART_BYTES = 32 << 20
+PART_SECONDS = 20.0
+
+
+def embed_shard_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `embed-shard`."""
+    parser.add_argument("texts", type=Path, help="shard of texts (Parquet: text_sha256, text)")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--store", type=Path, required=True, help="vector store's folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help=".npy to write; .parquet and .json of the same name are written beside it",
+    )
+    parser.add_argument("--pooling", default="mean")
+    parser.add_argument("--max-tokens", type=int, help="default: as many as the model takes")
+    parser.add_argument("--long-text", choices=["truncate", "window"], default="truncate")
+    parser.add_argument(
+        "--precision", default="auto", choices=["auto", "float32", "bfloat16", "float16"]
+    )
+    parser.add_argument("--batch-tokens", type=int, help="tokens a batch; default: by device")
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
+    parser.add_argument("--mode", choices=["correct", "faithful"], default="correct")
+    parser.add_argument("--layers", default="average", help="ELMo: average, top, token, n, concat")
+    parser.add_argument("--initial-state", default="warm", choices=["warm", "zeros"], help="ELMo")
+    parser.add_argument("--tokens", default="treebank_hyphen", help="ELMo: how text becomes words")
+    parser.add_argument("--threads", type=int, help="CPU threads; default: all cores")
+    parser.add_argument(
+        "--part-seconds",
+        type=float,
+        default=PART_SECONDS,
+        help="store what is finished at least this often",
+    )
+
+
+def embed_shard(
+    texts: Path,
+    model: Path,
+    store: Path,
+    out: Path,
+    pooling: str = "mean",
+    max_tokens: int | None = None,
+    long_text: str = "truncate",
+    precision: str = "auto",
+    batch_tokens: int | None = None,
+    device: str = "auto",
+    mode: str = "correct",
+    layers: str = "average",
+    initial_state: str = "warm",
+    tokens: str = "treebank_hyphen",
+    threads: int | None = None,
+    part_seconds: float = PART_SECONDS,
+) -> None:
+    """Write vectors (n_texts, dims) float32 in the shard's order, and what is known of each.
+
+    Texts that the store has are not computed again; finished ones go to the store in parts, so a
+    killed job loses at most the part in hand. Raises InputError for what the user can mend, and
+    Stopped after SIGTERM, with the finished part stored.
+    """
+    about = read_model_folder(model)
+    shard = pq.read_table(texts)
+    keys = keys_of(shard["text_sha256"].to_pylist())
+    device = choose_device(device)
+    settings = {
+        "device": device,
+        "precision": choose_precision(precision, device),
+        "pooling": pooling,
+        "max_tokens": limit_tokens(max_tokens, about),
+        "long_text": long_text,
+        "special_tokens": "control" if mode == "faithful" else "literal",
+        "lower_case": about.get("default_lower_case") if mode == "faithful" else None,
+        "batch_tokens": batch_tokens,
+        "layers": layers,
+        "initial_state": initial_state,
+        "tokens": tokens,
+    }
+    vectors_at = Store(store, fingerprint_of(about, settings))
+    dims = dims_of(about, settings)
+    start = time.monotonic()
+    n_texts = len(keys)
+    with whole_file(out) as part:
+        shelf = Shelf(part, n_texts, dims)
+        for rows, found in vectors_at.find(keys):
+            if found.vectors.shape[1] == dims:
+                shelf.put(rows, found)
+        todo = np.flatnonzero(shelf.missing)
+        say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
+        if len(todo):
+            set_threads(threads)
+            encoder = load_encoder(model, about, settings)
+            chosen = shard["text"].take(pa.array(todo)).to_pylist()
+            for encoded in stored(encoder.encode(chosen), keys[todo], vectors_at, part_seconds):
+                shelf.put(todo[encoded.rows], encoded)
+        shelf.close()
+    shelf.write_tokens(out.with_suffix(".parquet"))
+    write_json(
+        out.with_suffix(".json"),
+        {
+            "model": {key: about.get(key) for key in MODEL_KEYS},
+            "texts": n_texts,
+            "dims": dims,
+            "mode": mode,
+            **{key: settings[key] for key in ("precision", "pooling", "max_tokens", "long_text")},
+            "device": device,
+            "texts_embedded": len(todo),
+            "texts_from_store": n_texts - len(todo),
+            "tokens_embedded": int(shelf.n_tokens[todo].sum()),
+            "seconds": round(time.monotonic() - start, 3),
+            "fingerprint": vectors_at.folder.name,
+            "text_keys_digest": sha256(keys.tobytes()).hexdigest(),
+            "vectors_sha256": sha256_of(out),
+            "recipe": RECIPE,
+        },
+    )
+
+
+class Shelf:
+    """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
+
+    def __init__(self, path: Path, n_texts: int, dims: int) -> None:
+        self.vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
+        self.n_tokens = np.zeros(n_texts, dtype=np.int32)
+        self.n_unknown = np.zeros(n_texts, dtype=np.int32)
+        self.truncated = np.zeros(n_texts, dtype=np.bool_)
+        self.missing = np.ones(n_texts, dtype=np.bool_)
+
+    def put(self, rows: NDArray[np.int64], found: Part | Encoded) -> None:
+        """Put what was found or computed into those rows."""
+        self.vectors[rows] = found.vectors
+        self.n_tokens[rows] = found.n_tokens
+        self.n_unknown[rows] = found.n_unknown
+        self.truncated[rows] = found.truncated
+        self.missing[rows] = False
+
+    def close(self) -> None:
+        """Flush the vectors; every row must have come in."""
+        if self.missing.any():
+            raise RuntimeError(f"{int(self.missing.sum())} texts came back without a vector")
+        self.vectors.flush()
+        del self.vectors
+
+    def write_tokens(self, path: Path) -> None:
+        """Write what is known of each text's tokens, in the shard's order."""
+        with whole_file(path) as part:
+            pq.write_table(
+                pa.table(
+                    {
+                        "n_tokens": self.n_tokens,
+                        "truncated": self.truncated,
+                        "n_unknown": self.n_unknown,
+                    }
+                ),
+                part,
+            )
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch and the tokenizer use that many CPU threads."""
+    import os
+
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+        os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def stored(
+    encoded: Iterator[Encoded], keys: NDArray[np.uint8], store: Store, seconds: float
+) -> Iterator[Encoded]:
+    """Pass finished texts on, and put them into the store a part at a time.
+
+    After SIGTERM the part in hand is stored and Stopped is raised.
+    """
+    held: list[Encoded] = []
+    since = time.monotonic()
+    n_bytes = 0
+
+    def flush() -> None:
+        nonlocal since, n_bytes
+        if held:
+            rows = np.concatenate([one.rows for one in held])
+            store.write(
+                Part(
+                    keys=keys[rows],
+                    vectors=np.concatenate([one.vectors for one in held]),
+                    n_tokens=np.concatenate([one.n_tokens for one in held]),
+                    truncated=np.concatenate([one.truncated for one in held]),
+                    n_unknown=np.concatenate([one.n_unknown for one in held]),
+                )
+            )
+            held.clear()
+        since, n_bytes = time.monotonic(), 0
+
+    with asked_to_stop() as stop, Progress("embed", len(keys)) as progress:
+        try:
+            for one in encoded:
+                held.append(one)
+                n_bytes += one.vectors.nbytes
+                progress.add(len(one.rows), tokens=int(one.n_tokens.sum()))
+                yield one
+                if n_bytes >= PART_BYTES or time.monotonic() - since >= seconds:
+                    flush()
+                if stop:
+                    raise Stopped(
+                        f"{progress.done:,} of {progress.total:,} texts are in the store;"
+                        " resume by rerunning the same command"
+                    )
+        except (InputError, Stopped):  # what was finished before is not lost
+            flush()
+            raise
+        flush()
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """Give a list that a SIGTERM fills, instead of dying at once."""
+    signals: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield signals
+    finally:
+        signal.signal(signal.SIGTERM, before)

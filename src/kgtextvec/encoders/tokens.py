@@ -1,0 +1,140 @@
+"""Texts to token ids, in bulk: flat ids and offsets, special tokens put on by us.
+
+A fast tokenizer's `encode_batch_fast` runs on all cores and leaves out what we don't need. The
+special tokens around a text are found by a probe at load, so that cutting and windowing need no
+second pass through the tokenizer.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.batches import cut_windows
+from kgtextvec.errors import InputError
+
+CHUNK = 4096
+PROBES = ("TP53", "acute lymphoblastic leukemia", "α-synuclein 1,25(OH)2D3", "a")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Token ids of the model's inputs; a text is one piece, or several under `window`.
+
+    `ids` (sum of lengths,) int32; `offsets` (n_pieces + 1,) int64; `text` (n_pieces,) int64: the
+    text that a piece belongs to, ascending; `n_tokens`, `n_unknown` (n_texts,) int32 and
+    `truncated` (n_texts,) bool as in `Encoded`.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    text: NDArray[np.int64]
+    n_tokens: NDArray[np.int32]
+    n_unknown: NDArray[np.int32]
+    truncated: NDArray[np.bool_]
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens per piece, (n_pieces,)."""
+        return np.diff(self.offsets)
+
+
+class Tokenizer:
+    """A model's tokenizer, with the text's own control tokens kept as plain text or not.
+
+    `special_tokens`: `literal` tokenizes a `</s>` that stands in a text as the characters it is;
+    `control` lets it through as the control token, as BioMedGPS's script does.
+    """
+
+    def __init__(self, folder: Path, special_tokens: str, lower_case: bool | None) -> None:
+        from transformers import AutoTokenizer
+
+        options: dict[str, Any] = {} if lower_case is None else {"do_lower_case": lower_case}
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **options
+        )
+        self.literal = special_tokens == "literal"
+        self.backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if self.backend is not None:
+            self.backend.no_truncation()
+            self.backend.no_padding()
+            self.backend.encode_special_tokens = self.literal
+        self.unknown = self.tokenizer.unk_token_id
+        self.pad = self.tokenizer.pad_token_id or 0
+        self.prefix, self.suffix = self.find_special()
+
+    def find_special(self) -> tuple[list[int], list[int]]:
+        """Find the ids put before and after every text. Raises InputError if there is no rule."""
+        found = set()
+        for bare, whole in zip(self.ids(PROBES, False), self.ids(PROBES, True), strict=True):
+            start = next(
+                (i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), len(whole)
+            )
+            found.add((tuple(whole[:start]), tuple(whole[start + len(bare) :])))
+        if len(found) != 1:
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: its tokenizer does not put the same special"
+                " tokens around every text; this model is not supported."
+            )
+        prefix, suffix = found.pop()
+        return list(prefix), list(suffix)
+
+    def ids(self, texts: Sequence[str], with_special: bool) -> list[list[int]]:
+        """Token ids of each text, uncut."""
+        if self.backend is not None:
+            encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=with_special)
+            return [encoding.ids for encoding in encodings]
+        encoded = self.tokenizer(
+            list(texts),
+            add_special_tokens=with_special,
+            split_special_tokens=self.literal,
+            truncation=False,
+            verbose=False,
+        )
+        return list(encoded["input_ids"])
+
+    def bodies(self, texts: Sequence[str]) -> Iterator[NDArray[np.int32]]:
+        """Token ids of each text without special tokens, a chunk of texts at a time."""
+        for start in range(0, len(texts), CHUNK):
+            for ids in self.ids(texts[start : start + CHUNK], with_special=False):
+                yield np.array(ids, dtype=np.int32)
+
+    def pieces(self, texts: Sequence[str], max_tokens: int, long_text: str) -> Pieces:
+        """Tokenize; a text over `max_tokens` is cut (`truncate`) or windowed (`window`)."""
+        prefix = np.array(self.prefix, dtype=np.int32)
+        suffix = np.array(self.suffix, dtype=np.int32)
+        room = max_tokens - len(prefix) - len(suffix)
+        if room < 1:
+            raise InputError(
+                f"max_tokens: {max_tokens} leaves no room beside {len(prefix) + len(suffix)}"
+                " special tokens. Raise it."
+            )
+        parts: list[NDArray[np.int32]] = []
+        lengths: list[int] = []
+        owners: list[int] = []
+        n_tokens = np.zeros(len(texts), dtype=np.int32)
+        n_unknown = np.zeros(len(texts), dtype=np.int32)
+        truncated = np.zeros(len(texts), dtype=np.bool_)
+        for row, body in enumerate(self.bodies(texts)):
+            n_tokens[row] = len(body) + len(prefix) + len(suffix)
+            if self.unknown is not None:
+                n_unknown[row] = np.count_nonzero(body == self.unknown)
+            windows = [(0, len(body))]
+            if len(body) > room:
+                windows = cut_windows(len(body), room) if long_text == "window" else [(0, room)]
+                truncated[row] = long_text != "window"
+            for start, end in windows:
+                parts += [prefix, body[start:end], suffix]
+                lengths.append(len(prefix) + end - start + len(suffix))
+                owners.append(row)
+        return Pieces(
+            ids=np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32),
+            offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
+            text=np.array(owners, dtype=np.int64),
+            n_tokens=n_tokens,
+            n_unknown=n_unknown,
+            truncated=truncated,
+        )

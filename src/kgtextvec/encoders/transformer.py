@@ -1,0 +1,213 @@
+"""Any transformers model as an encoder: sorted, token-budget batches; exact to the plain loop."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kgtextvec.batches import plan_batches
+from kgtextvec.encoders import Encoded
+from kgtextvec.encoders.pooling import pooling_of
+from kgtextvec.encoders.prepack import prepacked
+from kgtextvec.encoders.tokens import Pieces, Tokenizer
+from kgtextvec.errors import InputError
+from kgtextvec.progress import say
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+# On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
+# add padding; a GPU wants as many as fill it.
+BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
+
+
+class TransformerEncoder:
+    """A checked model folder, loaded from safetensors, without network and without remote code."""
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str,
+        precision: str,
+        pooling: str,
+        max_tokens: int,
+        long_text: str = "truncate",
+        special_tokens: str = "literal",
+        batch_tokens: int | None = None,
+        lower_case: bool | None = None,
+    ) -> None:
+        self.folder, self.device, self.precision = folder, torch.device(device), precision
+        self.pool = pooling_of(pooling)
+        self.max_tokens, self.long_text = max_tokens, long_text
+        self.tokenizer = Tokenizer(folder, special_tokens, lower_case)
+        self.model = self.load(precision)
+        self.dims = int(self.model.config.hidden_size)
+        asked = batch_tokens or BATCH_TOKENS[self.device.type]
+        self.batch_tokens = asked if batch_tokens else max(asked, max_tokens)
+        if self.batch_tokens < max_tokens:
+            raise InputError(
+                f"config, embed.batch_tokens: {asked} is below max_tokens ({max_tokens})."
+                " Raise it, or write auto."
+            )
+        self.in_float32: Any = None
+
+    def load(self, precision: str) -> Any:
+        """Load the weights in that precision; evaluation mode, no gradients."""
+        from transformers import AutoModel, logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        options: dict[str, Any] = {
+            "use_safetensors": True,
+            "local_files_only": True,
+            "trust_remote_code": False,
+            "dtype": DTYPES[precision],
+        }
+        try:
+            model = AutoModel.from_pretrained(str(self.folder), add_pooling_layer=False, **options)
+        except TypeError:  # a model class that has no pooling layer to leave out
+            model = AutoModel.from_pretrained(str(self.folder), **options)
+        model = model.to(self.device).eval().requires_grad_(False)
+        return prepacked(model) if self.device.type == "cpu" else model
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Yield every text exactly once, the longest first.
+
+        Raises InputError when a vector holds NaN or Inf even in float32, or when one text alone
+        does not fit into memory.
+        """
+        pieces = self.tokenizer.pieces(texts, self.max_tokens, self.long_text)
+        n_pieces = np.bincount(pieces.text, minlength=len(texts))
+        windowed = _Windows(n_pieces, self.dims)
+        plan = plan_batches(pieces.lengths, self.batch_tokens)
+        plan.reverse()  # a stack: the longest is on top
+        budget = self.batch_tokens
+        while plan:
+            batch = plan.pop()
+            if len(batch) * pieces.lengths[batch[0]] > budget and len(batch) > 1:
+                half = len(batch) // 2
+                plan += [batch[half:], batch[:half]]
+                continue
+            vectors = self.attempt(pieces, batch)
+            if vectors is None:
+                budget = self.halve(pieces, batch, texts)
+                plan.append(batch)
+                continue
+            vectors = self.finite(vectors, pieces, batch, texts)
+            rows, vectors = windowed.take(pieces.text[batch], vectors)
+            yield Encoded(
+                rows=rows,
+                vectors=vectors,
+                n_tokens=pieces.n_tokens[rows],
+                truncated=pieces.truncated[rows],
+                n_unknown=pieces.n_unknown[rows],
+            )
+
+    def attempt(self, pieces: Pieces, batch: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Run a batch; None when memory does not suffice (the error is let go, with its frames)."""
+        try:
+            return self.forward(self.model, pieces, batch)
+        except torch.OutOfMemoryError:
+            return None
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error) or "not enough memory" in str(error):
+                return None
+            raise
+
+    def halve(self, pieces: Pieces, batch: NDArray[np.int64], texts: Sequence[str]) -> int:
+        """Return half of the batch's cost as the new budget. Raises InputError at one text."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        cost = int(len(batch) * pieces.lengths[batch[0]])
+        if len(batch) == 1:
+            text = texts[pieces.text[batch[0]]]
+            raise InputError(
+                f"{self.folder.name}: one text of {cost} tokens does not fit into memory"
+                f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
+            )
+        say(f"out of memory: batch halved from {cost:,} to {cost // 2:,} tokens")
+        return cost // 2
+
+    def finite(
+        self,
+        vectors: NDArray[np.float32],
+        pieces: Pieces,
+        batch: NDArray[np.int64],
+        texts: Sequence[str],
+    ) -> NDArray[np.float32]:
+        """Compute vectors with NaN or Inf again in float32. Raises InputError if they stay."""
+        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad) and self.precision != "float32":
+            say(f"{len(bad)} texts: NaN or Inf in {self.precision}, computed again in float32")
+            if self.in_float32 is None:
+                self.in_float32 = self.load("float32")
+            vectors[bad] = self.forward(self.in_float32, pieces, batch[bad])
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(bad):
+            text = texts[pieces.text[batch[bad[0]]]]
+            raise InputError(
+                f"{self.folder.name}: vectors hold NaN or Inf for {len(bad)} of {len(batch)} texts"
+                f" of a batch, first at row {pieces.text[batch[bad[0]]]} ({text[:60]!r})."
+                " The weights are damaged, or the model can't take this text."
+            )
+        return vectors
+
+    @torch.inference_mode()
+    def forward(self, model: Any, pieces: Pieces, batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Run pieces through the model, padded to the longest; (n_in_batch, dims) float32."""
+        lengths = pieces.lengths[batch]
+        width = int(lengths.max())
+        starts = pieces.offsets[batch]
+        position = np.arange(width)
+        mask = position < lengths[:, None]
+        ids = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
+        ids[mask] = pieces.ids[(starts[:, None] + position)[mask]]
+        before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
+        special = (position < before) | (position >= lengths[:, None] - after)
+        attention = torch.from_numpy(mask).to(self.device)
+        hidden = model(
+            input_ids=torch.from_numpy(ids).to(self.device),
+            attention_mask=attention.long(),
+            return_dict=True,
+        ).last_hidden_state
+        pooled = self.pool(
+            hidden.float(), attention, torch.from_numpy(special & mask).to(self.device)
+        )
+        return pooled.cpu().numpy()
+
+
+class _Windows:
+    """Holds the windows of long texts until the last one is there, then gives their mean."""
+
+    def __init__(self, n_pieces: NDArray[np.int64], dims: int) -> None:
+        self.n_pieces = n_pieces
+        self.sums: dict[int, NDArray[np.float64]] = {}
+        self.missing: dict[int, int] = {}
+        self.dims = dims
+
+    def take(
+        self, rows: NDArray[np.int64], vectors: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the texts (and vectors) that this batch finishes."""
+        whole = self.n_pieces[rows] == 1
+        if whole.all():
+            return rows, vectors
+        done, means = [], []
+        for row, vector in zip(rows[~whole].tolist(), vectors[~whole], strict=True):
+            total = self.sums.setdefault(row, np.zeros(self.dims))
+            total += vector
+            self.missing[row] = self.missing.get(row, int(self.n_pieces[row])) - 1
+            if not self.missing[row]:
+                done.append(row)
+                means.append((self.sums.pop(row) / self.n_pieces[row]).astype(np.float32))
+        return (
+            np.concatenate([rows[whole], np.array(done, dtype=np.int64)]),
+            np.concatenate([vectors[whole], np.array(means).reshape(-1, self.dims)]).astype(
+                np.float32
+            ),
+        )

@@ -45,7 +45,9 @@ def embed_shard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", default="auto", choices=["auto", "float32", "bfloat16", "float16"]
     )
-    parser.add_argument("--batch-tokens", type=int, help="tokens a batch; default: by device")
+    parser.add_argument(
+        "--batch-tokens", type=number_or_auto, help="tokens a batch; auto (default): by device"
+    )
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
     parser.add_argument("--mode", choices=["correct", "faithful"], default="correct")
     parser.add_argument("--layers", default="average", help="ELMo: average, top, token, n, concat")
@@ -179,6 +181,11 @@ class Shelf:
                 ),
                 part,
             )
+
+
+def number_or_auto(word: str) -> int | None:
+    """Read a number; `auto` is None."""
+    return None if word == "auto" else int(word)
 
 
 def set_threads(threads: int | None) -> None:

@@ -1,0 +1,331 @@
+"""Run the explore notebook on a space, in a kernel of this very interpreter, and show it as HTML.
+
+Nothing of the user's Jupyter takes part: the kernel is described in a temporary folder and talks
+over sockets in it, so it needs no `jupyter` on the PATH, no HOME and no network.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json, whole_file
+from kgtextvec.progress import say
+from kgtextvec.report.pages import TEMPLATES, page
+
+PLOTLY = "application/vnd.plotly.v1+json"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
+# The path of a Unix socket has 107 bytes at most; jupyter appends "-5" or so.
+SOCKET_PATH = 100
+SECONDS_A_CELL = 1800
+
+
+def render_notebook_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of render-notebook."""
+    parser.add_argument("space", type=Path, metavar="SPACE_DIR", help="results/{model}/{table}/…")
+    parser.add_argument("--template", type=Path, required=True, help="the notebook to run, .ipynb")
+    parser.add_argument("--pca", type=file_or_none, help="the model's pca{N}.npz, or none")
+    parser.add_argument(
+        "--named",
+        type=names_in,
+        default=[],
+        help='entities whose neighbours to list: "TP53,aspirin"; a name with a comma in quotes,'
+        " or all as a JSON list",
+    )
+    parser.add_argument("--out-notebook", type=Path, required=True, help="the executed notebook")
+    parser.add_argument("--out-html", type=Path, required=True, help="the same as a page")
+
+
+def file_or_none(word: str) -> Path | None:
+    """Read a path; the word none (or nothing) means there is no such file."""
+    return None if word.strip().lower() in {"", "none"} else Path(word)
+
+
+def names_in(words: str) -> list[str]:
+    """Split `words` at commas outside double quotes; a JSON list of strings is taken as it is."""
+    if words.lstrip().startswith("["):
+        try:
+            names = json.loads(words)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"not a JSON list ({error}): {words}") from None
+    else:
+        names = next(csv.reader([words], skipinitialspace=True), [])
+    return [name for name in (str(name).strip() for name in names) if name]
+
+
+def render_notebook(
+    space: Path,
+    template: Path,
+    pca: Path | None,
+    named: list[str],
+    out_notebook: Path,
+    out_html: Path,
+) -> None:
+    """Run `template` on a space folder; write the executed notebook and a self-contained page.
+
+    The notebook finds its files by paths relative to its own folder, so that it runs again by hand
+    where it lies. Cells tagged `layout`, `pca` or `scores` are left out where layout.parquet, the
+    PCA or scores.json are not there. The same inputs give the same bytes.
+    Raises InputError when a file of the space is missing, does not fit the others, or a cell fails.
+    """
+    import nbformat
+
+    manifest = check_space(space, pca)
+    notebook = read_template(template)
+    folder = out_notebook.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    at_hand = {
+        "layout": (space / "layout.parquet").exists(),
+        "pca": pca is not None,
+        "scores": (space / "scores.json").exists(),
+    }
+    left_out = {tag for tag, there in at_hand.items() if not there}
+    notebook.cells = [cell for cell in notebook.cells if not left_out & tags_of(cell)]
+    title = title_of(manifest, space)
+    set_cells(
+        notebook,
+        title=f"# {title}",
+        parameters={
+            "SPACE": relative(space, folder),
+            "PCA": None if pca is None else relative(pca, folder),
+            "NAMED": named,
+        },
+    )
+    execute(notebook, folder, template)
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    with whole_file(out_notebook) as part:
+        part.write_text(nbformat.writes(notebook) + "\n", "utf-8")
+    with whole_file(out_html) as part:
+        part.write_text(as_page(notebook, title), "utf-8")
+
+
+def check_space(space: Path, pca: Path | None) -> dict[str, Any]:
+    """Return the manifest; raise InputError if a file is missing or the row counts differ."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    manifest: dict[str, Any] = read_json(space / "manifest.json")
+    for file in (space / "embeddings.npy", space / "index.parquet", *([pca] if pca else [])):
+        if not file.exists():
+            raise InputError(f"{file}: not there. Run the step that makes it first.")
+    rows = pq.read_metadata(space / "index.parquet").num_rows
+    vectors = np.load(space / "embeddings.npy", mmap_mode="r").shape[0]
+    if rows != vectors:
+        raise InputError(
+            f"{space}: {vectors} vectors in embeddings.npy, {rows} rows in index.parquet."
+            " Delete the folder and rerun the step that makes it."
+        )
+    return manifest
+
+
+def read_template(template: Path) -> Any:
+    """Read the notebook to run (nbformat 4). Raises InputError if it is none."""
+    import nbformat
+
+    try:
+        notebook = nbformat.reads(template.read_text("utf-8"), as_version=4)
+        nbformat.validate(notebook)
+    except FileNotFoundError:
+        raise InputError(f"{template}: not there. Give a notebook with --template.") from None
+    except (ValueError, nbformat.ValidationError) as error:
+        why = str(error).splitlines()[0]
+        raise InputError(f"{template}: not a notebook ({why}). Mend or replace it.") from None
+    return notebook
+
+
+def tags_of(cell: Any) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
+def title_of(manifest: dict[str, Any], space: Path) -> str:
+    """Name the space in words: table, model, space."""
+    model = manifest.get("model")
+    model = model.get("name") if isinstance(model, dict) else model
+    table = manifest.get("table") or space.resolve().parent.name
+    return f"{table} by {model or 'an unnamed model'}, {manifest.get('space') or space.name}"
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Write `path` as seen from `folder`."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+
+
+def set_cells(notebook: Any, title: str, parameters: dict[str, Any]) -> None:
+    """Fill the cell tagged `title`, and in the one tagged `parameters` the values assigned.
+
+    A line `NAME = value  # why` keeps its comment. A parameter that the template lacks is dropped:
+    a user's own template need not know them all.
+    """
+    for cell in notebook.cells:
+        if "title" in tags_of(cell):
+            cell.source = title
+        if "parameters" in tags_of(cell):
+            lines = cell.source.splitlines()
+            for i, line in enumerate(lines):
+                name = line.split("=")[0].strip()
+                if name in parameters:
+                    _, comment, why = line.partition("  # ")
+                    lines[i] = f"{name} = {parameters[name]!r}{comment}{why}"
+            cell.source = "\n".join(lines)
+
+
+def execute(notebook: Any, folder: Path, template: Path) -> None:
+    """Run all cells in place, in a kernel of this interpreter whose working folder is `folder`.
+
+    Raises InputError that names the cell if one fails; its traceback is said before.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    with private_kernel() as kernel:
+        client = NotebookClient(
+            notebook,
+            km=kernel,
+            timeout=SECONDS_A_CELL,
+            record_timing=False,
+            resources={"metadata": {"path": str(folder)}},
+        )
+        try:
+            client.execute(cleanup_kc=True)
+        except CellExecutionError as error:
+            say(str(error))
+            raise InputError(
+                f"{template}: a cell failed on {folder}: {error.ename}: {error.evalue}."
+                " The traceback is above; mend the notebook or the file it names."
+            ) from None
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise InputError(
+                f"{template}: the kernel died or took over {SECONDS_A_CELL} s"
+                f" ({str(error).splitlines()[0]}). Give the job more memory, or a smaller table."
+            ) from None
+
+
+@contextmanager
+def private_kernel() -> Iterator[Any]:
+    """Yield a kernel manager for this interpreter that owes nothing to the user's Jupyter."""
+    work = Path(tempfile.mkdtemp(prefix="kgtextvec-"))
+    # A long TMPDIR leaves no room for the names of sockets.
+    sockets = Path(tempfile.mkdtemp(prefix="kgtv-", dir=None if fits(work) else "/tmp"))  # noqa: S108
+    try:
+        described = work / "kernels" / "python3"
+        described.mkdir(parents=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv += ["--HistoryManager.enabled=False"]
+        here = {
+            "IPYTHONDIR": str(work / "ipython"),
+            "JUPYTER_CONFIG_DIR": str(work / "config"),
+            "JUPYTER_DATA_DIR": str(work / "data"),
+            "JUPYTER_RUNTIME_DIR": str(work / "runtime"),
+            "MPLCONFIGDIR": str(work / "matplotlib"),
+            "MPLBACKEND": "agg",
+        }
+        text = json.dumps({"argv": argv, "env": here, **KERNEL})
+        (described / "kernel.json").write_text(text, "utf-8")
+        prepare_fonts(here)
+        with environment(here):
+            from jupyter_client.kernelspec import KernelSpecManager
+            from jupyter_client.manager import AsyncKernelManager
+
+            yield AsyncKernelManager(
+                kernel_name="python3",
+                kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(work / "kernels")]),
+                transport="ipc",
+                ip=str(sockets / "k"),
+                connection_file=str(work / "connection.json"),
+            )
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def fits(folder: Path) -> bool:
+    """Tell whether a socket in a sibling of `folder` has a path short enough."""
+    return len(os.fsencode(folder)) + len("/k-5") <= SOCKET_PATH
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def prepare_fonts(variables: dict[str, str]) -> None:
+    """Give the kernel's matplotlib its list of fonts: building it there would print a notice."""
+    import matplotlib
+
+    own = Path(variables["MPLCONFIGDIR"])
+    own.mkdir()
+    lists = list(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
+    for file in lists:
+        shutil.copy(file, own)
+    if not lists:
+        build = [sys.executable, "-c", "import matplotlib.font_manager"]
+        subprocess.run(build, env={**os.environ, **variables}, check=True)  # noqa: S603
+
+
+def as_page(notebook: Any, title: str) -> str:
+    """Show an executed notebook as one HTML page: code folded away, pictures interactive."""
+    import nbformat
+    from markupsafe import Markup
+    from nbconvert import HTMLExporter
+
+    shown = nbformat.from_dict(json.loads(json.dumps(notebook)))
+    live_pictures(shown)
+    shown.metadata.pop("kernelspec", None)
+    # nbconvert searches the user's folders for templates unless it is told where nothing is.
+    with tempfile.TemporaryDirectory() as empty, environment({"JUPYTER_DATA_DIR": empty}):
+        exporter = HTMLExporter(raw_template=(TEMPLATES / "cells.html").read_text("utf-8"))
+        body, _ = exporter.from_notebook_node(shown)
+    return page("notebook.html", title=title, body=Markup(body))  # noqa: S704
+
+
+def live_pictures(notebook: Any) -> None:
+    """Put an interactive picture in the place of each still one that has one, in place.
+
+    The library (4.8 MB) goes in once, before the first; nothing is fetched.
+    """
+    import plotly.io
+
+    number = 0
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if PLOTLY not in output.get("data", {}):
+                continue
+            number += 1
+            figure = output.data[PLOTLY]
+            fragment = plotly.io.to_html(
+                figure,
+                include_plotlyjs=number == 1,
+                include_mathjax=False,
+                full_html=False,
+                validate=False,
+                div_id=f"picture-{number}",
+                config={"displaylogo": False, "responsive": True, "scrollZoom": True},
+            )
+            words = escape(output.data.get("text/plain", ""))
+            fragment = f'<div class="live" role="group" aria-label="{words}">{fragment}</div>'
+            output.data = {"text/html": fragment}

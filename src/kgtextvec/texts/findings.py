@@ -1,0 +1,127 @@
+"""What is found in a table: gathered while reading, told all at once."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from kgtextvec.errors import InputError
+
+LISTED = 20
+
+
+class TableError(InputError):
+    """A table that can't be read at all: `kind` and `line` (None: the whole file) say where."""
+
+    def __init__(self, kind: str, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.line = kind, line
+
+
+def plain(text: str, longest: int = 80) -> str:
+    """Return `text` for a message: one line, control characters escaped, not over `longest`."""
+    shown = text[: longest + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+@dataclass
+class Finding:
+    """All findings of one kind: how many, the first line, the first messages, how to mend them."""
+
+    kind: str
+    error: bool
+    title: str
+    hint: str
+    count: int = 0
+    items: list[tuple[int | None, str]] = field(default_factory=list)
+
+    @property
+    def line(self) -> int | None:
+        """The first line concerned; None when the finding is about the file."""
+        return min((line for line, _ in self.items if line is not None), default=None)
+
+    def message(self) -> str:
+        """Return one line: `title xN (first …)`, or the first messages and how many more."""
+        if self.title:
+            first = self.items[0][1] or (f"line {self.line}" if self.line else "")
+            told = f"{self.title} x{self.count}" + (f" (first: {first})" if first else "")
+        else:
+            told = "; ".join(message.rstrip(".") for _, message in self.items)
+            if self.count > len(self.items):
+                told += f"; and {self.count - len(self.items)} more"
+        return f"{told}. {self.hint}" if self.hint else told
+
+    def as_json(self) -> dict[str, Any]:
+        """Return {kind, level, count, line, lines, message}; `lines` are the first ones."""
+        return {
+            "kind": self.kind,
+            "level": "error" if self.error else "warn",
+            "count": self.count,
+            "line": self.line,
+            "lines": [line for line, _ in self.items if line is not None],
+            "message": self.message(),
+        }
+
+
+class Findings:
+    """Gathers findings by kind; keeps the first LISTED of each, counts all."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Finding] = {}
+
+    def add(
+        self,
+        kind: str,
+        line: int | None,
+        message: str = "",
+        *,
+        error: bool = False,
+        title: str = "",
+        hint: str = "",
+        count: int = 1,
+    ) -> None:
+        """Count one more of `kind` (or `count` more, the first of which is told).
+
+        With `title` the kind is told as `title xN (first: …)`, otherwise message by message.
+        The kind's level, title and hint are those of its first call.
+        """
+        found = self.kinds.setdefault(kind, Finding(kind, error, title, hint))
+        found.count += count
+        if len(found.items) < LISTED:
+            found.items.append((line, message))
+
+    @property
+    def outcome(self) -> str:
+        """`ok`, `warn` (something to know) or `error` (the table can't be used as it is)."""
+        if any(found.error for found in self.kinds.values()):
+            return "error"
+        return "warn" if self.kinds else "ok"
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return all findings, by first line."""
+        return [found.as_json() for found in sorted(self.kinds.values(), key=by_line)]
+
+    def warnings(self) -> list[str]:
+        """Return the messages of what isn't an error, by first line."""
+        kinds = sorted(self.kinds.values(), key=by_line)
+        return [found.message() for found in kinds if not found.error]
+
+    def error_message(self) -> str:
+        """Return all errors in one line: the first LISTED by line, how many more, the hints."""
+        errors = sorted((found for found in self.kinds.values() if found.error), key=by_line)
+        items = [
+            (line or 0, f"{found.title}: {message}" if found.title and message else message)
+            for found in errors
+            for line, message in found.items
+        ]
+        items.sort(key=lambda item: item[0])
+        told = "; ".join(message.rstrip(".") for _, message in items[:LISTED])
+        total = sum(found.count for found in errors)
+        if total > min(len(items), LISTED):
+            told += f"; and {total - min(len(items), LISTED)} more"
+        hints = list(dict.fromkeys(found.hint for found in errors if found.hint))
+        return ". ".join([told, *(hint.rstrip(".") for hint in hints)]) + "."
+
+
+def by_line(found: Finding) -> int:
+    """Sort key: the first line; what concerns the whole file comes first."""
+    return found.line or 0

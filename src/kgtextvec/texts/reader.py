@@ -1,0 +1,333 @@
+r"""Tables read strictly: rows end at `\n` only, quotes are told from text, nothing is guessed."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.texts.containers import open_blocks, with_head
+from kgtextvec.texts.encodings import as_utf8, bad_byte, codec_name
+from kgtextvec.texts.findings import Findings, TableError, plain
+from kgtextvec.texts.header import Header, first_line, read_header
+from kgtextvec.texts.quotes import split_line, split_rows
+
+LONGEST_ROW = 32 << 20
+C1 = re.compile(rb"\xc2[\x80-\x9f]")
+QUOTE_HINT = (
+    "Close the quote, double the quotes inside a quoted field, or set quoting: none if quotes are"
+    " plain characters in this table"
+)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows in order: `lines` (n,) int64, the 1-based line each starts at; the raw fields.
+
+    `columns` holds the columns asked for, one list of n fields each. `odd` is false when no
+    field can hold a line break, a tab, a control character or U+FEFF.
+    """
+
+    lines: NDArray[np.int64]
+    columns: dict[str, list[str]]
+    odd: bool
+
+
+@dataclass
+class Reader:
+    """One pass over a table; `findings` fills while `batches` runs.
+
+    `bad_lines` is `error` or `skip`, `quoting` is `minimal` or `none`, `encoding` any text
+    encoding of Python; `seen` is told how many bytes were read. Call open, take, batches.
+    """
+
+    path: Path
+    findings: Findings
+    bad_lines: str = "error"
+    quoting: str = "minimal"
+    encoding: str = "utf-8"
+    seen: Callable[[int], None] | None = None
+
+    def open(self) -> Header:
+        """Read the header. Raises TableError when the file isn't a table."""
+        self.codec = codec_name(self.encoding)
+        blocks = as_utf8(open_blocks(self.path, self.findings, self.seen), self.codec)
+        head, blocks = with_head(blocks, 1 << 16)
+        while b"\n" not in head and len(head) < LONGEST_ROW:
+            longer, blocks = with_head(blocks, 2 * len(head) + 1)
+            if len(longer) == len(head):
+                break
+            head = longer
+        if b"\r" in head.partition(b"\n")[0].removesuffix(b"\r"):
+            self.findings.add(
+                "line_ends",
+                1,
+                "lines end with CR alone (old Mac); they were read as line ends",
+            )
+            blocks = cr_as_lf(blocks)
+        text, blank, self.blocks = first_line(blocks, LONGEST_ROW)
+        for line in blank:
+            self.blank(line)
+        self.at = len(blank) + 2
+        self.header = read_header(text, len(blank) + 1, self.findings, self.encoding)
+        self.width = len(self.header.names)
+        return self.header
+
+    def take(self, columns: dict[str, int], keys: Sequence[int]) -> None:
+        """Choose what to read: `columns` name → position; `keys` are the key's positions.
+
+        Without keys the first line counts as a row like any other, and nothing is held against
+        the header or against other rows' keys.
+        """
+        self.columns, self.keys = columns, list(keys)
+        self.known: set[str] = set()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield all rows in order, block by block; bad lines become findings."""
+        pending = b""
+        for block in self.blocks:
+            data = pending + block
+            cut = data.rfind(b"\n") + 1
+            if cut:
+                batch, used = self.parse(data[:cut], False)
+                pending = data[used:]
+                if len(batch.lines):
+                    yield batch
+            else:
+                pending = data
+            if len(pending) > LONGEST_ROW and b"\n" not in pending:
+                raise TableError(
+                    "long_line",
+                    f"line {self.at} is longer than {LONGEST_ROW >> 20} MiB. Is this a table?",
+                    self.at,
+                )
+        if pending:
+            batch, _ = self.parse(pending, True)
+            if len(batch.lines):
+                yield batch
+
+    def parse(self, data: bytes, final: bool) -> tuple[Batch, int]:
+        """Read whole lines; return the rows and how many bytes were used up.
+
+        Unless `final`, a row that isn't finished is left for the next call.
+        """
+        quotes = self.quoting == "minimal" and (
+            data.startswith(b'"') or b'\t"' in data or b'\n"' in data
+        )
+        odd = quotes or unusual(data)
+        if not quotes:
+            batch = self.strided(data, odd)
+            if batch is not None:
+                self.at += len(batch.lines)
+                return batch, len(data)
+        return self.by_line(data, final, odd)
+
+    def strided(self, data: bytes, odd: bool) -> Batch | None:
+        """Split blocks in which every line is a plain row in one go; None if one isn't."""
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        # A line that starts with a tab may be an empty one; the header may come again.
+        if data[:1] in b"\n\t" or b"\n\t" in data or b"\n\n" in data:
+            return None
+        if self.keys and self.header.again in data:
+            return None
+        flat = np.frombuffer(data, dtype=np.uint8)
+        ends = np.flatnonzero(flat == 10)
+        tabs = np.searchsorted(np.flatnonzero(flat == 9), ends)
+        if (np.diff(tabs, prepend=0) != self.width - 1).any():
+            return None
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        fields = text.replace("\n", "\t").split("\t")
+        size = len(ends) * self.width
+        columns = {name: fields[place : size : self.width] for name, place in self.columns.items()}
+        if self.keys and self.quoting == "minimal":
+            self.known.update(fields[self.keys[-1] : size : self.width])
+        return Batch(np.arange(self.at, self.at + len(ends)), columns, odd)
+
+    def by_line(self, data: bytes, final: bool, odd: bool) -> tuple[Batch, int]:
+        """Read line by line: quoted fields, blank, ragged and undecodable lines."""
+        try:
+            text = data.decode("utf-8")
+            bad: dict[int, tuple[int, int, bool]] = {}
+        except UnicodeDecodeError:
+            text, bad = self.decoded(data)
+        lines = text.split("\n")
+        closed = lines[-1] == ""
+        if closed:
+            lines.pop()
+        rows: list[list[str]] = []
+        starts: list[int] = []
+        index, at, minimal = 0, self.at, self.quoting == "minimal"
+        carriage = "\r" in text
+        while index < len(lines):
+            line = lines[index]
+            if carriage and line[-1:] == "\r":
+                line = line[:-1]
+            start, index = index, index + 1
+            fields: list[str] | None
+            if minimal and ('\t"' in line or line[:1] == '"'):
+                fields = split_line(line)
+                if fields is None:
+                    row = split_rows(lines, start)
+                    if row is None and not final and len(data) < LONGEST_ROW:
+                        index = start
+                        break
+                    problem = (
+                        self.quote_problem(row.fields, lines, start, row.end, rows)
+                        if (row and not row.problem)
+                        else (row.problem if row else "has a quote that is never closed")
+                    )
+                    if problem and start not in bad:
+                        self.bad("quotes", at + start, problem, QUOTE_HINT)
+                        continue
+                    if row:
+                        fields, index = row.fields, row.end
+            else:
+                fields = line.split("\t")
+            faults = [number for number in range(start, index) if number in bad] if bad else []
+            if faults:
+                for number in faults:
+                    self.undecodable(at + number, *bad[number])
+            elif fields is None or not any(fields) or not (len(fields) > 1 or line.strip()):
+                self.blank(at + start)
+            elif len(fields) != self.width:
+                cut = index == len(lines) and final and not closed
+                self.ragged(at + start, fields, cut)
+            elif self.keys and [fields[0].removeprefix("\ufeff"), *fields[1:]] == self.header.names:
+                self.bad(
+                    "header_again",
+                    at + start,
+                    "is the header again",
+                    "Were tables joined? Remove the inner headers",
+                )
+            else:
+                rows.append(fields)
+                starts.append(at + start)
+        used = len(data) if index == len(lines) else length_of(data, index)
+        self.at += index
+        columns = {name: [row[place] for row in rows] for name, place in self.columns.items()}
+        if self.keys:
+            self.known.update(row[self.keys[-1]] for row in rows)
+        return Batch(np.array(starts, dtype=np.int64), columns, odd), used
+
+    def quote_problem(
+        self, fields: list[str], lines: list[str], start: int, end: int, rows: list[list[str]]
+    ) -> str:
+        """Say how a row of several lines shows that a quote went unclosed and swallowed rows.
+
+        It does when both its first line and a later one have as many fields as the header, with
+        a key that is like the others: a label that other rows have, or a relation type made of
+        `::` parts. Without such a key it might be a quoted table, and is only warned of.
+        """
+        if lines[start].count("\t") != self.width - 1:
+            return ""
+        swallowed = [
+            line.split("\t")
+            for line in lines[start + 1 : end]
+            if line.count("\t") == self.width - 1
+        ]
+        swallowed = [row for row in swallowed if all(row[key].strip() for key in self.keys)]
+        if not swallowed:
+            return ""
+        if len(fields) == self.width and not self.are_rows(fields, swallowed, rows):
+            self.findings.add(
+                "quoted_rows",
+                self.at + start,
+                title=f"quoted field with lines that have {self.width} fields like a row",
+                hint="It was read as one field; check that its quote is closed at the right place",
+            )
+            return ""
+        count = len(swallowed)
+        return f"opens a quote that swallows {count} more row{'s' if count > 1 else ''}"
+
+    def are_rows(self, fields: list[str], inner: list[list[str]], rows: list[list[str]]) -> bool:
+        """Tell whether lines inside a quoted field have keys like the table's own rows."""
+        key = self.keys[-1]
+        if len(self.keys) == 1:
+            return "::" in fields[key] and any("::" in row[key] for row in inner)
+        labels = self.known | {row[key] for row in rows} | {fields[key]}
+        return any(row[key] in labels for row in inner)
+
+    def decoded(self, data: bytes) -> tuple[str, dict[int, tuple[int, int, bool]]]:
+        """Decode line by line; return the text and, by index of the line, what is wrong."""
+        bad = {}
+        lines = data.split(b"\n")
+        for number, line in enumerate(lines):
+            fault = bad_byte(line, self.codec != "utf-8")
+            if fault:
+                bad[number] = fault
+        return data.decode("utf-8", "replace"), bad
+
+    def bad(self, kind: str, line: int, what: str, hint: str) -> None:
+        """Record a line that can't be used: an error, or left out if bad_lines says so."""
+        skip = self.bad_lines == "skip"
+        left = "Left out, as bad_lines: skip says"
+        self.findings.add(
+            kind, line, f"line {line} {what}", error=not skip, hint=left if skip else hint
+        )
+
+    def blank(self, line: int) -> None:
+        """Record a line that holds nothing."""
+        self.findings.add("blank_lines", line, f"line {line}", title="blank line skipped")
+
+    def ragged(self, line: int, fields: list[str], cut: bool) -> None:
+        """Record a line with too few or too many fields."""
+        more = len(fields) > self.width
+        what = (
+            f"has {len(fields)} field{'s' if len(fields) > 1 else ''}, the header has {self.width}"
+        )
+        hint = "Quote fields that hold a tab or a line break"
+        if fields[0].startswith("#") and not more:
+            what += " (it starts with #)"
+            hint = "Remove lines of comment"
+        elif cut:
+            what += ": the file seems cut short"
+            hint = "Fetch or write it again"
+        self.bad("too_many_fields" if more else "too_few_fields", line, what, hint)
+
+    def undecodable(self, line: int, byte: int, column: int, end: bool) -> None:
+        """Record a line that isn't valid in the table's encoding."""
+        name = "UTF-8" if self.codec == "utf-8" else plain(self.encoding)
+        what = f"is not {name} (byte 0x{byte:02x} at column {column})"
+        if end:
+            what += ": a character is cut short"
+        self.bad(
+            "encoding",
+            line,
+            what,
+            "If the table is in another encoding, such as latin-1 or cp1252, convert it (iconv -f"
+            " latin1 -t UTF-8 FILE > NEW) or set encoding: latin-1; otherwise mend the bytes",
+        )
+
+
+def unusual(data: bytes) -> bool:
+    """Tell whether bytes may hold a control character, a lone CR or U+FEFF."""
+    flat = np.frombuffer(data, dtype=np.uint8)
+    low = np.count_nonzero(flat < 32)
+    known = data.count(b"\n") + data.count(b"\t") + data.count(b"\r\n")
+    return bool(low != known or b"\x7f" in data or b"\xef\xbb\xbf" in data or C1.search(data))
+
+
+def cr_as_lf(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Make CR and CRLF line ends LF, also where a block ends between CR and LF."""
+    held = b""
+    for block in blocks:
+        data = held + block
+        held = data[-1:] if data.endswith(b"\r") else b""
+        data = data[: len(data) - len(held)]
+        yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if held:
+        yield b"\n"
+
+
+def length_of(data: bytes, lines: int) -> int:
+    """Return how many bytes the first `lines` lines take, their line ends included."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10)
+    return int(ends[lines - 1]) + 1 if lines else 0

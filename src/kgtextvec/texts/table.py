@@ -1,0 +1,327 @@
+"""One strict pass over a table: rows that can be used, their texts, and all that is wrong."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.progress import Progress
+from kgtextvec.texts.findings import Findings, TableError, plain
+from kgtextvec.texts.header import check_columns
+from kgtextvec.texts.quality import Quality
+from kgtextvec.texts.reader import Batch, Reader
+from kgtextvec.texts.rules import (
+    CLEANERS,
+    CONTROL,
+    DEFAULT_RULE,
+    HIDDEN,
+    KEYS,
+    VISIBLE,
+    TextRule,
+    parse_rule,
+)
+from kgtextvec.texts.used import Used
+
+OPTIONAL = {
+    "entities": ("name", "resource"),
+    "relation_types": ("resource", "formatted_relation_type", "source_type", "target_type"),
+}
+
+# A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
+LONE_CR = re.compile(r"^[^\n\t]*\r(?!\n)[^\n\t]*\Z")
+MARK = re.compile("\ufeff")
+LARGE = 64 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a table is read; docs/inputs.md tells each policy. `text` None is the kind's default."""
+
+    kind: str
+    text: str | None = None
+    empty_text: str = "error"
+    duplicates: str = "warn"
+    bad_lines: str = "error"
+    encoding: str = "utf-8"
+    quoting: str = "minimal"
+    allow_empty: bool = False
+    text_clean: str = "standard"
+    used_by: Path | None = None
+
+    def policies(self) -> dict[str, Any]:
+        """Return the policies by their names in the config."""
+        names = ("empty_text", "duplicates", "bad_lines", "encoding", "quoting", "allow_empty")
+        return {name: getattr(self, name) for name in (*names, "text_clean")}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that can be used, in order.
+
+    `lines` (n,) int64, 1-based; `digests` (n, 32) uint8, the sha256 of each text; `columns`
+    name → n strings: id, label, name, resource and, for relation types, relation_type,
+    formatted_relation_type, source_type, target_type.
+    """
+
+    lines: NDArray[np.int64]
+    columns: dict[str, list[str]]
+    texts: list[str]
+    digests: NDArray[np.uint8]
+
+
+@dataclass
+class Table:
+    """A table being checked: iterate `rows()`, then ask `findings` and `quality`."""
+
+    path: Path
+    settings: Settings
+    findings: Findings = field(default_factory=Findings)
+    quality: Quality = field(default_factory=Quality)
+
+    def __post_init__(self) -> None:
+        """Derive what the pass needs from the settings."""
+        self.rule = TextRule("", ())
+        self.keys = KEYS[self.settings.kind]
+        self.relation = self.settings.kind == "relation_types"
+        self.clean = CLEANERS[self.settings.text_clean]
+        self.used: Used | None = None
+
+    def rows(self) -> Iterator[Rows]:
+        """Yield the rows that can be used, block by block; the rest becomes findings.
+
+        Raises TableError when the file isn't a table at all, InputError for settings that can't
+        be used. Single bad rows don't stop the pass: all of them are found, and
+        `findings.outcome` tells afterwards.
+        """
+        rule = self.settings.text
+        self.rule = parse_rule(DEFAULT_RULE[self.settings.kind] if rule is None else rule)
+        size = self.path.stat().st_size if self.path.is_file() else 0
+        if self.settings.used_by:
+            self.used = Used(self.settings.used_by, self.relation, self.settings.encoding)
+        with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
+            reader = Reader(
+                self.path,
+                self.findings,
+                self.settings.bad_lines,
+                self.settings.quoting,
+                self.settings.encoding,
+                progress.add if size > LARGE else None,
+            )
+            header = reader.open()
+            check_columns(header, self.needed(), self.findings, reader.at - 1)
+            columns = {name: header.names.index(name) for name in self.wanted(header.names)}
+            reader.take(columns, [columns[key] for key in self.keys])
+            for batch in reader.batches():
+                rows = self.check(batch)
+                if len(rows.texts):
+                    self.quality.add(rows, "relation_type" if self.relation else "id")
+                    yield rows
+        if self.used:
+            self.used.finish(self.findings)
+        self.quality.finish(self.findings, self.settings.duplicates, self.keys)
+        if not self.quality.rows and self.findings.outcome != "error":
+            self.no_rows()
+
+    def needed(self) -> list[str]:
+        """Return the columns that the table must have."""
+        return list(dict.fromkeys((*self.keys, *self.rule.columns)))
+
+    def wanted(self, names: Sequence[str]) -> list[str]:
+        """Return the columns to read out of those that there are, the key's first."""
+        optional = [name for name in OPTIONAL[self.settings.kind] if name in names]
+        needed = [name for name in self.needed() if name in names]
+        return list(dict.fromkeys((*needed, *optional)))
+
+    def check(self, batch: Batch) -> Rows:
+        """Check keys and texts of a block; return the rows that stay."""
+        keep = self.keyed(batch)
+        if self.used:
+            used = self.used.matches(*(batch.columns[key] for key in self.keys))
+            keep = [one and two for one, two in zip(keep or used, used, strict=True)]
+        batch = select(batch, keep)
+        if batch.odd:
+            self.controls(batch)
+        texts, given = self.rule.texts(batch.columns, self.clean, self.keys)
+        if not all(texts):
+            keep = self.without_text(batch, texts, given)
+            texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
+            given = [name for name, stays in zip(given, keep, strict=True) if stays]
+            batch = select(batch, keep)
+        self.quality.given.update(given)
+        digests = b"".join([sha256(text.encode()).digest() for text in texts])
+        flat = np.frombuffer(digests, dtype=np.uint8).reshape(len(texts), 32)
+        return Rows(batch.lines, self.described(batch), texts, flat)
+
+    def keyed(self, batch: Batch) -> list[bool] | None:
+        """Check ids, labels and relation types; return which rows stay, None for all."""
+        keep: list[bool] | None = None
+        for key in self.keys:
+            values = batch.columns[key]
+            trimmed = list(map(str.strip, values))
+            ascii_only = all(map(str.isascii, values))
+            if trimmed == values and all(values) and ascii_only and not batch.odd:
+                continue
+            for row, value in enumerate(values):
+                line = int(batch.lines[row])
+                fault = ""
+                if not VISIBLE.search(value):
+                    fault = f"has no {key}"
+                elif not value.isprintable() and (
+                    CONTROL.search(value) or any(c in value for c in "\t\n\r\u2028\u2029")
+                ):
+                    fault = f"has a {key} with a line break, tab or control character"
+                elif value.strip() != value or HIDDEN.search(value):
+                    self.findings.add(
+                        "odd_key",
+                        line,
+                        f"line {line} ({ascii_shown(value)})",
+                        title=f"{key} with blanks at its ends or invisible characters",
+                        hint="It was kept as it is, and matches only the same odd key",
+                    )
+                if fault:
+                    keep = keep or [True] * len(values)
+                    keep[row] = False
+                    self.bad_row(f"{key}_{'missing' if 'no' in fault else 'odd'}", line, fault)
+        return keep
+
+    def bad_row(self, kind: str, line: int, fault: str) -> None:
+        """Record a row whose key can't be used: an error, or left out if bad_lines says so."""
+        skip = self.settings.bad_lines == "skip"
+        hint = "Left out, as bad_lines: skip says" if skip else "Mend it, or set bad_lines: skip"
+        self.findings.add(kind, line, f"line {line} {fault}", error=not skip, hint=hint)
+
+    def controls(self, batch: Batch) -> None:
+        """Record control characters and the like in the columns that are used."""
+        fate = "kept" if self.settings.text_clean == "none" else "made blanks"
+        faults = {
+            "control_characters": (CONTROL, f"control characters inside ({fate})"),
+            "carriage_return": (LONE_CR, f"CR alone inside a field ({fate})"),
+            "byte_order_mark": (MARK, "byte order mark inside; were files joined?"),
+        }
+        for name, values in batch.columns.items():
+            for row, value in enumerate(values):
+                if value.isprintable() or name in self.keys:
+                    continue
+                for kind, (pattern, title) in faults.items():
+                    if pattern.search(value):
+                        where = f"{self.told(batch, row)}, {name}"
+                        self.findings.add(kind, int(batch.lines[row]), where, title=title)
+
+    def told(self, batch: Batch, row: int) -> str:
+        """Return `line 7 (X:1)` for a message."""
+        return f"line {batch.lines[row]} ({plain(batch.columns[self.keys[0]][row])})"
+
+    def without_text(self, batch: Batch, texts: list[str], given: list[str]) -> list[bool]:
+        """Apply the policy for rows without a text; fill names in; return which rows stay."""
+        policy = self.settings.empty_text
+        names = batch.columns.get("relation_type" if self.relation else "name")
+        used = [name for name in self.rule.columns if name not in self.keys] or [*self.rule.columns]
+        empty = f"{' and '.join(used)} {'are' if len(used) > 1 else 'is'} empty"
+        for row, text in enumerate(texts):
+            if text:
+                continue
+            line, told = int(batch.lines[row]), self.told(batch, row)
+            name = self.clean([names[row]])[0] if names and policy == "name" else ""
+            if name:
+                texts[row], given[row] = name, "name"
+                self.findings.add(
+                    "empty_text", line, told, title="no text, the name was taken (empty_text: name)"
+                )
+            elif policy == "skip":
+                self.findings.add(
+                    "empty_text", line, told, title="no text, row left out (empty_text: skip)"
+                )
+            else:
+                why = f"{empty}, and so is its name" if policy == "name" else empty
+                hint = "empty_text: skip to leave such rows out"
+                hint += "" if policy == "name" else ", or empty_text: name to take their names"
+                self.findings.add(
+                    "no_text",
+                    line,
+                    f"{told} has no text: {why}",
+                    error=True,
+                    hint=f"Fill it in, or set {hint}",
+                )
+        return [bool(text) for text in texts]
+
+    def described(self, batch: Batch) -> dict[str, list[str]]:
+        """Return the columns of rows.parquet that come from the table."""
+        got = batch.columns
+        empty = [""] * len(batch.lines)
+        if not self.relation:
+            return {
+                "id": got["id"],
+                "label": got["label"],
+                "name": self.shown(got.get("name", empty), batch.odd),
+                "resource": self.shown(got.get("resource", empty), batch.odd),
+            }
+        types = got["relation_type"]
+        of_row = zip(
+            types,
+            self.shown(got.get("source_type", empty), batch.odd),
+            self.shown(got.get("target_type", empty), batch.odd),
+            strict=True,
+        )
+        pairs = [pair_of(*row) for row in of_row]
+        first = [one.split("::")[0] if "::" in one else "" for one in types]
+        resources = self.shown(got.get("resource", empty), batch.odd)
+        formatted = self.shown(got.get("formatted_relation_type", empty), batch.odd)
+        return {
+            "id": types,
+            "label": [f"{one}:{two}" if one and two else "RelationType" for one, two in pairs],
+            "name": types,
+            "resource": [one or two for one, two in zip(resources, first, strict=True)],
+            "relation_type": types,
+            "formatted_relation_type": [
+                one or two for one, two in zip(formatted, types, strict=True)
+            ],
+            "source_type": [one for one, _ in pairs],
+            "target_type": [two for _, two in pairs],
+        }
+
+    def shown(self, values: list[str], odd: bool) -> list[str]:
+        """Return values without control characters and line breaks (text_clean: none: as is)."""
+        if not odd or self.settings.text_clean == "none":
+            return values
+        return [
+            one if one.isprintable() else " ".join(CONTROL.sub(" ", one).split()) for one in values
+        ]
+
+    def no_rows(self) -> None:
+        """Record that nothing is left to be embedded, unless allow_empty says it's fine."""
+        if not self.settings.allow_empty:
+            raise TableError(
+                "no_rows",
+                "the table has a header and no rows that can be used. Add rows, or set"
+                " allow_empty: true.",
+            )
+
+
+def ascii_shown(value: str) -> str:
+    """Return a key for a message with its blanks and invisible characters made visible."""
+    return plain(ascii(value))
+
+
+def pair_of(relation_type: str, source: str, target: str) -> tuple[str, str]:
+    """Return the labels that a relation joins; ("", "") if neither columns nor type tell."""
+    if source and target:
+        return source, target
+    head, mark, pair = relation_type.rpartition("::")
+    one, colon, two = pair.partition(":")
+    return (one, two) if head and mark and colon and one and two else (source, target)
+
+
+def select(batch: Batch, keep: list[bool] | None) -> Batch:
+    """Return the rows of a batch for which `keep` is true."""
+    if keep is None or all(keep):
+        return batch
+    columns = {
+        name: [value for value, stays in zip(values, keep, strict=True) if stays]
+        for name, values in batch.columns.items()
+    }
+    return Batch(batch.lines[np.array(keep, dtype=bool)], columns, batch.odd)

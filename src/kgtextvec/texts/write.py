@@ -1,0 +1,101 @@
+"""read-texts: a checked table as rows, shards of distinct texts, a manifest and findings."""
+
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from kgtextvec import __version__
+from kgtextvec.errors import InputError
+from kgtextvec.files import sync_folder, temporary_name, told, write_json
+from kgtextvec.progress import say
+from kgtextvec.texts.check import refused, report
+from kgtextvec.texts.findings import plain
+from kgtextvec.texts.table import Table
+
+# Raised by one whenever the same table and settings would give other texts or rows.
+RECIPE = 1
+
+
+def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
+    """Read a table and write rows.parquet, shards/, findings.json and manifest.json.
+
+    Nothing appears under a final name before everything is written; the manifest comes last.
+    Raises InputError when the table can't be used or the disk is full.
+    """
+    import pyarrow
+
+    from kgtextvec.texts.shards import Spill, write_rows, write_shards
+
+    if shards < 1 or shards > 100_000:
+        raise InputError(f"shards: {shards} is not between 1 and 100000.")
+    made = [one for one in (out_dir, *out_dir.parents) if not one.exists()]
+    part = temporary_name(out_dir / "texts")
+    done = False
+    try:
+        part.mkdir(parents=True)
+        spill = Spill(part)
+        with refused(table):
+            for rows in table.rows():
+                if table.findings.outcome != "error":
+                    spill.add(rows)
+        spill.close()
+        if table.findings.outcome == "error":
+            raise InputError(f"{shown(table.path)}: {table.findings.error_message()}")
+        digest = write_rows(
+            spill, part / "rows.parquet", table.quality.digests(), table.settings.kind
+        )
+        (part / "shards").mkdir()
+        told_shards = write_shards(spill, part / "shards", shards)
+        manifest = {
+            "table": name,
+            "kind": table.settings.kind,
+            "file": shown(table.path),
+            "text": table.rule.rule,
+            "policies": table.settings.policies(),
+            "used_by": shown(table.settings.used_by) if table.settings.used_by else None,
+            "rows": table.quality.rows,
+            "texts": table.quality.distinct_texts,
+            "digest": digest,
+            "shards": told_shards,
+            "recipe": RECIPE,
+            "versions": {
+                "kgtextvec": __version__,
+                "python": platform.python_version(),
+                "pyarrow": pyarrow.__version__,
+            },
+        }
+        write_json(part / "findings.json", report(table, lists=False))
+        write_json(part / "manifest.json", manifest)
+        put_in_place(part, out_dir)
+        done = True
+    except OSError as error:
+        raise told(error, out_dir) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in made if not done else []:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+    for warning in table.findings.warnings():
+        say(f"WARNING: {shown(table.path)}: {warning}")
+    say(f"{table.quality.rows:,} rows, {manifest['texts']:,} distinct texts, {shards} shards")
+
+
+def put_in_place(part: Path, out_dir: Path) -> None:
+    """Move what was written to its final names, the manifest last and its old one first away."""
+    for file in part.rglob("*"):
+        if file.suffix in {".parquet", ".json"}:
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+    (out_dir / "manifest.json").unlink(missing_ok=True)
+    old = part / "old-shards"
+    if (out_dir / "shards").exists():
+        (out_dir / "shards").rename(old)
+    for name in ("shards", "rows.parquet", "findings.json", "manifest.json"):
+        (part / name).rename(out_dir / name)
+    sync_folder(out_dir)
+
+
+def shown(path: Path) -> str:
+    """Return a path that can be printed and stored, whatever bytes its name is made of."""
+    return plain(str(path), 1000)

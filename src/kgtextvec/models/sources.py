@@ -57,8 +57,11 @@ class Entry:
     citation: str | None = None
 
 
-def read_entry(model: str, text: str) -> Entry:
-    """Read a catalogue entry given as JSON. Raises InputError that names the key."""
+def read_entry(model: str, text: str, sources: bool = True) -> Entry:
+    """Read a catalogue entry given as JSON; `sources`: whether it must name some.
+
+    Raises InputError that names the key.
+    """
     where = f"catalogue, {model}"
     try:
         values = json.loads(text)
@@ -74,7 +77,7 @@ def read_entry(model: str, text: str) -> Entry:
     sums = {str(name): value.lower() for name, value in sums.items()}
     given = values.get("source")
     listed = given if isinstance(given, list) else [given] if given else []
-    if not listed:
+    if sources and not listed:
         raise InputError(f"{where}.source: missing. Give one or several of: {FORMS}.")
     subdir = values.get("subdir")
     if subdir is not None and (".." in Path(str(subdir)).parts or str(subdir).startswith("/")):

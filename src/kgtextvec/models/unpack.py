@@ -170,7 +170,7 @@ class Bounded:
         if self.count > max(self.limits.unjudged, self.limits.ratio * self.packed.count):
             raise InputError(
                 f"{self.path}: unpacks to more than {self.limits.ratio} times its size, as a"
-                " decompression bomb does. If it is sound, unpack it and name the folder with path:."
+                " decompression bomb does. If it is sound, unpack it and use path:."
             )
         return data
 

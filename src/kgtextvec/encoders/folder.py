@@ -1,0 +1,47 @@
+"""A converted model's folder: its kgtextvec.json, and the proof that its files are unchanged.
+
+Neither torch nor safetensors notices a flipped bit; the digests do.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json, sha256_of
+
+RECORD = "kgtextvec.json"
+WEIGHTS = "model.safetensors"
+NOT_TOKENIZER = {RECORD, WEIGHTS, "config.json", "generation_config.json", "vocabulary.txt"}
+
+
+def read_model_folder(folder: Path) -> dict[str, Any]:
+    """Return the record of a folder that convert-model made, once its files fit their digests.
+
+    Raises InputError when the record or a file is missing, or when a file changed (`checksum`).
+    """
+    about: dict[str, Any] = read_json(folder / RECORD)
+    for name, expected in about["files"].items():
+        path = folder / name
+        got = sha256_of(path) if path.is_file() else "no such file"
+        if got != expected:
+            raise InputError(
+                f"{path}: checksum mismatch: expected sha256 {expected}, got {got}. Delete the"
+                " folder and run convert-model again."
+            )
+    return about
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """Return {name: sha256} of the folder's files but the record, by name."""
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != RECORD)
+    return {path.name: sha256_of(path) for path in paths}
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Return one sha256 over the tokenizer's files: name, NUL, content, in the order of names."""
+    whole = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if path.name not in NOT_TOKENIZER:
+            whole.update(path.name.encode() + b"\0" + path.read_bytes())
+    return whole.hexdigest()

@@ -1,0 +1,167 @@
+"""A model's tokenizer: all its files there, the case kept where the vocabulary is cased."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kgtextvec.errors import InputError
+from kgtextvec.progress import say
+
+SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
+OTHER = "An opioid receptor antagonist that treats acute disease."
+
+
+@dataclass
+class Case:
+    """Whether texts are lower-cased: as we load it (None: the files' own way), and by default."""
+
+    chosen: bool | None
+    default: bool
+    effective: bool
+
+
+def load_tokenizer(folder: Path, asked: bool | None, model_type: str) -> tuple[Any, Case]:
+    """Load a tokenizer that neither lacks files nor lower-cases for a cased vocabulary.
+
+    `asked` is the catalogue's do_lower_case. Raises InputError that names what is missing.
+    """
+    check_files(folder, model_type)
+    plain = open_tokenizer(folder)
+    default = lowers(plain)
+    chosen = asked if asked is not None else detected(folder)
+    tokenizer = plain if chosen is None else open_tokenizer(folder, do_lower_case=chosen)
+    effective = lowers(tokenizer)
+    if chosen is not None and effective != chosen:
+        does = "lower-cases" if effective else "keeps the case"
+        raise InputError(
+            f"{folder}: do_lower_case is {str(chosen).lower()}, and this tokenizer {does} whatever"
+            " one asks. Leave the key out."
+        )
+    if effective and n_cased(folder) and asked is None:
+        say(f"{folder}: lower-cases as its files ask, though its vocabulary has capital letters")
+    return tokenizer, Case(chosen, default, effective)
+
+
+def open_tokenizer(folder: Path, **options: bool) -> Any:
+    """Open a tokenizer without network and without remote code."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False, **options
+        )
+    except Exception as error:  # tokenizers and converters raise plain Exception, among others
+        what = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: its tokenizer cannot be read: {what}") from error
+
+
+def check_files(folder: Path, model_type: str) -> None:
+    """Raise InputError that names the tokenizer's missing files."""
+    if (folder / "tokenizer.json").exists():
+        return
+    needed = vocabulary_files(folder, model_type)
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise InputError(
+            f"{folder}: {' and '.join(missing)} missing. Without it each word becomes the unknown"
+            " one; add it to the source."
+        )
+
+
+def vocabulary_files(folder: Path, model_type: str) -> list[str]:
+    """Return the files that the tokenizer's class reads in place of tokenizer.json."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    named = settings_of(folder).get("tokenizer_class")
+    known = TOKENIZER_MAPPING_NAMES.get(model_type)
+    for name in (named, known if isinstance(known, str) else next(iter(known or ()), None)):
+        kind = getattr(transformers, str(name).removesuffix("Fast"), None) if name else None
+        files = getattr(kind, "vocab_files_names", None) or {}
+        own = sorted(set(files.values()) - {"tokenizer.json"})
+        if own:
+            return own
+    return ["tokenizer.json"]
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Return tokenizer_config.json, {} if there is none. Raises InputError if damaged."""
+    path = folder / "tokenizer_config.json"
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Get the right file.") from None
+    return values if isinstance(values, dict) else {}
+
+
+def detected(folder: Path) -> bool | None:
+    """Return False for a cased WordPiece vocabulary whose files say nothing of case, else None.
+
+    transformers lower-cases by default, also for vocabularies (BioBERT's) that have 'TP53'.
+    """
+    silent = not (folder / "tokenizer.json").exists()
+    silent &= settings_of(folder).get("do_lower_case") is None
+    number = n_cased(folder) if silent else 0
+    if not number:
+        return None
+    say(f"{folder}: {number} words of vocab.txt have capital letters, so the case is kept")
+    return False
+
+
+def n_cased(folder: Path) -> int:
+    """Count the words of vocab.txt with capital letters, special tokens left out."""
+    path = folder / "vocab.txt"
+    if not path.exists():
+        return 0
+    words = path.read_text("utf-8", errors="replace").split("\n")
+    plain = (word for word in words if not word.startswith(("[", "<")))
+    return sum(word != word.lower() for word in plain)
+
+
+def lowers(tokenizer: Any) -> bool:
+    """Tell whether the tokenizer lower-cases what it reads."""
+    text = "TP53 Gene of the Brain"
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    normalizer = getattr(backend, "normalizer", None)
+    if normalizer is not None:
+        return bool("tp53" in normalizer.normalize_str(text))
+    if backend is not None:
+        return False
+    return bool(tokenizer(text)["input_ids"] == tokenizer(text.lower())["input_ids"])
+
+
+def ids_of(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text, its own control tokens kept as plain text."""
+    return list(tokenizer(text, split_special_tokens=True)["input_ids"])
+
+
+def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
+    """Check that every id has its row in the embeddings (`rows`), and that words get ids."""
+    vocabulary = tokenizer.get_vocab()
+    over = {word for word, ident in vocabulary.items() if ident >= rows}
+    if over - {tokenizer.mask_token}:
+        raise InputError(
+            f"{folder}: the tokenizer has {max(vocabulary.values()) + 1} ids, the model {rows} rows"
+            f" of embeddings. They don't belong together; get both from one place."
+        )
+    if 2 * len(vocabulary) < rows:
+        raise InputError(
+            f"{folder}: the tokenizer has {len(vocabulary)} ids, the model {rows} rows of"
+            " embeddings. They don't belong together, or the vocabulary is cut short."
+        )
+    known = set(words_of(tokenizer, ids_of(tokenizer, SENTENCE)))
+    if len(known) < 2:
+        raise InputError(
+            f"{folder}: the tokenizer knows no word of {SENTENCE!r}. Its vocabulary is missing or"
+            " not of this model."
+        )
+
+
+def words_of(tokenizer: Any, ids: Iterable[int]) -> list[int]:
+    """Leave special and unknown tokens out."""
+    special = set(tokenizer.all_special_ids) | {tokenizer.unk_token_id}
+    return [ident for ident in ids if ident not in special]

@@ -1,0 +1,183 @@
+"""Load a checkpoint into its transformers model, and refuse what would give wrong vectors."""
+
+import json
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from kgtextvec.errors import InputError
+
+POOLER = "pooler."
+# Buffers that old checkpoints carry and new models compute.
+COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return config.json, checked. Raises InputError for what cannot be loaded safely."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: config.json missing. The folder is not a model's.")
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Get the right file.") from None
+    if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
+        raise InputError(
+            f"{path}: model_type missing, such as bert. Add it, or get the right file."
+        )
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).exists() and "auto_map" in (folder / name).read_text("utf-8"):
+            check_own_code(folder / name)
+    if values.get("quantization_config"):
+        raise InputError(f"{path}: the weights are quantized. Take the model's plain weights.")
+    from transformers import CONFIG_MAPPING
+
+    if values["model_type"] not in CONFIG_MAPPING:
+        raise InputError(
+            f"{path}: transformers does not know model_type {values['model_type']!r}. Only models"
+            " without custom code can be used."
+        )
+    return values
+
+
+def check_own_code(path: Path) -> None:
+    """Raise InputError if a config asks to run Python files of the model."""
+    values = json.loads(path.read_text("utf-8"))
+    if isinstance(values, dict) and values.get("auto_map"):
+        raise InputError(
+            f"{path}: the model needs custom code (auto_map), which is never run. Take a model that"
+            " transformers knows by itself."
+        )
+
+
+def check_weight_files(folder: Path) -> None:
+    """Raise InputError if there are no weights, or an index names files that are not there."""
+    names = {path.name for path in folder.iterdir()}
+    for index in names & {"model.safetensors.index.json", "pytorch_model.bin.index.json"}:
+        try:
+            parts = set(json.loads((folder / index).read_text("utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError, UnicodeDecodeError) as error:
+            raise InputError(f"{folder / index}: cannot be read ({error}).") from None
+        missing = sorted(str(part) for part in parts if part not in names)
+        if missing:
+            raise InputError(f"{folder}: {', '.join(missing)} missing, which {index} names.")
+        return
+    if not names & {"model.safetensors", "pytorch_model.bin"}:
+        raise InputError(
+            f"{folder}: no weights: neither model.safetensors nor pytorch_model.bin is there."
+        )
+
+
+def load_model(folder: Path) -> Any:
+    """Load the encoder in float32, without its pooler; every weight from the file, none random.
+
+    Raises InputError for missing, surplus or misshapen weights, NaN and Inf, pickles that hold
+    more than tensors, and damaged files.
+    """
+    import torch
+    from transformers import AutoModel
+
+    check_weight_files(folder)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model, told = AutoModel.from_pretrained(
+                str(folder),
+                local_files_only=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{folder}: the weights are not plain tensors ({reason(error)}); a pickle can run code"
+            " and is not opened. Get the weights as safetensors."
+        ) from error
+    except (EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{folder}: the weights are damaged or cut short.") from error
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError" or "PytorchStreamReader" in str(error):
+            raise InputError(
+                f"{folder}: the weights are damaged or cut short ({reason(error)})."
+            ) from error
+        raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
+    check_names(folder, model, told)
+    check_numbers(folder, model)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model.eval().requires_grad_(False)
+
+
+def check_names(folder: Path, model: Any, told: dict[str, Any]) -> None:
+    """Raise InputError unless each weight but the pooler's came from the file."""
+    names = [name for name, _ in model.named_parameters()]
+    missing = sorted(name for name in told["missing_keys"] if name in names)
+    needed = [name for name in missing if not name.startswith(POOLER)]
+    if needed:
+        raise InputError(
+            f"{folder}: {len(missing)} of {len(names)} weights are missing (first {needed[0]}), so"
+            " they would be random. The file is of another model, or under other names."
+        )
+    for name, *shapes in sorted(told["mismatched_keys"]):
+        if not str(name).startswith(POOLER):
+            sizes = " and ".join(str(tuple(shape)) for shape in shapes)
+            raise InputError(f"{folder}: {name} has shapes {sizes} in weights and config.json.")
+    surplus = [name for name in told["unexpected_keys"] if is_inner(name, model)]
+    if surplus:
+        raise InputError(
+            f"{folder}: config.json calls for fewer weights than there are, {len(surplus)} would be"
+            f" left out (first {sorted(surplus)[0]}). It is of another model."
+        )
+    if told.get("error_msgs"):
+        raise InputError(f"{folder}: {' '.join(str(told['error_msgs'][0]).split())[:200]}")
+
+
+def is_inner(name: str, model: Any) -> bool:
+    """Tell whether a weight that found no place belongs to the encoder, not to a head."""
+    name = name.removeprefix(f"{model.base_model_prefix}.")
+    inner = {child for child, _ in model.named_children()} - {"pooler"}
+    return name.split(".")[0] in inner and not name.endswith(COMPUTED)
+
+
+def check_numbers(folder: Path, model: Any) -> None:
+    """Raise InputError that names the first weight with NaN or Inf, and where in it."""
+    import torch
+
+    for name, value in model.named_parameters():
+        if name.startswith(POOLER):
+            continue
+        bad = ~torch.isfinite(value.detach())
+        if bad.any():
+            row = int(bad.nonzero()[0][0])
+            raise InputError(
+                f"{folder}: all vectors hold NaN or Inf, since weight {name} does"
+                f" ({int(bad.sum())} of {value.numel()} numbers, first at row {row}). Get sound"
+                " weights."
+            )
+
+
+def token_limit(model: Any, tokenizer: Any) -> tuple[int | None, int]:
+    """Return (the most tokens the positions allow, None for no limit; the default limit).
+
+    RoBERTa and its kin count positions from the padding's index on, so that 514 rows allow 512.
+    """
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    rows, padding = getattr(table, "num_embeddings", None), getattr(table, "padding_idx", None)
+    if rows is not None:
+        most: int | None = int(rows) - (0 if padding is None else int(padding) + 1)
+    else:
+        most = getattr(model.config, "max_position_embeddings", None)
+        most = int(most) if most and most > 0 else None
+    own = tokenizer.model_max_length
+    default = min(limit for limit in (most, own if own < 10**6 else None, 1 << 20) if limit)
+    return most, default if most or own < 10**6 else 512
+
+
+def reason(error: BaseException) -> str:
+    """Return the first telling words of a long message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith(("Trying to load", "Unsupported"))]
+    return " ".join((told or lines or [type(error).__name__])[0].split())[:200]

@@ -278,7 +278,7 @@ def test_the_verb_needs_no_home_no_path_and_none_of_the_users_jupyter(tmp_path):
         "TMPDIR": str(long),
     }
     command = [sys.executable, "-W", "error", "-m", "kgtextvec", "render-notebook", str(folder)]
-    command += ["--template", str(TEMPLATE), "--pca", "none", "--named", "TP53"]
+    command += ["--template", str(TEMPLATE), "--pca", "--named", "TP53"]
     command += ["--out-notebook", "explore.ipynb", "--out-html", "explore.html"]
     done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -353,15 +353,49 @@ def test_a_template_that_fails_is_named_and_leaves_no_file(tmp_path, capsys):
     ("words", "names"),
     [
         ("TP53,aspirin", ["TP53", "aspirin"]),
-        ('TP53, "Anemia, Sickle Cell"', ["TP53", "Anemia, Sickle Cell"]),
+        ("TP53 | Anemia, Sickle Cell", ["TP53", "Anemia, Sickle Cell"]),
         ('["Anemia, Sickle Cell", "5-HT \\"x\\""]', ["Anemia, Sickle Cell", '5-HT "x"']),
         ("", []),
     ],
 )
-def test_named_is_read_with_commas_inside_quotes(words, names):
+def test_names_are_split_so_that_a_comma_may_be_part_of_one(words, names):
     assert names_in(words) == names
 
 
 def test_named_that_is_half_json_is_refused():
     with pytest.raises(argparse.ArgumentTypeError, match="not a JSON list"):
         names_in('["TP53"')
+
+
+@pytest.mark.slow
+def test_a_browser_draws_the_maps_with_the_net_off(whole):
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser_file = shutil.which("chromium")
+    if not browser_file:
+        pytest.skip("no chromium on the PATH")
+    flags = ["--headless", "--no-sandbox", "--disable-background-networking", "--disable-sync"]
+    flags += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    said: list[str] = []
+    asked: list[str] = []
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=browser_file, args=flags)
+        context = browser.new_context(viewport={"width": 1100, "height": 800})
+        context.set_offline(True)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+        page.goto((whole / "explore.html").as_uri())
+        page.wait_for_selector(".live .plotly .scatterlayer .point")
+        drawn = page.locator("#picture-1 .scatterlayer .point")
+        assert drawn.count() == 2 * 110  # t-SNE and UMAP of the rows that were laid out
+        drawn.first.hover(force=True)
+        page.wait_for_selector("#picture-1 .hovertext")
+        width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [
+        (whole / "explore.html").as_uri()
+    ]
+    assert width[0] <= width[1]

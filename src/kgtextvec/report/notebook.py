@@ -5,7 +5,6 @@ over sockets in it, so it needs no `jupyter` on the PATH, no HOME and no network
 """
 
 import argparse
-import csv
 import json
 import os
 import shutil
@@ -35,13 +34,13 @@ def render_notebook_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of render-notebook."""
     parser.add_argument("space", type=Path, metavar="SPACE_DIR", help="results/{model}/{table}/…")
     parser.add_argument("--template", type=Path, required=True, help="the notebook to run, .ipynb")
-    parser.add_argument("--pca", type=file_or_none, help="the model's pca{N}.npz, or none")
+    parser.add_argument("--pca", type=file_or_none, nargs="?", help="pca{N}.npz, or none")
     parser.add_argument(
         "--named",
         type=names_in,
         default=[],
-        help='entities whose neighbours to list: "TP53,aspirin"; a name with a comma in quotes,'
-        " or all as a JSON list",
+        help='entities whose neighbours to list: "TP53,aspirin", or with bars between, so that'
+        " names may hold commas, or a JSON list",
     )
     parser.add_argument("--out-notebook", type=Path, required=True, help="the executed notebook")
     parser.add_argument("--out-html", type=Path, required=True, help="the same as a page")
@@ -53,14 +52,14 @@ def file_or_none(word: str) -> Path | None:
 
 
 def names_in(words: str) -> list[str]:
-    """Split `words` at commas outside double quotes; a JSON list of strings is taken as it is."""
+    """Split `words` at bars or, if there are none, at commas; a JSON list is taken as it is."""
     if words.lstrip().startswith("["):
         try:
             names = json.loads(words)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"not a JSON list ({error}): {words}") from None
     else:
-        names = next(csv.reader([words], skipinitialspace=True), [])
+        names = words.split("|" if "|" in words else ",")
     return [name for name in (str(name).strip() for name in names) if name]
 
 

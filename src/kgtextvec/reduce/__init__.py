@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_file, write_json
 from kgtextvec.progress import Progress, say
@@ -30,9 +32,12 @@ def fit_pca_arguments(parser: argparse.ArgumentParser) -> None:
         help="correct: exact; faithful: as BioMedGPS's script",
     )
     parser.add_argument("--out", type=Path, required=True, help="the basis, an .npz file")
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores of the job")
 
 
-def fit_pca(embeddings: Path, dims: int, fit_on: str, mode: str, out: Path) -> None:
+def fit_pca(
+    embeddings: Path, dims: int, fit_on: str, mode: str, out: Path, threads: int = 0
+) -> None:
     """Fit `dims` principal components on an (n, d) float32 .npy; write mean, components, variances.
 
     Says so when fewer than `dims` components carry variance. Raises InputError when `dims` is
@@ -57,13 +62,14 @@ def fit_pca(embeddings: Path, dims: int, fit_on: str, mode: str, out: Path) -> N
             " Set reduce.fit_on to a larger table, or leave out the space."
         )
     digest = hashlib.sha256()
-    if mode == "faithful":
-        digest.update(embeddings.read_bytes())
-        vectors = np.load(embeddings, allow_pickle=False)
-        refuse_non_finite(matrix, 0, vectors)
-        pca = fit_upstream(vectors, dims)
-    else:
-        pca = principal(*moments(matrix, digest), matrix.rows, dims)
+    with threadpool_limits(threads or None):
+        if mode == "faithful":
+            digest.update(embeddings.read_bytes())
+            vectors = np.load(embeddings, allow_pickle=False)
+            refuse_non_finite(matrix, 0, vectors)
+            pca = fit_upstream(vectors, dims)
+        else:
+            pca = principal(*moments(matrix, digest), matrix.rows, dims)
     expect_digest(embeddings, digest.hexdigest())
     save_pca(replace(pca, fit_on=fit_on, fit_on_digest=digest.hexdigest()), out)
     if pca.total_variance <= 0:
@@ -97,9 +103,10 @@ def apply_pca_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pca", type=Path, required=True, help="the basis that fit-pca wrote")
     parser.add_argument("--space", required=True, help="the new space's name, such as pca400")
     parser.add_argument("--out-dir", type=Path, required=True, help="the new space's folder")
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores of the job")
 
 
-def apply_pca(space_dir: Path, pca: Path, space: str, out_dir: Path) -> None:
+def apply_pca(space_dir: Path, pca: Path, space: str, out_dir: Path, threads: int = 0) -> None:
     """Project a space's vectors (n, d) on a basis of N components; write the space `pca<N>`.
 
     Writes embeddings.npy (n, N) float32, index.parquet (a copy) and manifest.json, each whole or
@@ -129,6 +136,7 @@ def apply_pca(space_dir: Path, pca: Path, space: str, out_dir: Path) -> None:
     source = hashlib.sha256()
     out_dir.mkdir(parents=True, exist_ok=True)
     with (
+        threadpool_limits(threads or None),
         whole_file(out_dir / "embeddings.npy") as part,
         part.open("wb") as file,
         Progress("apply-pca", matrix.rows, unit="rows") as progress,
@@ -154,7 +162,7 @@ def apply_pca(space_dir: Path, pca: Path, space: str, out_dir: Path) -> None:
         "space": space,
         "dims": n_components,
         "vectors_digest": writer.hash.hexdigest(),
-        "recipe": recipe | {"reduce": RECIPE},
+        "recipe": recipe | {"fit_pca": RECIPE, "apply_pca": RECIPE},
         "pca": about,
     }
     write_json(out_dir / "manifest.json", manifest)

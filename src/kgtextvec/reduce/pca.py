@@ -151,7 +151,7 @@ def save_pca(pca: Pca, path: Path) -> None:
 def load_pca(path: Path) -> Pca:
     """Read what `save_pca` wrote. Raises InputError when the file is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return Pca(
                 mean=file["mean"],
                 components=file["components"],

@@ -1,0 +1,52 @@
+"""A space as one Parquet file: the index's columns and the vectors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kgtextvec.files import whole_file
+from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
+from kgtextvec.progress import Progress
+
+# Numbers in a row group: 32 MB, so that a reader can take a part without the rest.
+NUMBERS = 1 << 23
+
+
+def write_parquet(matrix: Matrix, index: Path, manifest: dict[str, Any], out: Path) -> None:
+    """Write the index's columns and `embedding`, a fixed-size list<float32>, whole or not at all.
+
+    The manifest goes into the schema's metadata under the key kgtextvec. Strings are compressed;
+    vectors aren't, since that gains a tenth of the size and costs a multiple of the time. Memory:
+    about 150 MB, whatever the number of rows. Raises InputError at NaN or Inf.
+    """
+    rows = rows_per_block(matrix.dims, NUMBERS)
+    source = pq.ParquetFile(index)
+    names = source.schema_arrow.names
+    vector = pa.field("embedding", pa.list_(pa.float32(), matrix.dims), nullable=False)
+    schema = source.schema_arrow.append(vector).with_metadata(
+        {"kgtextvec": json.dumps(manifest, ensure_ascii=False)}
+    )
+    batches = source.iter_batches(rows)
+    with (
+        whole_file(out) as part,
+        pq.ParquetWriter(
+            part,
+            schema,
+            compression={"embedding.list.element": "none"} | dict.fromkeys(names, "zstd"),
+            use_dictionary=names,
+            write_statistics=names,
+        ) as writer,
+        Progress("export-table", matrix.rows, unit="rows") as progress,
+    ):
+        for first, block in blocks(matrix, rows):
+            if not np.isfinite(block).all():
+                refuse_non_finite(matrix, first, block)
+            columns = next(batches).columns
+            numbers = pa.array(block.reshape(-1))
+            vectors = pa.FixedSizeListArray.from_arrays(numbers, matrix.dims)
+            writer.write_batch(pa.record_batch([*columns, vectors], schema=schema))
+            progress.add(len(block))

@@ -1,0 +1,145 @@
+"""A space as TSV, in the union of the forms that BioMedGPS's server and scripts read."""
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.files import whole_file
+from kgtextvec.matrices import Matrix, refuse_non_finite, rows_per_block
+from kgtextvec.progress import Progress
+
+# Column in the file: column in index.parquet. `embedding_id` (1, 2, …) goes before them and
+# `embedding` after. Node ids are unique, ids alone aren't: the server's check wants a unique `id`.
+COLUMNS = {
+    "entities": {
+        "id": "node_id",
+        "entity_id": "id",
+        "entity_name": "name",
+        "entity_type": "label",
+    },
+    "relation_types": {
+        "id": "relation_type",
+        "relation_type": "relation_type",
+        "formatted_relation_type": "formatted_relation_type",
+    },
+}
+# The server refuses an empty formatted_relation_type and takes relation_type where it is told none.
+INSTEAD_OF_NOTHING = {"formatted_relation_type": "relation_type"}
+INDEX_ROWS = 8192
+# Numbers that a thread formats at a time: their text stays in the processor's cache.
+NUMBERS = 1 << 17
+TO_QUOTE = '[\t\r\n"]'
+
+
+def write_tsv(matrix: Matrix, index: Path, kind: str, out: Path, threads: int) -> None:
+    """Write a matrix (n, d) and its index as TSV, whole or not at all, row i in line i + 2.
+
+    Fields are quoted only where they hold a tab, a line end or a quote. Memory: about 4 MB a
+    thread, whatever n. Raises InputError at NaN or Inf.
+    """
+    columns = COLUMNS[kind]
+    rows = rows_per_block(matrix.dims, NUMBERS)
+    free: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
+    for _ in range(threads + 2):
+        free.put(np.empty(0, np.uint8))
+    waiting: deque[Future[tuple[NDArray[np.uint8], int, int]]] = deque()
+    with (
+        whole_file(out) as part,
+        part.open("wb", buffering=0) as file,
+        matrix.path.open("rb", buffering=0) as source,
+        ThreadPoolExecutor(threads) as pool,
+        Progress("export-table", matrix.rows, unit="rows") as progress,
+    ):
+
+        def write_first() -> None:
+            text, n, count = waiting.popleft().result()
+            view = text.data[:n]
+            while len(view):
+                view = view[file.write(view) :]
+            free.put(text)
+            progress.add(count)
+
+        file.write("\t".join(["embedding_id", *columns, "embedding"]).encode() + b"\n")
+        for first, heads, bounds in heads_of(index, list(columns.values())):
+            for start in range(0, len(bounds) - 1, rows):
+                if len(waiting) > threads:
+                    write_first()
+                here = bounds[start : start + rows + 1]
+                waiting.append(
+                    pool.submit(
+                        text_of, matrix, source.fileno(), first + start, heads, here, free.get()
+                    )
+                )
+        while waiting:
+            write_first()
+
+
+def text_of(
+    matrix: Matrix,
+    source: int,
+    first: int,
+    heads: NDArray[np.uint8],
+    bounds: NDArray[np.int32],
+    text: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], int, int]:
+    """Read rows from `first` on and write them as text; bounds (m + 1,) gives their heads.
+
+    Returns (the buffer, bytes used, m). The buffer `text` is used again if it is large enough.
+    """
+    count = len(bounds) - 1
+    width = matrix.dims * 4
+    block = np.frombuffer(
+        os.pread(source, count * width, matrix.offset + first * width), np.float32
+    ).reshape(count, matrix.dims)
+    if not np.isfinite(block).all():
+        refuse_non_finite(matrix, first, block)
+    room = (block.size + 1) * LONGEST + int(bounds[-1] - bounds[0])
+    if len(text) < room:
+        text = np.empty(room, np.uint8)
+    return text, int(write_rows(block.view(np.uint32), heads, bounds, text)), count
+
+
+def heads_of(
+    index: Path, columns: list[str]
+) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int32]]]:
+    """Yield (first row, bytes, bounds (m + 1,)): what stands before the vector in each row."""
+    first = 0
+    for batch in pq.ParquetFile(index).iter_batches(INDEX_ROWS, columns=sorted(set(columns))):
+        numbers = pa.array(np.arange(first + 1, first + 1 + len(batch))).cast(pa.string())
+        fields = [quoted(filled(batch, name)) for name in columns]
+        heads = pc.binary_join_element_wise(numbers, *fields, "", "\t")
+        _, bounds, data = heads.buffers()
+        yield (
+            first,
+            np.frombuffer(data, np.uint8),
+            np.frombuffer(bounds, np.int32)[heads.offset : heads.offset + len(heads) + 1],
+        )
+        first += len(batch)
+
+
+def filled(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column of strings without nulls; see INSTEAD_OF_NOTHING for empty ones."""
+    field = pc.fill_null(batch[name], "")
+    if name not in INSTEAD_OF_NOTHING:
+        return field
+    other = pc.fill_null(batch[INSTEAD_OF_NOTHING[name]], "")
+    return pc.if_else(pc.equal(field, ""), other, field)
+
+
+def quoted(field: pa.Array) -> pa.Array:
+    """Put quotes around the strings (n,) that need them, as the csv module does."""
+    needed = pc.match_substring_regex(field, TO_QUOTE)
+    if not pc.any(needed).as_py():
+        return field
+    inside = pc.replace_substring(field, '"', '""')
+    return pc.if_else(needed, pc.binary_join_element_wise('"', inside, '"', ""), field)

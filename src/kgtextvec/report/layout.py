@@ -30,7 +30,8 @@ def unit_vectors(vectors: NDArray[Any]) -> Floats:
     """Return (n, dims) rows divided by their lengths; a zero vector stays zero."""
     vectors = np.asarray(vectors, dtype=np.float32)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    return (vectors / np.maximum(lengths, 1e-30)[:, None]).astype(np.float32)
+    units: Floats = (vectors / np.maximum(lengths, 1e-30)[:, None]).astype(np.float32)
+    return units
 
 
 def nearest(units: Floats, k: int, seed: int = 0) -> tuple[Rows, Floats]:
@@ -83,7 +84,7 @@ def in_order(found: Rows, cosines: Floats) -> tuple[Rows, Floats]:
 
 def roughly_nearest(units: Floats, k: int, seed: int) -> tuple[Rows, Floats]:
     """As `nearest`, by nearest-neighbour descent (Dong et al. 2011), for very large tables."""
-    from pynndescent import NNDescent
+    from pynndescent import NNDescent  # type: ignore[import-untyped]
 
     say(f"neighbours: approximate, since {len(units):,} vectors are too many for all pairs")
     index = NNDescent(
@@ -136,17 +137,20 @@ def lay_out_tsne(found: Rows, cosines: Floats, plane: NDArray[np.float64], seed:
 
     n = len(found)
     perplexity = min(PERPLEXITY, found.shape[1] / 3)
+    # Threads that wait for each other at every step cost more than they bring to a small table,
+    # many times more on a machine that is shared.
+    jobs = cores() if n > 10_000 else 1
     affinities = PerplexityBasedNN(
         knn_index=PrecomputedNeighbors(found, distances(cosines)),
         perplexity=perplexity,
-        n_jobs=cores(),
+        n_jobs=jobs,
         random_state=seed,
     )
     embedding = TSNEEmbedding(
         plane * 1e-4,
         affinities,
         negative_gradient_method="fft" if n > 5000 else "bh",
-        n_jobs=cores(),
+        n_jobs=jobs,
         random_state=seed,
         learning_rate="auto",
     )
@@ -181,7 +185,7 @@ def lay_out_umap(found: Rows, cosines: Floats, plane: NDArray[np.float64], seed:
     k = min(UMAP_NEIGHBOURS, n) - 1
     knn = np.hstack([np.arange(n, dtype=np.int32)[:, None], found[:, :k]])
     far = np.hstack([np.zeros((n, 1), np.float32), distances(cosines[:, :k])])
-    random = np.random.RandomState(seed)  # noqa: NPY002  (umap-learn takes no other)
+    random = np.random.RandomState(seed)  # umap-learn takes no Generator
     graph = umap.fuzzy_simplicial_set(plane, k + 1, random, "euclidean", {}, knn, far)[0]
     a, b = umap.find_ab_params(1.0, MIN_DIST)
     epochs = 500 if n <= 10_000 else 200

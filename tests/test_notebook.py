@@ -314,6 +314,8 @@ def test_a_space_with_nothing_to_see_is_still_shown(vectors, tmp_path):
 def test_a_large_table_is_sampled_in_the_interactive_map_alone(tmp_path):
     folder = make_space(tmp_path, n=30_000, dims=4)
     add_layout(folder)
+    one = pq.read_table(folder / "layout.parquet").drop_columns(["umap_x", "umap_y"])
+    pq.write_table(one, folder / "layout.parquet")
     notebook = render(folder)
     assert "The interactive maps show 10,000 of the rows" in words_of(notebook)
     assert "drawn by lot) of the 29,997 distinct texts" in words_of(notebook)

@@ -39,6 +39,13 @@ class Asked:
     fault: str
 
 
+class QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Keep silent: connections that break are what this server is for."""
+
+
 class FaultServer:
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -51,8 +58,7 @@ class FaultServer:
         class Handler(FaultHandler):
             server_of_faults = owner
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = QuietServer(("127.0.0.1", 0), Handler)
         self.base = f"http://127.0.0.1:{self.http.server_address[1]}"
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
 
@@ -89,7 +95,7 @@ class FaultHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, parts = self.server_of_faults, urlsplit(self.path)
         with server.lock:
-            entry = server.entries.get(parts.path)
+            entry = server.entries.get(self.path) or server.entries.get(parts.path)
             fault = (entry.faults.pop(0) if entry.faults else entry.always) if entry else "404"
             server.requests.append(Asked(parts.path, parts.query, dict(self.headers), fault))
         kind, _, value = fault.partition("=")

@@ -68,6 +68,8 @@ class Part:
     validator: str | None = None
     total: int | None = None
     encoding: str = ""
+    # The address that gave the bytes, without its query: a web page may lead to it by another one.
+    origin: str = ""
     resumed: bool = False
 
     @property
@@ -87,13 +89,13 @@ class Part:
             if known["url"] != self.url:
                 raise ValueError
             self.validator, self.total = known["validator"], known["total"]
-            self.encoding = known["encoding"]
+            self.encoding, self.origin = known["encoding"], known["origin"]
         except (OSError, ValueError, KeyError, TypeError):
             self.drop()
 
     def note(self) -> None:
         """Remember address and validator; before the first byte is kept."""
-        names = ("url", "validator", "total", "encoding")
+        names = ("url", "validator", "total", "encoding", "origin")
         self.side.write_text(json.dumps({name: getattr(self, name) for name in names}), "utf-8")
 
     def drop(self) -> None:
@@ -101,7 +103,7 @@ class Part:
         self.path.unlink(missing_ok=True)
         self.side.unlink(missing_ok=True)
         self.validator = self.total = None
-        self.encoding, self.resumed = "", False
+        self.encoding, self.origin, self.resumed = "", "", False
 
 
 def receive(session: requests.Session, request: Request, part: Part, patience: Patience) -> None:
@@ -121,7 +123,7 @@ def receive(session: requests.Session, request: Request, part: Part, patience: P
             raise FetchError(f"{url}: {plain(error)}") from error
         with answer:
             check_redirects(url, answer)
-            onward = read(answer, request, part, patience)
+            onward = read(url, answer, request, part, patience)
         if onward is None:
             return
         url = onward
@@ -135,7 +137,7 @@ def ask(
     headers = {"Accept-Encoding": "identity", **request.headers}
     if part.size and not (part.validator or request.sha256):
         part.drop()
-    if part.size:
+    if part.size and part.origin == url.partition("?")[0]:
         headers["Range"] = f"bytes={part.size}-"
         if part.validator:
             headers["If-Range"] = part.validator
@@ -164,17 +166,18 @@ def read(answer: requests.Response, request: Request, part: Part, patience: Pati
     if status != 200:
         hint = {401: " (it asks for a sign-in)", 403: " (access refused)"}.get(status, "")
         raise FetchError(f"{request.url}: {status} {answer.reason}{hint}")
-    part.drop()
-    part.validator, part.total = validator_of(answer), length_of(answer)
-    part.encoding = answer.headers.get("Content-Encoding", "").strip().lower()
-    if part.encoding not in ENCODINGS:
+    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ENCODINGS:
         raise FetchError(
-            f"{request.url}: came with Content-Encoding {part.encoding}, though plain bytes were"
-            " asked for"
+            f"{request.url}: came with Content-Encoding {encoding}, though plain bytes were asked"
+            " for"
         )
     head = next_bytes(answer)
-    if looks_like_page(decoded_head(head, part.encoding), answer.headers.get("Content-Type", "")):
-        return follow(head, answer, request, part)
+    if looks_like_page(decoded_head(head, encoding), answer.headers.get("Content-Type", "")):
+        return follow(head, encoding, answer, request)
+    part.drop()
+    part.validator, part.total = validator_of(answer), length_of(answer)
+    part.encoding, part.origin = encoding, url.partition("?")[0]
     part.note()
     keep(head, answer, request, part, patience)
     return None
@@ -192,7 +195,7 @@ def continue_part(answer: requests.Response, part: Part) -> None:
     part.resumed = True
 
 
-def follow(head: bytes, answer: requests.Response, request: Request, part: Part) -> str:
+def follow(head: bytes, encoding: str, answer: requests.Response, request: Request) -> str:
     """Read the whole page; let `on_page` say where to go on, else refuse it with its title."""
     page = head
     while len(page) < PAGE_LIMIT:
@@ -203,8 +206,7 @@ def follow(head: bytes, answer: requests.Response, request: Request, part: Part)
         if not more:
             break
         page += more
-    text = decoded_head(page, part.encoding).decode("utf-8", "replace")
-    part.drop()
+    text = decoded_head(page, encoding).decode("utf-8", "replace")
     if request.on_page:
         return request.on_page(text, answer.url)
     raise FetchError(f"{request.url}: a web page came in place of the file, {page_title(text)}")

@@ -146,7 +146,9 @@ def ask(
     )
 
 
-def read(answer: requests.Response, request: Request, part: Part, patience: Patience) -> str | None:
+def read(
+    url: str, answer: requests.Response, request: Request, part: Part, patience: Patience
+) -> str | None:
     """Judge status and headers, then keep the bytes; return where a page leads, else None."""
     status = answer.status_code
     if status in PASSING:

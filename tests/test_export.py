@@ -139,22 +139,25 @@ def test_any_list_of_numbers_comes_back(numbers):
     np.testing.assert_array_equal(bits([np.float32(t) for t in text_of(numbers)]), bits(numbers))
 
 
-def test_notation():
-    assert text_of([1, -1, 0, 0.5, 123.25, 0.0001, 1e16, 1.5e-7, 1e-10, 1e15]) == (
-        [
-            "1.0",
-            "-1.0",
-            "0.0",
-            "0.5",
-            "123.25",
-            "0.0001",
-            "1e+16",
-            "1.5e-07",
-            "1e-10",
-            "1000000000000000.0",
-        ]
-    )
-    assert text_of(np.float32([-0.0, 1e-45, 3.4028235e38])) == ["-0.0", "1e-45", "3.4028235e+38"]
+@pytest.mark.parametrize(
+    "number,text",
+    [
+        (1, "1.0"),
+        (-1, "-1.0"),
+        (0, "0.0"),
+        (-0.0, "-0.0"),
+        (0.5, "0.5"),
+        (123.25, "123.25"),
+        (0.0001, "0.0001"),
+        (1.5e-7, "1.5e-07"),
+        (1e15, "1000000000000000.0"),
+        (1e16, "1e+16"),
+        (1e-45, "1e-45"),
+        (3.4028235e38, "3.4028235e+38"),
+    ],
+)
+def test_notation(number, text):
+    assert text_of([number]) == [text]
 
 
 def read_csv_module(path):

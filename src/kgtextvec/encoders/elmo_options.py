@@ -65,7 +65,7 @@ class Options:
     def filters(self) -> list[list[int]]:
         """Take the list of [width, number] pairs."""
         value = self.values.get("filters")
-        pairs = value if isinstance(value, list) and 0 < len(value) <= 64 else [None]
+        pairs: list[Any] = value if isinstance(value, list) and 0 < len(value) <= 64 else [None]
         for pair in pairs:
             good = isinstance(pair, list) and len(pair) == 2
             if not good or not all(type(n) is int and 0 < n <= MAX_SIZE for n in pair):

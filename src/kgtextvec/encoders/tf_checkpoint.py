@@ -19,7 +19,12 @@ from kgtextvec.errors import InputError
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
 MASK = 0xA282EAD8
-DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f8"), 3: np.dtype("<i4"), 9: np.dtype("<i8")}
+DTYPES: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("<f8"),
+    3: np.dtype("<i4"),
+    9: np.dtype("<i8"),
+}
 MAX_INDEX = 1 << 28
 
 
@@ -95,7 +100,8 @@ class Checkpoint:
                 f"{data}: the bytes of {name} {entry.shape} don't match their checksum."
                 " Copy the file anew."
             )
-        return np.frombuffer(content, dtype=dtype).reshape(entry.shape)
+        tensor: NDArray[Any] = np.frombuffer(content, dtype=dtype).reshape(entry.shape)
+        return tensor
 
 
 def crc32c() -> Callable[[bytes], int]:

@@ -7,7 +7,7 @@ by itself, so pieces that repeat are split once. Nothing is downloaded.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -142,9 +142,8 @@ class Audit:
         )
 
 
-def audit_vocabulary(texts: Iterable[Sequence[str]], vocabulary: frozenset[str]) -> Audit:
-    """Count the words of texts (each a list of words) that `vocabulary` holds."""
-    counts = Counter(word for text in texts for word in text)
+def audit_vocabulary(counts: Counter[str], vocabulary: frozenset[str]) -> Audit:
+    """Count the words, given with their numbers, that `vocabulary` holds."""
     unknown = Counter({word: n for word, n in counts.items() if word not in vocabulary})
     words, distinct = counts.total(), len(counts)
     return Audit(

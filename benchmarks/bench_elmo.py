@@ -1,0 +1,214 @@
+"""How fast is the ELMo engine, next to a loop as AllenNLP ran it? One run, one process, CPU time.
+
+`python benchmarks/bench_elmo.py [texts.tsv] [--texts N] [--batches N] [--threads N]` draws a model
+of BioELMo's size with random weights and embeds the texts of a table (description, else name).
+The engine embeds all of them. The loop is what AllenNLP 2 did per batch of 64: the character CNN
+on every padded word, then per direction and layer one cell call per step on the texts that are
+still running. It is timed on some batches that are spread evenly over the file (`file order`),
+or over the file sorted by length (`sorted`), as all of them would take an hour; its rate is over
+the words of those batches. Vectors of both are compared on the timed texts.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kgtextvec.encoders.elmo import ElmoConfig, ElmoModel
+from kgtextvec.encoders.elmo_engine import ElmoEncoder
+from kgtextvec.encoders.elmo_tokenizer import ElmoTokenizer, character_ids
+from kgtextvec.encoders.words import splitter
+
+BATCH = 64
+WORDS = 1024  # in one call of the loop's character CNN, so that it needs less than 1 GB
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "entities_2k.tsv"
+
+
+class Loop:
+    """The way it was done: plain matrices, a batch at a time, a step at a time, from zeros."""
+
+    def __init__(self, model: ElmoModel) -> None:
+        self.model = model
+        config = model.config
+        self.inputs, self.cell = config.projection_size, config.cell_size
+        self.parts = [
+            [
+                (
+                    layer.kernel[: self.inputs].t().contiguous(),  # of the input, (4H, P)
+                    layer.kernel[self.inputs :].t().contiguous(),  # of the state, (4H, P)
+                    layer.bias,
+                    layer.projection.t().contiguous(),  # (P, H)
+                )
+                for layer in direction
+            ]
+            for direction in model.cells
+        ]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Run the character CNN on (n, 50) characters, none cut."""
+        table = F.pad(self.model.char_embed, (0, 0, 1, 0))
+        x = table[ids].transpose(1, 2)
+        x = torch.cat([torch.relu(part(x)) for part in self.model.filters], 1)
+        for highway in self.model.highways:
+            x = highway(x)
+        return self.model.projection(x)
+
+    def direction(self, x: Tensor, lengths: list[int], number: int) -> list[Tensor]:
+        """Run one direction; x is (B, S, P), the texts by falling length."""
+        layers = []
+        for k, (w_in, w_state, bias, w_out) in enumerate(self.parts[number]):
+            outputs = torch.zeros(*x.shape[:2], self.inputs)
+            h = torch.zeros(len(x), self.inputs)
+            c = torch.zeros(len(x), self.cell)
+            running = len(x)
+            size = self.cell
+            for t in range(x.shape[1]):
+                while lengths[running - 1] <= t:
+                    running -= 1
+                a = F.linear(x[:running, t], w_in)
+                b = F.linear(h[:running], w_state, bias)
+                i = torch.sigmoid(a[:, :size] + b[:, :size])
+                j = torch.tanh(a[:, size : 2 * size] + b[:, size : 2 * size])
+                f = torch.sigmoid(a[:, 2 * size : 3 * size] + b[:, 2 * size : 3 * size] + 1.0)
+                o = torch.sigmoid(a[:, 3 * size :] + b[:, 3 * size :])
+                new = torch.clamp(i * j + f * c[:running], -3, 3)
+                out = torch.clamp(F.linear(o * torch.tanh(new), w_out), -3, 3)
+                c, h = c.clone(), h.clone()
+                c[:running], h[:running] = new, out
+                outputs[:running, t] = out
+            x = outputs + x if k else outputs
+            layers.append(x)
+        return layers
+
+    def vectors(self, texts: list[list[str]]) -> Tensor:
+        """Embed a batch of word lists: the mean over words of the mean over layers, (B, 2P)."""
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        lengths = [len(texts[i]) + 2 for i in order]
+        longest = lengths[0]
+        ids = torch.zeros(len(texts), longest, 50, dtype=torch.long)
+        for row, i in enumerate(order):
+            words = ["<S>", *texts[i], "</S>"]
+            ids[row, : len(words)] = torch.tensor([character_ids(word) for word in words])
+        parts = [self.embed(part) for part in ids.view(-1, 50).split(WORDS)]
+        x = torch.cat(parts).view(len(texts), longest, -1)
+        there = torch.tensor(lengths)[:, None]
+        steps = torch.arange(longest)[None]
+        flip = torch.where(steps < there, there - 1 - steps, steps)
+        rows = torch.arange(len(texts))[:, None]
+        forward = self.direction(x, lengths, 0)
+        backward = [layer[rows, flip] for layer in self.direction(x[rows, flip], lengths, 1)]
+        mean = (x + sum(forward)) / 3, (x + sum(backward)) / 3
+        both = torch.cat(mean, 2)
+        both = both * ((steps > 0) & (steps < there - 1))[:, :, None]
+        result = torch.empty(len(texts), both.shape[2])
+        result[torch.tensor(order)] = both.sum(1) / (there - 2)
+        return result
+
+
+def read_texts(path: Path) -> list[str]:
+    """Read a table's texts: description, else name; in file order, each once."""
+    lines = path.read_text("utf-8").split("\n")
+    names = lines[0].split("\t")
+    at, name = names.index("description"), names.index("name")
+    rows = [line.split("\t") for line in lines[1:] if line]
+    return list(dict.fromkeys(row[at].strip('"') or row[name] for row in rows))
+
+
+def random_model() -> ElmoModel:
+    """Draw a model of BioELMo's size whose numbers stay in the range that trained ones have."""
+    torch.manual_seed(0)
+    model = ElmoModel(ElmoConfig())
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1:
+                fan = weight[0].shape[0] * weight.shape[1] if weight.dim() == 4 else weight.shape[0]
+                weight.normal_(0, 1.0 if name == "char_embed" else fan**-0.5)
+            else:
+                weight.normal_(0, 0.1)
+    return model.eval()
+
+
+def time_loop(
+    loop: Loop, texts: list[str], words: list[list[str]], batches: int
+) -> tuple[float, dict[str, Tensor]]:
+    """Return words per CPU second over `batches` batches spread over the texts, and vectors."""
+    starts = list(range(0, len(texts), BATCH))
+    starts = [starts[int((i + 0.5) * len(starts) / batches)] for i in range(batches)]
+    seconds, count, vectors = 0.0, 0, {}
+    for start in starts:
+        batch = words[start : start + BATCH]
+        begin = time.process_time()
+        result = loop.vectors(batch)
+        seconds += time.process_time() - begin
+        count += sum(map(len, batch))
+        vectors.update(zip(texts[start : start + BATCH], result, strict=False))
+    return count / seconds, vectors
+
+
+def main() -> None:
+    """Run it and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path, nargs="?", default=DATA)
+    parser.add_argument("--texts", type=int, default=None, help="only so many texts")
+    parser.add_argument("--batches", type=int, default=3, help="batches that the loop is timed on")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", choices=["loop", "engine"], default=None)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    texts = read_texts(args.table)[: args.texts]
+    split = splitter("treebank_hyphen")
+    words = [split(text) for text in texts]
+    total = sum(map(len, words))
+    report: dict[str, object] = {"texts": len(texts), "words": total, "threads": args.threads}
+    model = random_model()
+    speeds, reference = {}, {}
+    with torch.inference_mode():
+        if args.only != "engine":
+            loop = Loop(model)
+            speeds["loop, file order"], reference = time_loop(loop, texts, words, args.batches)
+            order = sorted(range(len(texts)), key=lambda i: len(words[i]))
+            by_length = [texts[i] for i in order], [words[i] for i in order]
+            speeds["loop, sorted"], more = time_loop(loop, *by_length, args.batches)
+            reference.update(more)
+            del loop
+        folder = Path(tempfile.mkdtemp())
+        model.save_pretrained(folder)
+        ElmoTokenizer().save_pretrained(folder)
+        del model
+        for precision in ("float32", "bfloat16") if args.only != "loop" else ():
+            encoder = ElmoEncoder(folder, "cpu", precision, initial_state="zeros")
+            begin = time.process_time()
+            found = np.empty((len(texts), encoder.dims), dtype=np.float32)
+            for part in encoder.encode(texts):
+                found[part.rows] = part.vectors
+            speeds[precision] = total / (time.process_time() - begin)
+            report[f"{precision} sharing"] = round(encoder.sharing, 3)
+            if reference:
+                rows = [texts.index(text) for text in reference]
+                a, b = torch.from_numpy(found[rows]), torch.stack(list(reference.values()))
+                report[f"{precision} max difference"] = float((a - b).abs().max())
+                cosine = F.cosine_similarity(a.double(), b.double())
+                report[f"{precision} max 1-cos"] = float((1 - cosine).max())
+            del encoder
+    report["words per CPU second"] = {name: round(speed, 1) for name, speed in speeds.items()}
+    for way in ("loop, file order", "loop, sorted"):
+        if way in speeds:
+            report[f"times {way}"] = {
+                name: round(speeds[name] / speeds[way], 1)
+                for name in ("float32", "bfloat16")
+                if name in speeds
+            }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report["peak memory, GB"] = round(peak / 2**20, 2)
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

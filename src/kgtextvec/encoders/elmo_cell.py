@@ -1,0 +1,98 @@
+"""One step of an ELMo layer for many texts at once, as fast as the device allows.
+
+The same numbers as `elmo.Cell.step`, but for rounding: weights are laid out for the matrix
+product once, the forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 1 (torch's sigmoid
+is vectorized on a CPU, its tanh is ten times slower), its factor for j inside the weights.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kgtextvec.encoders.elmo import FORGET_BIAS, Affine, Cell
+
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
+
+
+class Product(nn.Module):
+    """x @ weight + bias for a weight that stays; on a CPU in oneDNN's own layout.
+
+    `weight` is (in, out) float32, `bias` (out,) or None; x (n, in) of any float type, the result
+    (n, out) of `dtype`. oneDNN's operation is not a public face of torch: it is used only where a
+    probe at the start gives what the plain product gives.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.weight = weight.detach().t().to(dtype).contiguous()  # (out, in)
+        self.bias = None if bias is None else bias.detach().to(dtype)
+        self.packed: Any = None
+        if self.weight.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+            self.pack()
+
+    def pack(self) -> None:
+        """Let oneDNN lay the weight out, if its result is right."""
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(3, self.weight.shape[1], generator=generator).to(self.dtype)
+        plain = F.linear(x, self.weight, self.bias).float()
+        try:
+            packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+            ours = torch.ops.mkldnn._linear_pointwise(x, packed, self.bias, "none", [], "").float()
+        except (RuntimeError, NotImplementedError, AttributeError):
+            return
+        limit = TOLERANCE[self.dtype] * float(plain.abs().max().clamp(min=1e-6))
+        if ours.shape == plain.shape and float((ours - plain).abs().max()) <= limit:
+            self.packed, self.weight = packed, self.weight[:0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        x = x.to(self.dtype)
+        if self.packed is None:
+            return F.linear(x, self.weight, self.bias)
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        return y
+
+
+class FastAffine(Product):
+    """An Affine layer whose result is float32 whatever the product's type."""
+
+    def __init__(self, layer: Affine, dtype: torch.dtype) -> None:
+        super().__init__(layer.weight, layer.bias, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in) -> (n, out)."""
+        return super().forward(x).float()
+
+
+class FastCell(nn.Module):
+    """One layer of one direction; states and outputs are float32."""
+
+    def __init__(self, cell: Cell, dtype: torch.dtype) -> None:
+        super().__init__()
+        size = len(cell.bias) // 4
+        kernel, bias = cell.kernel.detach().clone(), cell.bias.detach().clone()
+        kernel[:, size : 2 * size] *= 2
+        bias[size : 2 * size] *= 2
+        bias[2 * size : 3 * size] += FORGET_BIAS
+        self.gates = Product(kernel, bias, dtype)
+        self.project = None if cell.projection is None else Product(cell.projection, None, dtype)
+        self.cell_clip, self.projection_clip = cell.cell_clip, cell.projection_clip
+
+    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """x, h (n, P), c (n, H), which is overwritten -> the new h, c."""
+        inputs = torch.cat([x, h], 1)
+        gates = self.gates(inputs).float().sigmoid_()  # (n, 4H)
+        i, j, f, o = gates.chunk(4, 1)
+        c.mul_(f)
+        c.add_(j.mul_(i), alpha=2).sub_(i)  # j is (tanh + 1) / 2 here
+        if self.cell_clip is not None:
+            c.clamp_(-self.cell_clip, self.cell_clip)
+        h = torch.mul(c, 2).sigmoid_().mul_(2).sub_(1).mul_(o)  # (n, H)
+        if self.project is not None:
+            h = self.project(h).float()  # (n, P)
+            if self.projection_clip is not None:
+                h = h.clamp_(-self.projection_clip, self.projection_clip)
+        return h, c

@@ -1,0 +1,281 @@
+"""ELMo over a whole list of texts: words once, shared beginnings and endings once.
+
+Texts are sorted and cut into blocks that fit in memory. In a block the character CNN runs once
+per distinct word, the forward LSTMs once per distinct beginning, the backward LSTMs once per
+distinct ending (`elmo_trie`). Every node keeps the running sum of its words' vectors, so that a
+text's mean is at hand when its last node is done. The vectors are those of each text alone.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kgtextvec.encoders import Encoded
+from kgtextvec.encoders.elmo import WARM_ROUNDS, WARM_TEXT, ElmoModel, State
+from kgtextvec.encoders.elmo_cell import FastAffine, FastCell
+from kgtextvec.encoders.elmo_tokenizer import character_ids
+from kgtextvec.encoders.elmo_trie import Plan, build_trie, plan_steps
+from kgtextvec.encoders.words import audit_vocabulary, read_vocabulary, splitter
+from kgtextvec.errors import InputError
+from kgtextvec.progress import say
+
+RECIPE = 1
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+# A CPU's matrix product is at its peak from some 64 rows on, a GPU's from some thousands.
+WIDTHS = {"cpu": (32, 256), "cuda": (1024, 8192)}
+BLOCK_WORDS = {"cpu": 250_000, "cuda": 4_000_000}
+CHUNK = {"cpu": 256, "cuda": 16384}
+KEPT_WORDS = 1 << 17
+LONG_TEXT = 4096  # characters; longer texts share blocks, to run beside each other
+
+
+class ElmoEncoder:
+    """A converted ELMo folder, ready to embed; see `docs/bioelmo.md` for what the choices mean.
+
+    `precision` is float32 or bfloat16 (of the matrix products; states and sums stay float32 and
+    float64). `layers` is average, top, token, concat or a number (0 is the word layer). Raises
+    InputError on a folder or a setting that doesn't fit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        device: str = "cpu",
+        precision: str = "float32",
+        pooling: str = "mean",
+        layers: str | int = "average",
+        initial_state: str = "warm",
+        tokens: str = "treebank_hyphen",
+        block_words: int | None = None,
+    ) -> None:
+        if pooling != "mean":
+            raise InputError(f"config, pooling: {pooling!r} is not for ELMo. Write mean.")
+        if precision not in DTYPES:
+            raise InputError(
+                f"config, embed.precision: {precision!r} is not for ELMo. Write float32 or"
+                " bfloat16."
+            )
+        if initial_state not in ("warm", "zeros"):
+            raise InputError(
+                f"config, initial_state: {initial_state!r} is not for a workflow, whose vectors"
+                " must not depend on the order of texts. Write warm or zeros."
+            )
+        self.folder, self.device, self.dtype = folder, torch.device(device), DTYPES[precision]
+        self.split = splitter(tokens)
+        model = load_model(folder)
+        config = model.config
+        self.max_characters = config.max_characters
+        self.skips = config.skip_connections
+        self.picks = picked_layers(layers, config.num_hidden_layers)
+        self.n_layers = int(self.picks.nonzero()[:, 1].max())
+        self.dims = 2 * config.projection_size * len(self.picks)
+        vocabulary = folder / "vocabulary.txt"
+        self.vocabulary = read_vocabulary(vocabulary) if vocabulary.is_file() else None
+        self.settings: dict[str, Any] = {
+            "recipe": RECIPE,
+            "precision": precision,
+            "pooling": pooling,
+            "layers": str(layers),
+            "initial_state": initial_state,
+            "tokens": tokens,
+        }
+        if initial_state == "warm":
+            told = f"{WARM_ROUNDS} x {WARM_TEXT}"
+            self.settings["warm_text"] = hashlib.sha256(told.encode()).hexdigest()[:16]
+        kind = self.device.type if self.device.type in WIDTHS else "cuda"
+        self.widths, self.chunk = WIDTHS[kind], CHUNK[kind]
+        self.block_words = block_words or BLOCK_WORDS[kind]
+        self.nodes = self.words = 0
+        self.known: dict[str, int] = {}
+        with torch.inference_mode():
+            self.prepare(model, model.state_for(initial_state, 1))
+            self.vectors = torch.empty(0, config.projection_size, device=self.device)
+
+    def prepare(self, model: ElmoModel, state: State) -> None:
+        """Lay the weights out for speed, and run the boundaries: they are the same for all."""
+        boundaries = model.boundaries().to(self.device)
+        self.cells = []
+        self.roots: list[list[tuple[Tensor, Tensor]]] = []
+        for direction in range(2):
+            cells: Any = model.cells[direction]
+            ours, x = [], boundaries[direction : direction + 1]
+            roots = []
+            for k in range(self.n_layers):
+                ours.append(FastCell(cells[k].to(self.device), self.dtype))
+                cells[k] = torch.nn.Identity()  # lets the plain weights go
+                h, c = (part.to(self.device) for part in state[direction][k])
+                h, c = ours[k](x, h, c.clone())
+                roots.append((h, c))
+                x = h + x if k and self.skips else h
+            self.cells.append(ours)
+            self.roots.append(roots)
+        model.cells = torch.nn.ModuleList()
+        highways: Any = model.highways
+        for highway in highways:
+            highway.carry = FastAffine(highway.carry.to(self.device), self.dtype)
+            highway.transform = FastAffine(highway.transform.to(self.device), self.dtype)
+        if model.projection is not None:
+            words: Any = FastAffine(model.projection.to(self.device), self.dtype)
+            model.projection = words
+        self.model = model.to(self.device)
+
+    @property
+    def sharing(self) -> float:
+        """Words per step that was run so far: 1 means that no two texts shared anything."""
+        return 2 * self.words / max(self.nodes, 1)
+
+    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
+        """Yield every text exactly once, a block at a time; a text without words is all zero."""
+        counts: Counter[str] = Counter()
+        for rows in self.blocks(texts):
+            words = [self.split(texts[row]) for row in rows]
+            lengths = np.array([len(one) for one in words], dtype=np.int32)
+            unknown = np.zeros(len(rows), dtype=np.int32)
+            if self.vocabulary is not None:
+                counts.update(word for one in words for word in one)
+                unknown[:] = [sum(word not in self.vocabulary for word in one) for one in words]
+            yield Encoded(
+                rows=np.array(rows, dtype=np.int64),
+                vectors=self.embed_words(words),
+                n_tokens=lengths,
+                truncated=np.zeros(len(rows), dtype=np.bool_),
+                n_unknown=unknown,
+            )
+        if self.vocabulary is not None:
+            say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).told()}")
+
+    def blocks(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Cut the sorted texts into blocks of at most about `block_words` words."""
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]) > LONG_TEXT, texts[i]))
+        block: list[int] = []
+        size = 0
+        for row in order:
+            words = texts[row].count(" ") * 5 // 4 + 1
+            if block and (size + words > self.block_words):
+                yield block
+                block, size = [], 0
+            block.append(row)
+            size += words
+        if block:
+            yield block
+
+    @torch.inference_mode()
+    def embed_words(self, texts: list[list[str]]) -> NDArray[np.float32]:
+        """Return the vectors (n, dims) of texts given as lists of words."""
+        lengths = np.array([len(one) for one in texts], dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        ids = np.fromiter(self.numbers(texts), dtype=np.int64, count=int(offsets[-1]))
+        self.words += len(ids)
+        halves = []
+        for direction in range(2):
+            trie = build_trie(ids, offsets, backward=direction == 1)
+            depth = len(trie.levels) - 1
+            narrow, wide = self.widths
+            width = int(np.clip(-(-len(trie.word) // max(depth, 1)), narrow, wide))
+            self.nodes += len(trie.word)
+            halves.append(self.run(plan_steps(trie, width), direction, len(texts)))
+        sums = torch.stack(halves, 2).cpu().numpy()  # (n, picks, 2, P)
+        vectors: NDArray[np.float32] = (
+            sums.reshape(len(texts), -1) / np.maximum(lengths, 1)[:, None]
+        ).astype(np.float32)
+        return vectors
+
+    def numbers(self, texts: list[list[str]]) -> list[int]:
+        """Return the rows of all words in `vectors`; new words go through the character CNN."""
+        new = list(dict.fromkeys(word for one in texts for word in one if word not in self.known))
+        if len(self.known) + len(new) > KEPT_WORDS:
+            self.known, self.vectors = {}, self.vectors[:0]
+            new = list(dict.fromkeys(word for one in texts for word in one))
+        # Words of about one length go together, as short ones need fewer positions.
+        new.sort(key=len)
+        parts = [self.vectors]
+        for start in range(0, len(new), self.chunk):
+            some = new[start : start + self.chunk]
+            ids = torch.tensor([character_ids(word, self.max_characters) for word in some])
+            parts.append(self.model.embed(ids.to(self.device)))
+        self.known.update(zip(new, range(len(self.known), len(self.known) + len(new)), strict=True))
+        self.vectors = torch.cat(parts)
+        return [self.known[word] for one in texts for word in one]
+
+    def run(self, plan: Plan, direction: int, n_texts: int) -> Tensor:
+        """Run one direction's plan; give the sums over words, (n_texts, picks, P) float64."""
+        device, cells = self.device, self.cells[direction]
+        picks = self.picks.to(device)
+        inputs = self.vectors.shape[1]
+        result = torch.zeros(n_texts, len(picks), inputs, dtype=torch.float64, device=device)
+        sums = result.new_zeros(plan.slots, len(picks), inputs)
+        hs = [h.new_empty(plan.slots, h.shape[1]) for h, _ in self.roots[direction]]
+        cs = [c.new_empty(plan.slots, c.shape[1]) for _, c in self.roots[direction]]
+        for k, (h, c) in enumerate(self.roots[direction]):
+            hs[k][0], cs[k][0] = h[0], c[0]
+        word, source, target, text, place = (
+            torch.from_numpy(part).to(device)
+            for part in (plan.word, plan.source, plan.target, plan.text, plan.place)
+        )
+        for step in range(plan.steps):
+            start, stop = int(plan.starts[step]), int(plan.starts[step + 1])
+            kept = int(plan.kept[step])
+            origin, goal = source[start:stop], target[start : start + kept]
+            x = self.vectors[word[start:stop]]  # (n, P)
+            total = sums[origin] + picks[:, 0, None] * x[:, None]  # (n, picks, P)
+            for k, cell in enumerate(cells):
+                h, c = cell(x, hs[k][origin], cs[k][origin])
+                hs[k][goal], cs[k][goal] = h[:kept], c[:kept]
+                x = h + x if k and self.skips else h
+                total += picks[:, k + 1, None] * x[:, None]
+            sums[goal] = total[:kept]
+            first, last = int(plan.ready[step]), int(plan.ready[step + 1])
+            if last > first:
+                result[text[first:last]] = total[place[first:last] - start]
+        return result
+
+
+def picked_layers(layers: str | int, n_layers: int) -> Tensor:
+    """Return the weights of all layers in each part of the vector, (parts, layers + 1) float64."""
+    one = torch.eye(n_layers + 1, dtype=torch.float64)
+    if layers == "average":
+        return one.mean(0, keepdim=True)
+    if layers == "concat":
+        return one
+    number = {"top": n_layers, "token": 0}.get(str(layers), layers)
+    if str(number).isdigit() and int(number) <= n_layers:
+        return one[int(number)][None]
+    raise InputError(
+        f"config, layers: {layers!r} is none of average, top, token, concat, 0 to {n_layers}."
+    )
+
+
+def choose_layers(vectors: NDArray[np.float32], layers: str | int, n_layers: int) -> Any:
+    """Take from `concat` vectors (n, (layers + 1) * 2P) what `layers` would have given."""
+    parts = vectors.reshape(len(vectors), n_layers + 1, -1).astype(np.float64)
+    picks = picked_layers(layers, n_layers).numpy()
+    chosen = np.einsum("nld,pl->npd", parts, picks)
+    return chosen.reshape(len(vectors), -1).astype(np.float32)
+
+
+def load_model(folder: Path) -> ElmoModel:
+    """Load a converted folder, strictly. Raises InputError when a weight is absent or odd."""
+    from transformers import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model, info = ElmoModel.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: not a whole ELMo folder ({told}). Convert it anew.") from None
+    for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info.get(key):
+            names = ", ".join(sorted(map(str, info[key]))[:3])
+            raise InputError(f"{folder}: {key.replace('_', ' ')}: {names}. Convert it anew.")
+    loaded: ElmoModel = model.eval().requires_grad_(False)
+    return loaded

@@ -103,8 +103,8 @@ def check_columns(header: Header, needed: Sequence[str], findings: Findings, lin
         found += ", …" if len(names) > 12 else ""
         raise TableError(
             "missing_column",
-            f"column{'s' if len(missing) > 1 else ''} {', '.join(missing)} missing."
-            f" Found: {found}. {hint}".rstrip(),
+            ", ".join(f"column {plain(name)} missing" for name in missing)
+            + f". Found: {found}. {hint}".rstrip(),
             line,
         )
     twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))

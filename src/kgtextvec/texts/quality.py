@@ -49,9 +49,14 @@ class Quality:
         self.line_parts: list[NDArray[np.int64]] = []
         self.key_parts: list[NDArray[np.int64]] = []
         self.length_parts: list[NDArray[np.int32]] = []
+        # Position of each row's text among the distinct texts sorted by sha256, once finished.
+        self.text_index = np.zeros(0, dtype=np.int64)
 
-    def add(self, rows: "Rows", key: str) -> None:
-        """Count a block of rows; `key` is the column that with `label` makes a row's key."""
+    def add(self, rows: "Rows", key: str, odd: bool) -> None:
+        """Count a block of rows; `key` is the column that with `label` makes a row's key.
+
+        `odd` says whether plain ASCII texts may hold control characters.
+        """
         ids, labels, texts = rows.columns[key], rows.columns["label"], rows.texts
         self.rows += len(texts)
         self.labels.update(labels)
@@ -63,9 +68,8 @@ class Quality:
         self.digest_parts.append(rows.digests)
         words = [text.count(" ") + 1 for text in texts]
         self.length_parts.append(np.array([list(map(len, texts)), words], dtype=np.int32))
-        rest = [text for text in texts if not text.isascii() or not text.isprintable()]
-        for text in rest:
-            if ODD_ANY.search(text):
+        for text in texts:
+            if (not text.isascii() or odd) and ODD_ANY.search(text):
                 for name, pattern in ODD_PATTERNS.items():
                     if found := len(pattern.findall(text)):
                         self.odd[name] += found
@@ -79,7 +83,10 @@ class Quality:
         if not self.rows:
             return
         digests = self.digests()
-        self.distinct_texts = int(in_order(digests)[1].sum())
+        order, first = in_order(digests)
+        self.text_index = np.empty(self.rows, dtype=np.int64)
+        self.text_index[order] = np.cumsum(first) - 1
+        self.distinct_texts = int(first.sum())
         pairs, ids = np.concatenate(self.key_parts, axis=1)
         lines = np.concatenate(self.line_parts)
         order = np.argsort(pairs, kind="stable")

@@ -113,10 +113,12 @@ class Reader:
 
         Unless `final`, a row that isn't finished is left for the next call.
         """
-        quotes = self.quoting == "minimal" and (
-            data.startswith(b'"') or b'\t"' in data or b'\n"' in data
+        quotes = (
+            self.quoting == "minimal"
+            and b'"' in data
+            and (data.startswith(b'"') or b'\t"' in data or b'\n"' in data)
         )
-        odd = quotes or unusual(data)
+        odd = unusual(data)
         if not quotes:
             batch = self.strided(data, odd)
             if batch is not None:
@@ -188,7 +190,7 @@ class Reader:
                         self.bad("quotes", at + start, problem, QUOTE_HINT)
                         continue
                     if row:
-                        fields, index = row.fields, row.end
+                        fields, index, odd = row.fields, row.end, True
             else:
                 fields = line.split("\t")
             faults = [number for number in range(start, index) if number in bad] if bad else []
@@ -311,7 +313,8 @@ def unusual(data: bytes) -> bool:
     """Tell whether bytes may hold a control character, a lone CR or U+FEFF."""
     flat = np.frombuffer(data, dtype=np.uint8)
     low = np.count_nonzero(flat < 32)
-    known = data.count(b"\n") + data.count(b"\t") + data.count(b"\r\n")
+    known = np.count_nonzero((flat == 9) | (flat == 10))
+    known += data.count(b"\r\n") if b"\r" in data else 0
     return bool(low != known or b"\x7f" in data or b"\xef\xbb\xbf" in data or C1.search(data))
 
 

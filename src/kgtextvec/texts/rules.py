@@ -20,28 +20,37 @@ INVISIBLE = (
 VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f{INVISIBLE}]")
 HIDDEN = re.compile(f"[{INVISIBLE}]")
 
-Cleaner = Callable[[Sequence[str]], list[str]]
+Cleaner = Callable[[Sequence[str], bool], list[str]]
 
 
-def standard(texts: Sequence[str]) -> list[str]:
+def standard(texts: Sequence[str], odd: bool = True) -> list[str]:
     """Make control characters and every run of white space one blank, trim, drop U+FEFF.
 
-    A text without any visible character becomes "".
+    A text without any visible character becomes "". `odd` is false when no text can hold a tab,
+    a line break, a control character or U+FEFF.
     """
-    cleaned = [" ".join(text.split()) for text in texts]
-    for row, text in enumerate(cleaned):
-        if not text.isascii() or not text.isprintable():
-            one = " ".join(CONTROL.sub(" ", text.replace("\ufeff", "")).split())
-            cleaned[row] = one if VISIBLE.search(one) else ""
-    return cleaned
+    if odd:
+        return [standard_one(text) for text in texts]
+    return [
+        text.strip() if text.isascii() and "  " not in text else standard_one(text)
+        for text in texts
+    ]
 
 
-def nfc(texts: Sequence[str]) -> list[str]:
+def standard_one(text: str) -> str:
+    """Clean one text as `standard` does."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    cleaned = " ".join(CONTROL.sub(" ", text.replace("\ufeff", "")).split())
+    return cleaned if VISIBLE.search(cleaned) else ""
+
+
+def nfc(texts: Sequence[str], odd: bool = True) -> list[str]:
     """Clean as `standard` does and compose letters with their accents (Unicode NFC)."""
-    return [unicodedata.normalize("NFC", text) for text in standard(texts)]
+    return [unicodedata.normalize("NFC", text) for text in standard(texts, odd)]
 
 
-def none(texts: Sequence[str]) -> list[str]:
+def none(texts: Sequence[str], odd: bool = True) -> list[str]:
     """Leave texts as they are; those without any visible character become ""."""
     return [text if VISIBLE.search(text) else "" for text in texts]
 
@@ -67,34 +76,35 @@ class TextRule:
     shapes: dict[tuple[bool, ...], list[str]] = field(default_factory=dict, compare=False)
 
     def texts(
-        self, columns: dict[str, list[str]], clean: Cleaner, keys: Sequence[str]
+        self, columns: dict[str, list[str]], clean: Cleaner, keys: Sequence[str], odd: bool
     ) -> tuple[list[str], list[str]]:
         """Return (texts, the column that gave each; "" for none); an empty text is "".
 
         `columns` holds one list of raw fields per column. In a template the columns of `keys`
-        (id, label) don't make a text by themselves when it names others, too.
+        (id, label) don't make a text by themselves when it names others, too. `odd`: see
+        `standard`.
         """
         if self.literals:
-            return self.filled(columns, clean, keys)
-        texts = clean(columns[self.columns[0]])
+            return self.filled(columns, clean, keys, odd)
+        texts = clean(columns[self.columns[0]], odd)
         given = [self.columns[0] if text else "" for text in texts]
         for name in self.columns[1:]:
             if all(texts):
                 break
             empty = [row for row, text in enumerate(texts) if not text]
             raw = columns[name]
-            for row, text in zip(empty, clean([raw[row] for row in empty]), strict=True):
+            for row, text in zip(empty, clean([raw[row] for row in empty], odd), strict=True):
                 if text:
                     texts[row], given[row] = text, name
         return texts, given
 
     def filled(
-        self, columns: dict[str, list[str]], clean: Cleaner, keys: Sequence[str]
+        self, columns: dict[str, list[str]], clean: Cleaner, keys: Sequence[str], odd: bool
     ) -> tuple[list[str], list[str]]:
         """Fill the template in for every row, as `texts` says."""
         own = [place for place, name in enumerate(self.columns) if name not in keys]
         own = own or list(range(len(self.columns)))
-        values = [clean(columns[name]) for name in self.columns]
+        values = [clean(columns[name], odd) for name in self.columns]
         made = []
         for row in zip(*values, strict=True):
             if not any(row[place] for place in own):
@@ -108,7 +118,7 @@ class TextRule:
             for value, literal in zip(row, literals[1:], strict=True):
                 pieces += (value, literal)
             made.append("".join(pieces))
-        texts = clean(made)
+        texts = clean(made, True)
         return texts, ["template" if text else "" for text in texts]
 
 

@@ -23,7 +23,6 @@ GROUP_BYTES = 64 << 20
 PARQUET = {"compression": "zstd", "compression_level": 1, "write_statistics": False}
 REPEATED = ("label", "resource", "source_type", "target_type")
 TEXTS = pa.schema([("text_sha256", pa.string()), ("text", pa.string())])
-HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 
 
 def shard_name(shard: int, shards: int) -> str:
@@ -41,7 +40,7 @@ def shard_of(digests: NDArray[np.uint8], shards: int) -> NDArray[np.int64]:
 
 def hex_strings(digests: NDArray[np.uint8]) -> Any:
     """Return sha256 digests, (n, 32), as an Arrow array of n strings of 64 hex digits."""
-    letters = np.ascontiguousarray(HEX[digests].reshape(-1))
+    letters = np.ascontiguousarray(digests).tobytes().hex().encode()
     offsets = np.arange(len(digests) + 1, dtype=np.int32) * 64
     return pa.StringArray.from_buffers(len(digests), pa.py_buffer(offsets), pa.py_buffer(letters))
 
@@ -65,15 +64,15 @@ class Spill:
         if self.rows is None:
             self.rows = pa.ipc.new_file(str(self.folder / "rows.arrow"), batch.schema)
         self.rows.write_batch(batch)
-        order, first = in_order(rows.digests)
-        order = order[first]
+        ranges = shard_of(rows.digests, RANGES).astype(np.uint8)
+        order = np.argsort(ranges, kind="stable")
         digests = rows.digests[order]
         shas = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(32), len(digests), [None, pa.py_buffer(np.ascontiguousarray(digests))]
         )
         texts = pa.array(rows.texts, pa.string()).take(pa.array(order))
         dealt = pa.record_batch([shas, texts], schema=self.text_schema)
-        bounds = np.searchsorted(shard_of(digests, RANGES), np.arange(RANGES + 1))
+        bounds = np.searchsorted(ranges[order], np.arange(RANGES + 1))
         for number in range(RANGES):
             size = int(bounds[number + 1] - bounds[number])
             if size:
@@ -177,15 +176,19 @@ class ShardFile:
         self.waiting, self.rows, self.bytes = [], 0, 0
 
 
-def write_rows(spill: Spill, path: Path, digests: NDArray[np.uint8], kind: str) -> str:
+def write_rows(
+    spill: Spill,
+    path: Path,
+    digests: NDArray[np.uint8],
+    index: NDArray[np.int64],
+    kind: str,
+) -> str:
     """Write rows.parquet; return the digest over its content (not over the file's bytes).
 
-    The content is hashed column by column, lengths and bytes apart, so that neither a version of
-    Parquet nor the size of blocks changes the digest.
+    `digests` (n, 32) and `index` (n,) are those of the rows' texts. The content is hashed column
+    by column, lengths and bytes apart, so that neither a version of Parquet nor the size of
+    blocks changes the digest.
     """
-    order, first = in_order(digests)
-    index = np.empty(len(digests), dtype=np.int64)
-    index[order] = np.cumsum(first) - 1
     schema = row_schema(kind)
     hashes = {field.name: (sha256(), sha256()) for field in schema}
     done = 0

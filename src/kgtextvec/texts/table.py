@@ -119,7 +119,11 @@ class Table:
             for batch in reader.batches():
                 rows = self.check(batch)
                 if len(rows.texts):
-                    self.quality.add(rows, "relation_type" if self.relation else "id")
+                    self.quality.add(
+                        rows,
+                        "relation_type" if self.relation else "id",
+                        batch.odd and self.settings.text_clean == "none",
+                    )
                     yield rows
         if self.used:
             self.used.finish(self.findings)
@@ -146,7 +150,7 @@ class Table:
         batch = select(batch, keep)
         if batch.odd:
             self.controls(batch)
-        texts, given = self.rule.texts(batch.columns, self.clean, self.keys)
+        texts, given = self.rule.texts(batch.columns, self.clean, self.keys, batch.odd)
         if not all(texts):
             keep = self.without_text(batch, texts, given)
             texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
@@ -174,7 +178,7 @@ class Table:
                 elif not value.isprintable() and (
                     CONTROL.search(value) or any(c in value for c in "\t\n\r\u2028\u2029")
                 ):
-                    fault = f"has a {key} with a line break, tab or control character"
+                    fault = f"has a line break, tab or control character in its {key}"
                 elif value.strip() != value or HIDDEN.search(value):
                     self.findings.add(
                         "odd_key",
@@ -226,7 +230,7 @@ class Table:
             if text:
                 continue
             line, told = int(batch.lines[row]), self.told(batch, row)
-            name = self.clean([names[row]])[0] if names and policy == "name" else ""
+            name = self.clean([names[row]], True)[0] if names and policy == "name" else ""
             if name:
                 texts[row], given[row] = name, "name"
                 self.findings.add(

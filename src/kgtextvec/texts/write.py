@@ -43,7 +43,11 @@ def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
         if table.findings.outcome == "error":
             raise InputError(f"{shown(table.path)}: {table.findings.error_message()}")
         digest = write_rows(
-            spill, part / "rows.parquet", table.quality.digests(), table.settings.kind
+            spill,
+            part / "rows.parquet",
+            table.quality.digests(),
+            table.quality.text_index,
+            table.settings.kind,
         )
         (part / "shards").mkdir()
         told_shards = write_shards(spill, part / "shards", shards)

@@ -93,7 +93,8 @@ def add_layout(folder: Path, drop: int = 0) -> None:
 def add_pca(folder: Path, n: int = 5, dims: int = 12, scale: float = 1.0) -> Path:
     spectrum = scale * 2.0 ** -np.arange(dims)
     path = folder.parents[1] / "pca5.npz"
-    np.savez(path, components=np.eye(n, dims), spectrum=spectrum, n_rows=117)
+    about = {"n_rows": 117, "rank": n, "fit_on": "entities", "total_variance": spectrum.sum()}
+    np.savez(path, components=np.eye(n, dims), spectrum=spectrum, **about)
     return path
 
 
@@ -140,8 +141,9 @@ def test_the_notebook_tells_what_the_files_hold(whole):
     assert "120 rows of the table entities hold 117 distinct texts" in words
     assert "description, else name" in words and "12,345" in words
     assert "110 of 120 rows were laid out" in words
-    # A spectrum of 1, 1/2, 1/4 …: half lies in 1 direction, five keep 31/32 of nearly all.
-    assert "Half of it lies in 1, 90% in 4, 99% in 7 directions" in words
+    # A spectrum of 1, 1/2, 1/4 …: half lies in 1 direction, five hold 31/32 of nearly all.
+    assert "fitted on the 117 vectors of entities" in words
+    assert "It lies 50% in 1, 90% in 4, 99% in 7 directions" in words
     assert "The first 5 of 12 directions keep 96.9%" in words
     assert "4 rows share their text with another" in words
     assert "Not in this table: nobody." in words

@@ -151,7 +151,7 @@ def tags_of(cell: Any) -> set[str]:
 def title_of(manifest: dict[str, Any], space: Path) -> str:
     """Name the space in words: table, model, space."""
     model = manifest.get("model")
-    model = model.get("name") if isinstance(model, dict) else model
+    model = model.get("name") or model.get("model") if isinstance(model, dict) else model
     table = manifest.get("table") or space.resolve().parent.name
     return f"{table} by {model or 'an unnamed model'}, {manifest.get('space') or space.name}"
 

@@ -105,7 +105,8 @@ def quality_of(
 def model_name(manifest: dict[str, Any]) -> str:
     """Return the name of the model that a manifest tells of."""
     model = manifest.get("model")
-    return str((model.get("name") if isinstance(model, dict) else model) or "unnamed")
+    name = model.get("name") or model.get("model") if isinstance(model, dict) else model
+    return str(name or "unnamed")
 
 
 def model_counts(manifest: dict[str, Any]) -> dict[str, Any]:

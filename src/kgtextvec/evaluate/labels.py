@@ -1,0 +1,126 @@
+"""The label probe: how well a row's label can be told from its vector."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.evaluate.baselines import Baselines
+from kgtextvec.evaluate.intervals import mean_with_interval, number
+from kgtextvec.evaluate.space import Rows, Space, text_codes
+from kgtextvec.progress import say
+
+SAMPLE = 10_000
+FOLDS = 5
+FEWEST = 10  # rows of a label: two in each fold
+C = 10.0  # inverse strength of the penalty; rows have a mean length of 1, as TF-IDF's have
+STEPS = 500
+
+
+def rows_to_probe(space: Space, seed: int) -> tuple[Rows, list[str]]:
+    """Choose rows, ascending: one per distinct text and label, labels of FEWEST rows or more.
+
+    Above SAMPLE rows a share of each label is drawn. Returns rows and notes of what was left out.
+    """
+    labels, notes = space.labels, []
+    pairs = np.stack([labels, text_codes(space)])
+    rows = np.sort(np.unique(pairs, axis=1, return_index=True)[1])
+    counts = np.bincount(labels[rows], minlength=1)
+    few = np.flatnonzero((counts > 0) & (counts < FEWEST))
+    if len(few):
+        names = np.unique(space.index["label"].to_numpy().astype(str))[few].tolist()
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        notes.append(f"labels: left out for fewer than {FEWEST} distinct texts: {shown}")
+    rows = rows[counts[labels[rows]] >= FEWEST]
+    if len(rows) > SAMPLE:
+        notes.append(f"labels: a sample of {SAMPLE} of {len(rows)} rows, stratified by label")
+        rng = np.random.default_rng(seed)
+        share = SAMPLE / len(rows)
+        chosen = []
+        for label in np.unique(labels[rows]):
+            own = rows[labels[rows] == label]
+            chosen.append(rng.choice(own, max(FEWEST, round(share * len(own))), replace=False))
+        rows = np.sort(np.concatenate(chosen))
+    return rows.astype(np.int64), notes
+
+
+def probe(
+    space: Space, baselines: Baselines, k: int, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """Tell labels by k nearest neighbours and by logistic regression, cross-validated.
+
+    Returns scores by method, with `majority` among them, and notes. No scores if fewer than two
+    labels have FEWEST rows.
+    """
+    rows, notes = rows_to_probe(space, seed)
+    labels = space.labels[rows]
+    if len(np.unique(labels)) < 2:
+        return {}, [*notes, f"labels: left out, fewer than two labels have {FEWEST} distinct texts"]
+    if "{label}" in str(space.manifest.get("text", "")):
+        notes.append("labels: the text rule holds the label itself, so these scores mean nothing")
+    scores = {"majority": majority(labels, seed)}
+    for method, vectors_of in baselines.methods():
+        say(f"labels: {method}, {len(rows):,} rows")
+        vectors = vectors_of(rows)
+        scores[method], unfinished = told(vectors, labels, k, seed)
+        if unfinished:
+            notes.append(f"labels: logistic regression on {method} stopped after {STEPS} steps")
+    return scores, notes
+
+
+def majority(labels: Rows, seed: int) -> dict[str, Any]:
+    """Score the guess that every row has the commonest label."""
+    right = (labels == np.bincount(labels).argmax()).astype(np.float64)
+    return accuracies({"guess": right}, labels, seed)
+
+
+def told(vectors: Any, labels: Rows, k: int, seed: int) -> tuple[dict[str, Any], bool]:
+    """Score both classifiers on unit vectors (n, d); tell too whether its steps were too few."""
+    import scipy.sparse as sp
+    from sklearn import config_context
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.neighbors import KNeighborsClassifier
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    # On unit vectors the nearest by distance are the nearest by cosine.
+    nearest = KNeighborsClassifier(min(k, len(labels) // 2), algorithm="brute")
+    linear: Any = LogisticRegression(C=C, max_iter=STEPS)
+    if not sp.issparse(vectors):
+        linear = make_even(linear, vectors.shape[1])
+    with config_context(working_memory=64), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        right = {
+            name: (cross_val_predict(classifier, vectors, labels, cv=folds) == labels).astype(float)
+            for name, classifier in (("knn", nearest), ("logistic", linear))
+        }
+    unfinished = any(issubclass(one.category, ConvergenceWarning) for one in caught)
+    return accuracies(right, labels, seed), unfinished
+
+
+def make_even(linear: Any, dims: int) -> Any:
+    """Put before a classifier: every dim at variance 1 / dims, so that a penalty is fair to all."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    def shrink(values: Any) -> Any:
+        return values * dims**-0.5
+
+    return make_pipeline(StandardScaler(), FunctionTransformer(shrink), linear)
+
+
+def accuracies(right: dict[str, NDArray[np.float64]], labels: Rows, seed: int) -> dict[str, Any]:
+    """Return accuracy, with an interval over rows, and the mean accuracy over labels.
+
+    `right` holds 1.0 where a classifier was right, (n,), else 0.0.
+    """
+    found = {}
+    for name, hits in right.items():
+        means, ends = mean_with_interval(hits[:, None], np.arange(len(hits)), seed)
+        interval = None if ends is None else ends[:, 0]
+        found[f"{name}_accuracy"] = number(means[0], interval, len(hits))
+        by_label = [hits[labels == label].mean() for label in np.unique(labels)]
+        found[f"{name}_balanced"] = number(float(np.mean(by_label)), None, len(hits))
+    return found

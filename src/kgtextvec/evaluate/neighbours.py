@@ -1,0 +1,142 @@
+"""Exact nearest neighbours by cosine, in blocks: bounded memory, on a CPU or a GPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+
+CELLS = 1 << 24  # cosines held at a time: 64 MB
+SPARE = 8  # more are taken in float32, so that the float64 order of the first k is right
+DECIMALS = 9
+WORTH_A_GPU = 1e12  # multiply-adds; below this loading torch's CUDA takes longer than the work
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+Sparse = Any
+
+
+def choose_device(asked: str, work: float) -> str:
+    """Return `cuda` or `cpu`; auto takes a GPU for `work` multiply-adds worth it, if there is one.
+
+    Raises InputError when `cuda` was asked for and there is none.
+    """
+    if asked == "cpu" or (asked == "auto" and work < WORTH_A_GPU):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise InputError("--device cuda: no CUDA device here. Choose auto or cpu.")
+    return "cpu"
+
+
+class Nearest:
+    """The k nearest of some queries among rows offered block by block.
+
+    `queries` is (q, d) of unit vectors, float32; `ids` (q,) are their row numbers: a row is never
+    its own neighbour. Memory: the queries, CELLS cosines and 2 k (q,) columns.
+    """
+
+    def __init__(self, queries: Floats, ids: Rows, k: int, device: str = "cpu") -> None:
+        import torch
+
+        self.torch, self.k, self.ids, self.device = torch, k, ids, device
+        self.queries = torch.from_numpy(queries).to(device)
+        self.cosines = torch.empty((len(ids), 0), device=device)
+        self.found = torch.empty((len(ids), 0), dtype=torch.int64, device=device)
+
+    def offer(self, ids: Rows, units: Floats) -> None:
+        """Take part of the pool: row numbers (b,) and unit vectors (b, d)."""
+        torch = self.torch
+        size = max(1, CELLS // max(len(self.ids), 1))
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size]
+            block = torch.from_numpy(units[start : start + size]).to(self.device)
+            cosines = self.queries @ block.T
+            _, own, same = np.intersect1d(self.ids, some, return_indices=True)
+            cosines[torch.from_numpy(own), torch.from_numpy(same)] = -torch.inf
+            best, where = cosines.topk(min(self.k, len(some)), dim=1)
+            rows = torch.from_numpy(some).to(self.device)[where]
+            both = torch.cat([self.cosines, best], dim=1)
+            rows = torch.cat([self.found, rows], dim=1)
+            self.cosines, where = both.topk(min(self.k, both.shape[1]), dim=1)
+            self.found = rows.gather(1, where)
+
+    def result(self) -> tuple[Rows, Floats]:
+        """Return row numbers (q, ≤ k) and cosines, the nearest first; -1 and -inf: none left."""
+        found = self.found.cpu().numpy().copy()
+        cosines = self.cosines.cpu().numpy()
+        found[np.isneginf(cosines)] = -1
+        return found, cosines
+
+
+def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str = "cpu") -> Rows:
+    """Find the k rows of `pool` of highest cosine for each of `queries`, itself left out.
+
+    `vectors` is (n, d) of unit rows, dense float32 or sparse float64; `queries` (q,) and `pool`
+    (p,) are distinct row numbers. Returns (q, min(k, p)) places in `pool`, the nearest first, -1
+    where there are no more. Cosines equal to nine decimals are ordered by place in the pool:
+    shuffle it, and the order of a file can't favour anyone.
+    """
+    k = min(k, len(pool))
+    places = np.full((len(queries), k), -1, np.int64)
+    if not k:
+        return places
+    of_block: Callable[[Rows], Rows]
+    if sp.issparse(vectors):
+        turned = vectors[pool].T.tocsr()
+
+        def of_block(rows: Rows) -> Rows:
+            return among_sparse(vectors[rows], turned, rows, pool, k)
+    else:
+        in_pool = vectors[pool]
+
+        def of_block(rows: Rows) -> Rows:
+            return among_dense(vectors[rows], in_pool, rows, pool, k, device)
+
+    size = max(1, min(1024, CELLS // max(len(pool), 1)))
+    for start in range(0, len(queries), size):
+        places[start : start + size] = of_block(queries[start : start + size])
+    return places
+
+
+def among_dense(
+    queries: Floats, in_pool: Floats, ids: Rows, pool: Rows, k: int, device: str
+) -> Rows:
+    """Return places (q, k) in the pool for a block of dense queries."""
+    search = Nearest(queries, ids, min(k + SPARE, len(pool)), device)
+    # Places instead of row numbers go in and out: the own row is told by its place.
+    order = np.argsort(pool, kind="stable")
+    at = np.minimum(np.searchsorted(pool, ids, sorter=order), len(pool) - 1)
+    search.ids = np.where(pool[order[at]] == ids, order[at], -1 - np.arange(len(ids)))
+    search.offer(np.arange(len(pool)), in_pool)
+    found, cosines = search.result()
+    exact = np.empty(found.shape)
+    for start in range(0, len(found), 64):
+        some = slice(start, start + 64)
+        left, right = queries[some].astype(np.float64), in_pool[found[some]].astype(np.float64)
+        exact[some] = np.einsum("id,ikd->ik", left, right)
+    exact[np.isneginf(cosines)] = -np.inf
+    return first_in_order(found, exact, k)
+
+
+def among_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int) -> Rows:
+    """Return places (q, k) in the pool for a block of sparse queries; `turned` is (d, p)."""
+    cosines = (queries @ turned).toarray()
+    cosines[ids[:, None] == pool[None, :]] = -np.inf
+    wide = min(k + SPARE, len(pool))
+    found = np.argpartition(-cosines, wide - 1, axis=1)[:, :wide].astype(np.int64)
+    return first_in_order(found, np.take_along_axis(cosines, found, axis=1), k)
+
+
+def first_in_order(found: Rows, cosines: NDArray[np.float64], k: int) -> Rows:
+    """Sort places by falling cosine, equal ones by place; return the first k, -1 for -inf."""
+    order = np.lexsort((found, -np.round(cosines, DECIMALS)), axis=1)[:, :k]
+    places = np.take_along_axis(found, order, axis=1)
+    places[np.isneginf(np.take_along_axis(cosines, order, axis=1))] = -1
+    return places

@@ -1,0 +1,153 @@
+"""All scores of a space in one file: scores.json."""
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from kgtextvec import __version__
+from kgtextvec.errors import InputError
+from kgtextvec.evaluate.baselines import Baselines
+from kgtextvec.evaluate.cold_start import rank, summary
+from kgtextvec.evaluate.graph import directed, hide, read_triples, split_as_given
+from kgtextvec.evaluate.labels import probe
+from kgtextvec.evaluate.neighbours import choose_device
+from kgtextvec.evaluate.shape import geometry, retention
+from kgtextvec.evaluate.space import Space, open_space
+from kgtextvec.files import sha256_of, write_json
+from kgtextvec.progress import say
+
+RECIPE = 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which scores, the seed of all that is drawn, and how many neighbours vote."""
+
+    scores: list[str]
+    seed: int
+    neighbours: int
+
+
+def write_scores(
+    space_dir: Path,
+    texts: Path,
+    triples: Path | None,
+    test_triples: Path | None,
+    full: Path | None,
+    settings: Settings,
+    threads: int,
+    device: str,
+    out: Path,
+) -> None:
+    """Score a space and write scores.json; the verb `evaluate-space` says what it takes."""
+    if settings.neighbours < 1:
+        raise InputError(f"evaluate.neighbours: {settings.neighbours} can't vote. Give 1 or more.")
+    if test_triples and not triples:
+        raise InputError("evaluate.test_triples: needs evaluate.triples, the ones that are known.")
+    space = open_space(space_dir)
+    baselines = Baselines(space, texts, settings.seed)
+    notes: list[str] = []
+    scores: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
+    with threadpool_limits(threads or None):
+        if threads:
+            import torch
+
+            torch.set_num_threads(threads)
+        for name in settings.scores:
+            found: dict[str, Any] = {}
+            if name == "cold_start":
+                found, counts, more = cold_start(
+                    space, baselines, triples, test_triples, settings, device
+                )
+            elif name == "labels":
+                by_method, more = probe(space, baselines, settings.neighbours, settings.seed)
+                found = {"all": {"all": by_method}} if by_method else {}
+            elif name == "retention":
+                found, more = kept_of(space, full, settings, device)
+            else:
+                found, more = {"all": {"all": geometry(space)}}, []
+            notes += more
+            if found:
+                scores[name] = found
+    for note in notes:
+        say(f"note: {note}")
+    given = {"triples": triples, "test_triples": test_triples}
+    manifest = space.manifest
+    write_json(
+        out,
+        {
+            "model": manifest["model"]["name"],
+            "table": manifest["table"],
+            "kind": manifest["kind"],
+            "space": manifest["space"],
+            "dims": space.matrix.dims,
+            "rows": space.matrix.rows,
+            "text": manifest.get("text"),
+            "scores": scores,
+            "notes": notes,
+            "counts": counts,
+            "settings": {
+                "scores": settings.scores,
+                "seed": settings.seed,
+                "neighbours": settings.neighbours,
+                **{name: about(path) for name, path in given.items()},
+            },
+            "vectors_digest": manifest.get("vectors_digest"),
+            "versions": {
+                "kgtextvec": __version__,
+                "python": ".".join(map(str, sys.version_info[:3])),
+                **{name: version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")},
+            },
+            "recipe": RECIPE,
+        },
+    )
+
+
+def about(path: Path | None) -> dict[str, str] | None:
+    """Tell which file was used: its name and sha256."""
+    return None if path is None else {"file": path.name, "sha256": sha256_of(path)}
+
+
+def cold_start(
+    space: Space,
+    baselines: Baselines,
+    triples: Path | None,
+    test_triples: Path | None,
+    settings: Settings,
+    device: str,
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Return the cold start's scores, its counts and notes; no scores where it doesn't apply."""
+    if space.manifest["kind"] != "entities":
+        return {}, {}, ["cold_start: left out, it needs a table of entities"]
+    if triples is None:
+        return {}, {}, ["cold_start: left out, evaluate.triples names no file"]
+    read = read_triples(triples, space)
+    if test_triples is None:
+        graph = hide(directed(read, space.labels), settings.seed)
+    else:
+        graph = split_as_given(read, read_triples(test_triples, space), space.labels)
+    counts = {"cold_start": graph.counts}
+    if not graph.asked.any():
+        return {}, counts, ["cold_start: left out, the graph is too small to hide anything"]
+    entities = graph.counts["entities"]
+    chosen = choose_device(device, 0.1 * entities * entities * space.matrix.dims)
+    ranked = rank(graph, baselines.methods(), settings.neighbours, settings.seed, chosen)
+    return summary(graph, ranked, settings.seed), counts, []
+
+
+def kept_of(
+    space: Space, full: Path | None, settings: Settings, device: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the retention's scores and notes; no scores for a full space, or without one."""
+    if full is None:
+        reduced = space.manifest["space"] != "full"
+        return {}, ["retention: left out, --full wasn't given"] if reduced else []
+    whole = open_space(full)
+    chosen = choose_device(device, 5e3 * space.matrix.rows * whole.matrix.dims)
+    found, notes = retention(space, whole, settings.seed, chosen)
+    return {"all": {"all": found}}, notes

@@ -1,0 +1,130 @@
+"""A space folder as the scores need it: its rows, and vectors of some of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
+from kgtextvec.matrices import Matrix, blocks, open_matrix, refuse_non_finite, rows_per_block
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Space:
+    """A space's files: manifest, matrix (n, dims), and the index's columns, n values each."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    matrix: Matrix
+    index: pa.Table
+
+    @property
+    def labels(self) -> Rows:
+        """Return the number of each row's label, (n,), in the labels' alphabetical order."""
+        found: Rows = np.unique(self.index["label"].to_numpy().astype(str), return_inverse=True)[1]
+        return found.astype(np.int64)
+
+    def distinct_texts(self) -> Rows:
+        """Return the first row of each distinct text, ascending."""
+        codes = text_codes(self)
+        return np.sort(np.unique(codes, return_index=True)[1]).astype(np.int64)
+
+
+def open_space(folder: Path) -> Space:
+    """Open a space's folder. Raises InputError when a file is absent or they disagree on rows."""
+    folder = folder.parent if folder.name == "embeddings.npy" else folder
+    manifest = read_json(folder / "manifest.json")
+    matrix = open_matrix(folder / "embeddings.npy")
+    path = folder / "index.parquet"
+    try:
+        index = pq.read_table(path, columns=["id", "label", "node_id", "text_sha256"])
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there. Run the step that makes it first.") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not an index of a space ({error}). Rerun its step.") from None
+    for name, rows in (("index.parquet", index.num_rows), ("manifest.json", manifest["rows"])):
+        if rows != matrix.rows:
+            raise InputError(
+                f"{folder}: embeddings.npy has {matrix.rows} rows, {name} has {rows}. Delete the"
+                " space and rerun the step that made it."
+            )
+    return Space(folder, manifest, matrix, index.combine_chunks())
+
+
+def text_codes(space: Space) -> Rows:
+    """Give each distinct text a number: (n,), equal for rows of equal text."""
+    encoded = pc.dictionary_encode(space.index["text_sha256"]).combine_chunks()
+    found: Rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def unit_blocks(matrix: Matrix, keep: Rows) -> Iterator[tuple[Rows, Floats]]:
+    """Yield (row numbers, their vectors at length 1), for the rows in `keep`, ascending.
+
+    A zero vector stays zero. Raises InputError at NaN or Inf.
+    """
+    for first, block in blocks(matrix, rows_per_block(matrix.dims)):
+        low, high = np.searchsorted(keep, [first, first + len(block)])
+        if low < high:
+            if not np.isfinite(block.sum(dtype=np.float64)):
+                refuse_non_finite(matrix, first, block)
+            yield keep[low:high], units_of(block[keep[low:high] - first])
+
+
+def units_of(vectors: NDArray[Any]) -> Floats:
+    """Return (n, d) rows at length 1 as float32; a zero vector stays zero."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    units: Floats = (vectors * scale[:, None]).astype(np.float32)
+    return units
+
+
+def take_units(matrix: Matrix, rows: Rows) -> Floats:
+    """Return vectors of `rows` (ascending, distinct) at length 1: (len(rows), dims) float32."""
+    taken = np.empty((len(rows), matrix.dims), np.float32)
+    done = 0
+    for found, units in unit_blocks(matrix, rows):
+        taken[done : done + len(found)] = units
+        done += len(found)
+    return taken
+
+
+def read_texts_of(shards: Path, space: Space, rows: Rows) -> tuple[list[str], Rows]:
+    """Return the distinct texts of `rows`, sorted by digest, and each row's place among them.
+
+    `shards` is the folder of Parquet files that read-texts wrote. Raises InputError when it is
+    absent or lacks a text.
+    """
+    files = sorted(shards.glob("*.parquet"))
+    if not files:
+        raise InputError(f"{shards}: holds no shards of texts. Run read-texts first.")
+    wanted = pc.take(space.index["text_sha256"], pa.array(rows)).combine_chunks()
+    distinct = pc.unique(wanted)
+    distinct = distinct.take(pc.sort_indices(distinct))
+    parts = []
+    for file in files:
+        try:
+            shard = pq.read_table(file, columns=["text_sha256", "text"])
+        except (ValueError, OSError) as error:
+            raise InputError(f"{file}: not a shard of texts ({error}). Rerun read-texts.") from None
+        parts.append(shard.filter(pc.is_in(shard["text_sha256"], value_set=distinct)))
+    texts = pa.concat_tables(parts)
+    places = pc.index_in(distinct, value_set=texts["text_sha256"].combine_chunks())
+    if places.null_count:
+        raise InputError(
+            f"{shards}: lacks {places.null_count} texts of {space.folder}. Make both from the same"
+            " table: run read-texts and what follows again."
+        )
+    found = texts["text"].take(places).to_pylist()
+    where = pc.index_in(wanted, value_set=distinct).to_numpy(zero_copy_only=False)
+    return found, where.astype(np.int64)

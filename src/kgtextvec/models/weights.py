@@ -83,7 +83,7 @@ def load_model(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model, told = AutoModel.from_pretrained(
+            model, told = AutoModel.from_pretrained(  # nosec B615: a folder on this disk
                 str(folder),
                 local_files_only=True,
                 trust_remote_code=False,

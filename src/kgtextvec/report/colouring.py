@@ -127,7 +127,7 @@ def name_places(places: NDArray[np.float32], column: Colouring) -> list[list[flo
     """Find where on a layout (n, 2) the name of each group is true: where the group is densest.
 
     Returns [x, y] per group; None for a group of others, one of fewer than 4 points, and one
-    that is nowhere at least 3 in 10 of what lies there, since a name would then mislead.
+    without a place that holds some of it and is at least 3 in 10 it: a name would then mislead.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -150,10 +150,10 @@ def name_places(places: NDArray[np.float32], column: Colouring) -> list[list[flo
         here = density(chosen) if count >= 4 and code != column.others else np.zeros((1, 1))
         share = here / np.maximum(everything, 1e-9)
         peak = np.unravel_index(np.argmax(here * share), here.shape)
-        if here.size == 1 or share[peak] < 0.3:
+        near = chosen & (np.abs(cell - np.array(peak)).max(axis=1) <= 3)
+        if here.size == 1 or share[peak] < 0.3 or near.sum() < max(3, count / 20):
             found.append(None)
             continue
-        near = chosen & (np.abs(cell - np.array(peak)).max(axis=1) <= 3)
-        centre = np.median(places[near], axis=0) if near.any() else low + np.array(peak) / cells
-        found.append([float(centre[0]), float(centre[1])])
+        x, y = np.median(places[near], axis=0)
+        found.append([float(x), float(y)])
     return found

@@ -253,4 +253,13 @@ def lay_out(
     methods = {"tsne": lay_out_tsne, "umap": lay_out_umap}
     if len(units) < TOO_FEW or np.ptp(units, axis=0).max() < 1e-6:
         return {name: plane.astype(np.float32) for name in layouts}
-    return {name: methods[name](found, cosines, plane, seed) for name in layouts}
+    return {name: upright(methods[name](found, cosines, plane, seed)) for name in layouts}
+
+
+def upright(places: Floats) -> Floats:
+    """Turn a layout (n, 2), whose directions mean nothing, to fill a square best, centred."""
+    turns = np.arange(36) * np.pi / 72
+    spins = np.stack([[np.cos(turns), -np.sin(turns)], [np.sin(turns), np.cos(turns)]])
+    turned = np.einsum("nd,dct->tnc", places.astype(np.float64), spins)
+    best = turned[np.ptp(turned, axis=1).max(axis=1).argmin()]
+    return (best - (best.min(axis=0) + best.max(axis=0)) / 2).astype(np.float32)

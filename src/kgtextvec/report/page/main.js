@@ -103,11 +103,21 @@ class Map2d {
     }
     this.drawDetails(focus);
     if (fly) {
-      const zoom = Math.max(this.camera.zoom, Math.min(12, Math.max(2.5, this.data.count ** 0.5 / 25)));
-      this.camera.flyTo(...this.world(point), zoom);
+      this.camera.flyTo(...this.world(point), this.zoomFor(point));
     }
     if (point >= 0) this.say(`${this.data.names[point]} picked`);
     this.refresh();
+  }
+
+  // Near enough that half of the neighbours are in the picture.
+  zoomFor(point) {
+    const [x, y] = this.world(point);
+    const far = this.neighbours.map((other) => {
+      const [otherX, otherY] = this.world(other.point);
+      return Math.hypot(otherX - x, otherY - y);
+    });
+    const half = far.sort((a, b) => a - b)[far.length >> 1] ?? 1;
+    return Math.min(40, Math.max(1.4, 0.32 / Math.max(half, 1e-6)));
   }
 
   hover(point, place = null) {

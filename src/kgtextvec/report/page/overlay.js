@@ -38,11 +38,11 @@ export function drawOverlay(app, canvas) {
       pen.lineTo(x, y);
       pen.stroke();
       pen.globalAlpha = 1;
-      ring(pen, x, y, 5, 1.5, ink, ground);
+      ring(pen, x, y, 8, 1.5, ink, ground);
     }
-    ring(pen, fromX, fromY, 9, 3, ink, ground);
+    ring(pen, fromX, fromY, 11, 3, ink, ground);
   }
-  if (app.names) drawNames(app, pen, ink, ground);
+  drawNames(app, pen, ink, ground);
   if (app.hovered >= 0 && app.hovered !== app.picked) {
     ring(pen, ...app.place(app.hovered), 7, 2, ink, ground);
   }
@@ -71,28 +71,42 @@ function ring(pen, x, y, radius, thick, ink, ground) {
   }
 }
 
-// The largest groups first; a name that would lie on another one is left out until one zooms in.
+// The picked point and its neighbours, then the largest groups; a name that would lie on another
+// one is left out until one zooms in.
 function drawNames(app, pen, ink, ground) {
-  const column = app.data.columns[app.column];
-  if (column.kind === "steps") return;
-  pen.font = '600 13px system-ui, "Segoe UI", "Noto Sans", Arial, sans-serif';
-  pen.textAlign = "center";
   pen.textBaseline = "middle";
   pen.lineJoin = "round";
   pen.lineWidth = 4;
   const taken = [];
-  column.places[app.layout].forEach((place, code) => {
-    if (!place || app.alphas()[code] < 0.5) return;
-    const [x, y] = app.camera.toScreen(...place);
-    const name = column.groups[code].length > 28 ? `${column.groups[code].slice(0, 27)}…` : column.groups[code];
-    const half = pen.measureText(name).width / 2 + 4;
-    const box = [x - half, y - 10, x + half, y + 10];
-    if (box[0] < 0 || box[2] > app.camera.width || box[1] < 0 || box[3] > app.camera.height) return;
+  const write = (text, x, y, align, weight) => {
+    const name = text.length > 30 ? `${text.slice(0, 29)}…` : text;
+    pen.font = `${weight} 13px system-ui, "Segoe UI", "Noto Sans", Arial, sans-serif`;
+    pen.textAlign = align;
+    const wide = pen.measureText(name).width + 6;
+    const left = align === "center" ? x - wide / 2 : x - 3;
+    const box = [left, y - 10, left + wide, y + 10];
+    if (box[2] < 0 || box[0] > app.camera.width || box[3] < 0 || box[1] > app.camera.height) return;
     if (taken.some((b) => box[0] < b[2] && b[0] < box[2] && box[1] < b[3] && b[1] < box[3])) return;
     taken.push(box);
     pen.strokeStyle = ground;
     pen.strokeText(name, x, y);
     pen.fillStyle = ink;
     pen.fillText(name, x, y);
+  };
+  if (app.picked >= 0) {
+    const { names } = app.data;
+    const [x, y] = app.place(app.picked);
+    write(names[app.picked], x + 16, y, "left", 700);
+    for (const { point } of app.neighbours) {
+      if (!app.shown(point)) continue;
+      const [left, top] = app.place(point);
+      write(names[point], left + 12, top, "left", 400);
+    }
+  }
+  const column = app.data.columns[app.column];
+  if (!app.names) return;
+  column.places[app.layout].forEach((place, code) => {
+    if (!place || app.alphas()[code] < 0.5) return;
+    write(column.groups[code], ...app.camera.toScreen(...place), "center", 600);
   });
 }

@@ -166,9 +166,12 @@ export class Scene {
     return Math.min(16, whole * Math.max(1, camera.zoom) ** 0.35);
   }
 
-  // Told how long the last frame of a movement took: aim at 30 frames a second.
+  // Told how long the last frame of a movement took: aim at 30 frames a second. Below 20,000
+  // points it is something else that takes the time.
   pace(milliseconds) {
-    if (milliseconds > 36) this.budget = Math.max(8000, this.budget * Math.max(0.4, 30 / milliseconds));
-    else if (milliseconds < 26) this.budget = Math.min(this.data.count, this.budget * 1.15);
+    const { count } = this.data;
+    if (milliseconds > 36) this.budget *= Math.max(0.5, 30 / milliseconds);
+    else if (milliseconds < 26) this.budget *= 1.15;
+    this.budget = Math.min(count, Math.max(20000, this.budget));
   }
 }

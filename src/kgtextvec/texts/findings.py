@@ -40,12 +40,13 @@ class Finding:
         return min((line for line, _ in self.items if line is not None), default=None)
 
     def message(self) -> str:
-        """Return one line: `title xN (first …)`, or the first messages and how many more."""
-        if self.title:
+        """Return one line: a warning's `title xN (first …)`, or the first messages of many."""
+        if self.title and not self.error:
             first = self.items[0][1] or (f"line {self.line}" if self.line else "")
             told = f"{self.title} x{self.count}" + (f" (first: {first})" if first else "")
         else:
-            told = "; ".join(message.rstrip(".") for _, message in self.items)
+            told = f"{self.title}: " if self.title else ""
+            told += "; ".join(message.rstrip(".") for _, message in self.items)
             if self.count > len(self.items):
                 told += f"; and {self.count - len(self.items)} more"
         return f"{told}. {self.hint}" if self.hint else told

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -267,6 +268,34 @@ def test_weights_cut_short_are_refused(tmp_path, weights):
         convert(folder)
 
 
+def test_weights_in_torchs_old_form_are_read(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    plain = convert(folder)["weights_sha256"]
+    path = folder / "pytorch_model.bin"
+    torch.save(read_weights(folder), path, _use_new_zipfile_serialization=False)
+    assert path.read_bytes()[:2] != b"PK"
+    assert convert(folder)["weights_sha256"] == plain
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(InputError, match=r"the weights are|cannot be loaded"):
+        convert(folder)
+
+
+def test_a_git_lfs_pointer_is_told(tmp_path):
+    folder = tiny_bert(tmp_path / "b")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    (folder / "pytorch_model.bin").write_text(pointer)
+    with pytest.raises(InputError, match=r"pytorch_model\.bin: is a Git LFS pointer.*git lfs pull"):
+        convert(folder)
+
+
+@pytest.mark.skipif(find_spec("google") is not None, reason="protobuf is installed")
+def test_a_lone_sentencepiece_model_without_protobuf_is_told(tmp_path):
+    folder = BUILDERS["deberta-v2"](tmp_path / "b")
+    (folder / "tokenizer.json").rename(folder / "spm.model")
+    with pytest.raises(InputError, match=r"spm\.model cannot be read without .* protobuf"):
+        convert(folder)
+
+
 REMOVED = {
     "model_bert_no_vocab": (tiny_bert, ["vocab.txt"], r"vocab\.txt missing"),
     "model_mpnet_no_vocab": (tiny_mpnet, ["vocab.txt"], r"vocab\.txt missing"),
@@ -517,3 +546,12 @@ def test_the_catalogue_is_valid_and_pinned():
     assert entries["RoBERTa-large-PM-M3-Voc"]["max_tokens"] == 512
     assert entries["bioelmo"]["kind"] == "elmo"
     assert len(read_entry("e", json.dumps(entries["bioelmo"])).sources[0].files) == 3
+
+
+def test_every_key_of_the_catalogue_is_documented():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    keys = set(schema["$defs"]["model"]["properties"])
+    page = (ROOT / "docs/models.md").read_text()
+    table = page.split("| key |")[1].split("\n\n")[0]
+    told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert told == keys

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def open_tokenizer(folder: Path, **options: bool) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(  # nosec B615: a folder on this disk, no download
+        # bandit asks for a revision; this is a folder on this disk.
+        return AutoTokenizer.from_pretrained(  # nosec B615
             str(folder), local_files_only=True, trust_remote_code=False, **options
         )
     except Exception as error:  # tokenizers and converters raise plain Exception, among others
@@ -69,6 +71,12 @@ def check_files(folder: Path, model_type: str) -> None:
         raise InputError(
             f"{folder}: {' and '.join(missing)} missing. Without it each word becomes the unknown"
             " one; add it to the source."
+        )
+    pieces = [name for name in needed if name.endswith(".model")]
+    if pieces and find_spec("google") is None:
+        raise InputError(
+            f"{folder}: {pieces[0]} cannot be read without the Python package protobuf. Install it,"
+            " or add the model's tokenizer.json to the source."
         )
 
 

@@ -101,6 +101,10 @@ SIMPLE: dict[str, bytes] = {
     "comma_separated": b'"id","name","label","description"\n"X:1","a, b","Gene","c"\n',
     "semicolon_separated": b"id;name;label;description\nX:1;a, b;Gene;c\n",
     "bar_separated": b"id|name|label|description\nX:1|a|Gene|c\n",
+    "blank_separated": b"id   name  label description\nX:1  a     Gene  b\n",
+    "columns_missing_and_twice": table(
+        [(*row[1:], "more") for row in EYE], (*COLUMNS[1:], "description")
+    ),
     "comment_lines": b"# made on a Monday\n" + PLAIN,
     "comment_inside": raw(lines()[0], "# half way", *lines()[1:]),
     "upper_case_columns": table(EYE, [name.upper() for name in COLUMNS]),
@@ -247,6 +251,7 @@ SIMPLE: dict[str, bytes] = {
     "markup_and_entities": told("<b>IL-1&beta;</b> &gt; 2 &micro;M"),
     # containers
     "gz": gzip.compress(PLAIN),
+    "gz_headers_in_both_members": gzip.compress(PLAIN) + gzip.compress(PLAIN),
     "gz_two_members": gzip.compress(PLAIN[:100]) + gzip.compress(PLAIN[100:]),
     "gz_padded": gzip.compress(PLAIN) + b"\0" * 512,
     "gz_named_tsv": gzip.compress(PLAIN),

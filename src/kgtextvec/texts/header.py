@@ -65,6 +65,13 @@ def read_header(line: bytes, number: int, findings: Findings, encoding: str) -> 
     if "\t" not in text:
         counts = {mark: text.count(mark) for mark in SEPARATORS}
         mark = max(counts, key=lambda mark: counts[mark])
+        if not counts[mark] and len(text.split()) > 1:
+            raise TableError(
+                "separator",
+                f"line {number} has no tab but blanks. Columns must be separated by tabs: export"
+                " the table as TSV.",
+                number,
+            )
         if counts[mark]:
             raise TableError(
                 "separator",
@@ -92,29 +99,26 @@ def check_columns(header: Header, needed: Sequence[str], findings: Findings, lin
     Raises TableError that tells what was found, and a column that differs only in blanks or case.
     """
     names = header.names
+    twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
+    faults = [
+        f"column {plain(name)} stands twice in the header: remove or rename one"
+        for name in twice
+        if name in needed
+    ]
     missing = [name for name in needed if name not in names]
     if missing:
         near = {name.strip().strip("\ufeff").lower(): name for name in names}
         alike = [f"{plain(near[name])!r} to {name}" for name in missing if name in near]
-        hint = f"Rename {', '.join(alike)}." if alike else ""
+        hint = f" Rename {', '.join(alike)}" if alike else ""
         if not hint and not set(needed) & {name.strip().lower() for name in names}:
-            hint = "Does the table lack its header line?"
+            hint = " Does the table lack its header line?"
         found = ", ".join(plain(name, 30) for name in names[:12])
         found += ", …" if len(names) > 12 else ""
-        raise TableError(
-            "missing_column",
-            ", ".join(f"column {plain(name)} missing" for name in missing)
-            + f". Found: {found}. {hint}".rstrip(),
-            line,
-        )
-    twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
+        told = ", ".join(f"column {plain(name)} missing" for name in missing)
+        faults.append(f"{told}. Found: {found}.{hint}")
+    if faults:
+        raise TableError("columns", "; ".join(faults), line)
     for name in twice:
-        if name in needed:
-            raise TableError(
-                "duplicate_column",
-                f"column {plain(name)} stands twice in the header. Remove or rename one.",
-                line,
-            )
         findings.add(
             "duplicate_column", line, f"column {plain(name)}, which is not used, stands twice"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.texts.findings import Findings, plain
+from kgtextvec.texts.findings import LISTED, Findings, plain
 
 if TYPE_CHECKING:
     from kgtextvec.texts.table import Rows
@@ -109,19 +109,19 @@ class Quality:
         ):
             if not chosen.any():
                 continue
-            rows = np.sort(repeats[chosen])
-            of = dict(zip(repeats.tolist(), firsts.tolist(), strict=True))
+            places = np.flatnonzero(chosen)
+            places = places[np.argsort(repeats[places])][:LISTED]
             error = policy == "error"
-            for place, row in enumerate(rows[:20].tolist()):
-                count = 1 if place < min(len(rows), 20) - 1 else len(rows) - place
+            for number, place in enumerate(places, 1):
+                line, first = lines[repeats[place]], lines[firsts[place]]
                 findings.add(
                     kind,
-                    int(lines[row]),
-                    f"line {lines[row]} repeats line {lines[of[row]]}",
+                    int(line),
+                    f"line {line} repeats line {first}",
                     title=what,
                     error=error,
                     hint="Remove one of them, or set duplicates: warn" if error else "",
-                    count=count,
+                    count=1 if number < len(places) else int(chosen.sum()) - number + 1,
                 )
 
     def as_json(self) -> dict[str, Any]:

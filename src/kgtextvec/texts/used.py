@@ -57,10 +57,9 @@ class Used:
         used = []
         for row, one in enumerate(ids):
             node = f"{labels[row]}::{one}" if labels else one
-            hit = node if node in self.ids else one if one in self.ids else None
-            if hit is not None:
-                self.found.add(hit)
-            used.append(hit is not None)
+            hits = self.ids & {node, one}
+            self.found |= hits
+            used.append(bool(hits))
         self.rows_used += sum(used)
         self.rows_unused += len(used) - sum(used)
         return used

@@ -132,6 +132,15 @@ def test_a_lower_case_vocabulary_goes_on_lower_casing(tmp_path):
     assert tokens(tmp_path / "b-out", "TP53 Gene") == ["tp53", "gene"]
 
 
+def test_a_stray_capital_makes_no_cased_vocabulary(tmp_path):
+    about = convert(tiny_bert(tmp_path / "b", cased=False, words=["mcg"]))
+    assert about["do_lower_case"] is True
+    folder = tiny_bert(tmp_path / "c", cased=False)
+    words = (folder / "vocab.txt").read_text().split()
+    write_lines(folder / "vocab.txt", [*words[:-1], "McG"])
+    assert convert(folder)["do_lower_case"] is True
+
+
 def test_the_files_own_word_on_case_counts(tmp_path):
     assert convert(tiny_bert(tmp_path / "b", tokenizer_config=True))["do_lower_case"] is False
     folder = tiny_bert(tmp_path / "c")

@@ -248,6 +248,11 @@ def test_the_folder_of_a_sentence_transformer_is_one_model(tmp_path):
     assert files(out) == {"config.json": CONFIG[1]}
 
 
+def test_a_stray_tokenizer_config_is_no_second_model(tmp_path):
+    out = unpack(tmp_path, tgz(CONFIG, ("other/tokenizer_config.json", b"{}", {})))
+    assert files(out) == {"config.json": CONFIG[1]}
+
+
 def test_a_known_checksum_of_a_file_inside_is_checked(tmp_path):
     sums = {"pytorch_model.bin": hashlib.sha256(NOISE).hexdigest()}
     unpack(tmp_path, tgz(CONFIG, WEIGHTS), inside=sums)

@@ -124,13 +124,17 @@ def detected(folder: Path) -> bool | None:
 
 
 def n_cased(folder: Path) -> int:
-    """Count the words of vocab.txt with capital letters, special tokens left out."""
+    """Count the words of vocab.txt with capital letters; 0 if they are a mere handful.
+
+    Special tokens don't count, and a lower-cased vocabulary may hold a stray name (under 1 %).
+    """
     path = folder / "vocab.txt"
     if not path.exists():
         return 0
     words = path.read_text("utf-8", errors="replace").split("\n")
-    plain = (word for word in words if not word.startswith(("[", "<")))
-    return sum(word != word.lower() for word in plain)
+    plain = [word for word in words if not word.startswith(("[", "<"))]
+    number = sum(word != word.lower() for word in plain)
+    return number if 100 * number > len(plain) else 0
 
 
 def lowers(tokenizer: Any) -> bool:

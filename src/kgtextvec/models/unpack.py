@@ -227,7 +227,9 @@ def checked_name(path: Path, member: Member) -> str:
 def home_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str | None) -> str:
     """Return the one folder of the archive that holds a model ("" for its top)."""
     sign = "config.json" if kind == "transformer" else "options.json"
-    homes = {parent(name) for name in placed if PurePosixPath(name).name.endswith(sign)}
+    homes = {parent(name) for name in placed if name == sign or name.endswith(f"/{sign}")}
+    if kind == "elmo" and not homes:
+        homes = {parent(name) for name in placed if name.endswith(sign)}
     homes = {home for home in homes if not MODULE.fullmatch(PurePosixPath(home).name)}
     if subdir is not None:
         asked = subdir.strip("/")

@@ -1,96 +1,20 @@
 """download-model: sources in order, the lock file, the cache, files placed by hand."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from fault_server import PAGE, FaultServer
+from downloads import DATA, HUB, IDENT, content, locked, run, server, sha
 
 from kgtextvec.errors import InputError
-from kgtextvec.models import download_model
 from kgtextvec.models.sources import read_entry
 
+__all__ = ["server"]
 ROOT = Path(__file__).resolve().parents[1]
-DATA = np.random.default_rng(2).bytes(200_000)
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-IDENT = "1CHRd5YQrt3ys64WfJkJR1KX72"
-
-
-def sha(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def git_sha(data: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("HF_HUB_OFFLINE", "KGTEXTVEC_OFFLINE", "HF_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KGTEXTVEC_PATIENCE", "stall=2,first_wait=0.01,longest_wait=0.05,tries=3")
-    with FaultServer() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.base)
-        monkeypatch.setenv("KGTEXTVEC_GDRIVE", running.base)
-        yield running
-
-
-def run(folder: Path, source, model="m", offline=False, **entry) -> dict:
-    out = folder / f"{model}.json"
-    download_model(
-        model=model,
-        entry=json.dumps({"source": source, **entry}),
-        lock=folder / "models.lock.yaml",
-        downloads=folder / "downloads",
-        out=out,
-        offline=offline,
-    )
-    return json.loads(out.read_text())
-
-
-def content(record: dict) -> dict[str, bytes]:
-    found = {file["name"]: Path(file["path"]).read_bytes() for file in record["files"]}
-    for file in record["files"]:
-        assert (file["sha256"], file["bytes"]) == (
-            sha(found[file["name"]]),
-            len(found[file["name"]]),
-        )
-    return found
-
-
-def locked(folder: Path) -> dict:
-    return yaml.safe_load((folder / "models.lock.yaml").read_text())
-
-
-def add_hub(server, files: dict[str, bytes], digests=True, commit=COMMIT, faults=()) -> str:
-    siblings = []
-    for name, data in files.items():
-        about: dict = {"rfilename": name}
-        if digests:
-            about |= {"size": len(data), "blobId": git_sha(data)}
-        if digests and name.endswith((".bin", ".safetensors")):
-            about |= {"blobId": "0" * 40, "lfs": {"sha256": sha(data), "size": len(data)}}
-        siblings.append(about)
-        server.add(f"/some/model/resolve/{COMMIT}/{name}", data, faults)
-    listing = json.dumps({"sha": commit, "siblings": siblings}).encode()
-    server.add(f"/api/models/some/model/revision/{COMMIT}", listing)
-    return f"hub:some/model@{COMMIT}"
-
-
-HUB = {
-    "config.json": b'{"model_type": "bert"}',
-    "vocab.txt": b"[PAD]\n[UNK]\n",
-    "pytorch_model.bin": DATA,
-    "README.md": b"hello",
-    "onnx/model.onnx": b"x",
-    "flax_model.msgpack": b"y",
-}
 
 
 def test_an_archive_over_http_is_recorded_and_locked(server, tmp_path):
@@ -103,113 +27,6 @@ def test_an_archive_over_http_is_recorded_and_locked(server, tmp_path):
         "source": url,
         "revision": None,
     }
-
-
-@pytest.mark.parametrize("digests", [True, False], ids=["listing with digests", "names only"])
-def test_a_hub_model_is_its_known_files_at_the_pinned_commit(server, tmp_path, digests):
-    record = run(tmp_path, add_hub(server, HUB, digests, faults=["503=0"]))
-    assert set(content(record)) == {"config.json", "vocab.txt", "pytorch_model.bin"}
-    assert record["revision"] == COMMIT
-    assert not server.asked("/some/model/resolve/" + COMMIT + "/README.md")
-
-
-def test_safe_weights_are_preferred_to_pickled_ones(server, tmp_path):
-    record = run(tmp_path, add_hub(server, {**HUB, "model.safetensors": DATA[:100]}))
-    assert "model.safetensors" in content(record)
-    assert "pytorch_model.bin" not in content(record)
-
-
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "vocab.txt"])
-def test_a_hub_file_of_the_right_size_and_wrong_bytes_is_refused(server, tmp_path, name):
-    source = add_hub(server, HUB)
-    server.entries[f"/some/model/resolve/{COMMIT}/{name}"].always = "flip"
-    with pytest.raises(InputError, match="checksum mismatch"):
-        run(tmp_path, source)
-    assert not (tmp_path / "m.json").exists()
-    assert not (tmp_path / "models.lock.yaml").exists()
-
-
-def test_a_hub_that_answers_for_another_commit_is_refused(server, tmp_path):
-    with pytest.raises(InputError, match="answers for commit ffff"):
-        run(tmp_path, add_hub(server, HUB, commit="f" * 40))
-
-
-def test_a_token_goes_to_the_hub_and_nowhere_else(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    source = add_hub(server, HUB)
-    with FaultServer() as other:
-        place = other.add("/blob", DATA).replace("127.0.0.1", "localhost")
-        server.entries[
-            f"/some/model/resolve/{COMMIT}/pytorch_model.bin"
-        ].always = f"redirect={place}"
-        run(tmp_path, source)
-        assert "Authorization" not in other.requests[0].headers
-    assert all(asked.headers["Authorization"] == "Bearer hf_secret" for asked in server.requests)
-
-
-@pytest.mark.parametrize("revision", ["", "@main", "@0123abc", "@" + "g" * 40, "@" + COMMIT + "0"])
-def test_a_hub_source_needs_a_full_commit(tmp_path, revision):
-    with pytest.raises(InputError, match=r"hub:some/model.*40 hex"):
-        run(tmp_path, f"hub:some/model{revision}")
-
-
-def test_drive_files_come_under_their_names(server, tmp_path):
-    for ident, data in ((IDENT, DATA), (IDENT + "x", b"{}")):
-        server.add(f"/download?id={ident}&export=download&confirm=t", data, ["500", "cut"])
-    source = {"weights.hdf5": f"gdrive:{IDENT}", "options.json": f"gdrive:{IDENT}x"}
-    record = run(tmp_path, [source], kind="elmo")
-    assert content(record) == {"weights.hdf5": DATA, "options.json": b"{}"}
-
-
-def page(body: str, title: str = "Google Drive - Virus scan warning") -> bytes:
-    return PAGE.format(title=title, body=body).encode()
-
-
-CONFIRM = (
-    '<p>Too large to scan.</p><form id="download-form" action="/real" method="get">'
-    '<input type="submit" value="Download anyway"/><input type="hidden" name="id" value="a b"/>\n'
-    '<input type="hidden" name="uuid" value="u-1"/></form>'
-)
-
-
-def test_the_confirm_page_of_drive_leads_to_the_file(server, tmp_path):
-    server.add("/download", page(CONFIRM))
-    server.add("/real", DATA, ["cut"])
-    record = run(tmp_path, {"weights.hdf5": f"gdrive:{IDENT}"}, kind="elmo")
-    assert content(record) == {"weights.hdf5": DATA}
-    assert server.asked("/real")[0].query == "id=a+b&uuid=u-1"
-    assert server.sent["/real"] == len(DATA), "the second try resumes behind the page"
-
-
-def test_an_older_page_of_drive_is_understood(server, tmp_path):
-    server.add("/real", DATA)
-    address = f"{server.base}/real?x\\u003d1"
-    server.add("/download", page(f'<script>{{"downloadUrl":"{address}"}}</script>'))
-    run(tmp_path, {"weights.hdf5": f"gdrive:{IDENT}"}, kind="elmo")
-    assert server.asked("/real")[0].query == "x=1"
-
-
-DRIVE_PAGES = {
-    "quota": (
-        page("Too many users have viewed", "Google Drive - Quota exceeded"),
-        "Quota exceeded",
-    ),
-    "sign in": (page("", "Sign in - Google Accounts"), "needs a sign-in"),
-    "leads away": (
-        page(CONFIRM.replace("/real", "http://127.0.0.2/evil")),
-        "leads to 127.0.0.2, which is not Drive",
-    ),
-    "unknown": (page("Something new", "Google Drive"), "web page .*titled 'Google Drive'"),
-    "confirm for ever": (page(CONFIRM.replace("/real", "/download")), "one web page leads"),
-}
-
-
-@pytest.mark.parametrize(("body", "message"), DRIVE_PAGES.values(), ids=list(DRIVE_PAGES))
-def test_other_pages_of_drive_are_told(server, tmp_path, body, message):
-    server.add("/download", body)
-    with pytest.raises(InputError, match=message) as caught:
-        run(tmp_path, {"weights.hdf5": f"gdrive:{IDENT}"}, kind="elmo")
-    assert "put weights.hdf5 into" in str(caught.value)
 
 
 def test_sources_are_tried_in_order_until_one_works(server, tmp_path):

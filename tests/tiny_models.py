@@ -9,54 +9,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-WORDS = [
-    "the",
-    "of",
-    "a",
-    "and",
-    "is",
-    "in",
-    "to",
-    "by",
-    "with",
-    "protein",
-    "kinase",
-    "disease",
-    "cell",
-    "receptor",
-    "gene",
-    "binding",
-    "acute",
-    "chronic",
-    "syndrome",
-    "pathway",
-    "alpha",
-    "beta",
-    "deficiency",
-    "factor",
-    "response",
-    "brain",
-    "cancer",
-    "inhibitor",
-    "encodes",
-    "tumor",
-    "regulator",
-    "cycle",
-    "compound",
-    "treats",
-    "central",
-    "nervous",
-    "system",
-    "organ",
-    "progressive",
-    "disorder",
-    "opioid",
-    "antagonist",
-    "relation",
-    "associated",
-    "anemia",
-    "sickle",
-]
+WORDS_TEXT = (
+    "the of a and is in to by with protein kinase disease cell receptor gene binding acute"
+    " chronic syndrome pathway alpha beta deficiency factor response brain cancer inhibitor"
+    " encodes tumor regulator cycle compound treats central nervous system organ progressive"
+    " disorder opioid antagonist relation associated anemia sickle"
+)
+WORDS = WORDS_TEXT.split()
 NAMES = ["TP53", "BRCA1", "EGFR", "DNA", "RNA", "Alzheimer", "Naltrexone", "The", "Encodes", "An"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 SIGNS = ".,:;()[]<>/-+'\"|%&?!#"

@@ -76,7 +76,7 @@ def write_scores(
                 scores[name] = found
     for note in notes:
         say(f"note: {note}")
-    given = {"triples": triples, "test_triples": test_triples}
+    used = {"triples": triples, "test_triples": test_triples} if counts else {}
     manifest = space.manifest
     write_json(
         out,
@@ -95,7 +95,7 @@ def write_scores(
                 "scores": settings.scores,
                 "seed": settings.seed,
                 "neighbours": settings.neighbours,
-                **{name: about(path) for name, path in given.items()},
+                **{name: about(path) for name, path in used.items() if path},
             },
             "vectors_digest": manifest.get("vectors_digest"),
             "versions": {
@@ -108,9 +108,9 @@ def write_scores(
     )
 
 
-def about(path: Path | None) -> dict[str, str] | None:
+def about(path: Path) -> dict[str, str]:
     """Tell which file was used: its name and sha256."""
-    return None if path is None else {"file": path.name, "sha256": sha256_of(path)}
+    return {"file": path.name, "sha256": sha256_of(path)}
 
 
 def cold_start(

@@ -202,8 +202,14 @@ SIMPLE: dict[str, bytes] = {
     "cr_only": table(EYE, end="\r"),
     "cr_only_gz": gzip.compress(table(EYE, end="\r")),
     "cr_inside": told("@").replace(b"@", b"left\rright"),
-    "crlf_quoted_break": table([eye(description="up\r\ndown"), EYE[0]], end="\r\n"),
+    # The label stands last, so that what is left of a line end would make another label.
+    "crlf_quoted_break": table(
+        [("X:1", "", "up\r\ndown", "Drug"), ("X:2", "", "left", "Gene")],
+        ("id", "name", "description", "label"),
+        end="\r\n",
+    ),
     "crlf_quoted_break_kept": table([eye(description="up\r\ndown"), EYE[0]], end="\r\n"),
+    "crlf_without_last_lf": table([row[:4] for row in EYE], COLUMNS[:4], end="\r\n")[:-1],
     "no_final_newline": PLAIN[:-1],
     "blank_lines": raw(lines()[0], "", lines()[1], "", lines()[2], " ", lines()[3], lines()[4]),
     "line_of_tabs": raw(*lines()[:2], "\t\t\t\t", *lines()[2:]),
@@ -211,6 +217,7 @@ SIMPLE: dict[str, bytes] = {
     "quoted_newline": table([*EYE, eye(description="first part\nsecond part")]),
     "quoted_tab": table([*EYE, eye(description="first part\tsecond part")]),
     "quoted_quotes": raw(*lines(), 'X:1\t\tDrug\t"the ""good"" one"\t'),
+    "quoted_quotes_and_newline": table([*EYE, eye(description='a "b"\n"c"\td')]),
     "quoted_everything": text_of(EYE, write=lambda one: f'"{one}"').encode(),
     "inch_marks": raw('X:1\t\tDrug\t3" long\t', lines()[0]),
     "quote_after_blank": raw('X:1\t\tDrug\t "x" y\t', lines()[0]),

@@ -17,7 +17,10 @@ from kgtextvec.texts.findings import Findings
 from kgtextvec.texts.rules import around, parse_rule, standard
 from kgtextvec.texts.table import Settings, Table
 
-any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+any_text = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    st.text(st.sampled_from('"\t\n\r a\x85\u2028'), max_size=9),
+)
 a_key = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x24F, categories=["L", "N", "P", "S"]),
     min_size=1,
@@ -92,10 +95,11 @@ def test_where_blocks_are_cut_changes_nothing(data):
 
 def test_cr_line_ends_may_be_cut_between_blocks():
     rows = [(f"X:{n}", "", "Gene", f"text {n}", "") for n in range(9000)]
-    whole = table(rows, end="\r")
+    whole = table(rows, end="\r\n").replace(b"\r\n", b"\r", 1)
     parts = [whole[start : start + 1009] for start in range(0, len(whole), 1009)]
     found = checked(b"".join(gzip.compress(part, 1) for part in parts), "t.tsv.gz")
     assert found["texts"] == [f"text {n}" for n in range(9000)]
+    assert [one["kind"] for one in found["findings"]] == ["line_ends"]
 
 
 def test_a_quote_opened_early_in_a_large_table_costs_one_line():

@@ -6,11 +6,13 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from table_builders import EYE, PLAIN, table
 
 from kgtextvec.__main__ import main
+from kgtextvec.texts.shards import shard_of as shard_numbers
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
 SHARDS = 8
@@ -66,6 +68,16 @@ def test_every_distinct_text_is_in_the_shard_of_its_hash(tmp_path, shards):
     in_order = sorted(found)
     assert [in_order[index] for index in kept["text_index"]] == kept["text_sha256"]
     assert kept["line"] == list(range(2, 552))
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3, 7, 1000, 99_999])
+def test_shards_are_cut_exactly_at_their_bounds(shards):
+    bounds = [-(-number * 2**64 // shards) for number in range(shards + 1)]
+    firsts = [value for bound in bounds for value in (bound, bound - 1) if 0 <= value < 2**64]
+    digests = np.frombuffer(
+        b"".join(value.to_bytes(8, "big") + b"\xff" * 24 for value in firsts), np.uint8
+    ).reshape(-1, 32)
+    assert shard_numbers(digests, shards).tolist() == [value * shards >> 64 for value in firsts]
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path):

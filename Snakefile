@@ -29,8 +29,8 @@ include: "workflow/rules/report.smk"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         vectors(),
         exports(),
         pages(),
+    localrule: True

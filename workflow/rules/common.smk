@@ -1,4 +1,5 @@
 # What the rules share: the config, checked; how to call the engine; what depends on what.
+import hashlib
 import json
 import re
 import shlex
@@ -12,9 +13,12 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 validate(config, "../schemas/config.schema.yaml")
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
-CATALOGUE = yaml.safe_load(
-    Path(workflow.source_path("../../config/models.yaml")).read_text("utf-8")
-) | config["catalogue"]
+CATALOGUE = (
+    yaml.safe_load(
+        Path(workflow.source_path("../../config/models.yaml")).read_text("utf-8")
+    )
+    | config["catalogue"]
+)
 MODELS, SPACES = config["models"], config["spaces"]
 TABLES = {name: table for name, table in config["tables"].items() if table}
 FIT_ON = config["reduce"]["fit_on"]
@@ -74,7 +78,11 @@ def engine(wildcards, resources):
     """Return the engine's command. It takes `resources`, so that no path is kept as a param."""
     in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     python = "python" if in_conda else shlex.quote(sys.executable)
-    path = f"PYTHONPATH={shlex.quote(str(ROOT / 'src'))} " if (ROOT / "src").is_dir() else ""
+    path = (
+        f"PYTHONPATH={shlex.quote(str(ROOT / 'src'))} "
+        if (ROOT / "src").is_dir()
+        else ""
+    )
     return f"{path}{python} -P -m kgtextvec"
 
 
@@ -104,7 +112,9 @@ def entry(*keys):
 
     def value(wildcards):
         found = CATALOGUE[wildcards.model]
-        return json.dumps({key: found[key] for key in keys if key in found}, sort_keys=True)
+        return json.dumps(
+            {key: found[key] for key in keys if key in found}, sort_keys=True
+        )
 
     return value
 
@@ -159,7 +169,9 @@ def policies(wildcards):
     """Return a param: how the table's faults are met, as flags of the engine."""
     table = TABLES[wildcards.table]
     flags = [f"--{key.replace('_', '-')} {shlex.quote(table[key])}" for key in POLICIES]
-    return " ".join([*flags, "--allow-empty" if table["allow_empty"] else "--no-allow-empty"])
+    return " ".join(
+        [*flags, "--allow-empty" if table["allow_empty"] else "--no-allow-empty"]
+    )
 
 
 # --- users' files ----------------------------------------------------------------------------
@@ -183,34 +195,50 @@ def used_by(wildcards):
     return users_file(found) if found else []
 
 
+def used_by_flag(wildcards):
+    """The same as a flag of the engine."""
+    found = used_by(wildcards)
+    return f"--used-by {shlex.quote(str(found))}" if found else ""
+
+
 def source_files(wildcards):
     """Files of a model that lie on this machine (`path:`, `file:`): a change makes it anew."""
     found = []
     sources = CATALOGUE[wildcards.model]["source"]
-    for source in [sources] if isinstance(sources, str) else sources:
+    for source in sources if isinstance(sources, list) else [sources]:
         for one in source.values() if isinstance(source, dict) else [source]:
             kind, _, path = one.partition(":")
             if kind in ("path", "file") and Path(path).exists():
-                files = [Path(path)] if Path(path).is_file() else sorted(Path(path).iterdir())
+                files = (
+                    [Path(path)]
+                    if Path(path).is_file()
+                    else sorted(Path(path).iterdir())
+                )
                 found += [local(str(file)) for file in files if file.is_file()]
     return found
 
 
 # --- what depends on what --------------------------------------------------------------------
-# Two checkpoints, read_texts and gather_shards, write digests of what they made. Everything
-# behind them has its inputs as ancient() and a digest as a param: it reruns when the content
-# changed, and only then. (Snakemake wants a checkpoint's first output, the manifest, among the
-# inputs of a rule whose params ask it.)
+# Whatever others build on is a checkpoint that leaves a digest of what it made. A job takes such
+# a file as ancient() and the digest as a param: it reruns when the content changed, and only
+# then. Two traps of Snakemake: a checkpoint's first output must be among the inputs of a rule
+# whose params ask it; and behind a job that is to run, ancient() hides changed params until the
+# graph is looked at again, which happens after checkpoints alone.
 
 
 @cache
-def manifest_at(path, mtime):
+def json_at(path, mtime):
     return json.loads(Path(path).read_text("utf-8"))
 
 
 def manifest(path):
     """Read a manifest, once per change."""
-    return manifest_at(str(path), Path(path).stat().st_mtime_ns)
+    return json_at(str(path), Path(path).stat().st_mtime_ns)
+
+
+@cache
+def sha256_at(path, mtime):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def shard_names(table):
@@ -218,26 +246,6 @@ def shard_names(table):
     n_shards = TABLES[table]["shards"]
     width = max(3, len(str(n_shards)))
     return [f"{i:0{width}}-of-{n_shards:0{width}}" for i in range(n_shards)]
-
-
-def of_texts(name):
-    """Return an input: an output of read_texts for the table, whatever its age."""
-
-    def value(wildcards):
-        return ancient(getattr(checkpoints.read_texts.get(table=wildcards.table).output, name))
-
-    return value
-
-
-def shard_digest(wildcards):
-    """Digest of the shard's texts."""
-    found = manifest(checkpoints.read_texts.get(table=wildcards.table).output.manifest)
-    return found["shards"][wildcards.shard]["digest"]
-
-
-def rows_digest(wildcards):
-    """Digest of the table's rows."""
-    return manifest(checkpoints.read_texts.get(table=wildcards.table).output.manifest)["digest"]
 
 
 def shards_of(wildcards):
@@ -250,83 +258,138 @@ def shards_of(wildcards):
     )
 
 
-def full_manifest(model, table):
-    return checkpoints.gather_shards.get(model=model, table=table).output.manifest
+def texts_made(table):
+    return checkpoints.read_texts.get(table=table).output
 
 
-def digest_of_full(model, table):
-    found = manifest(full_manifest(model, table))
-    return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
+def full_made(model, table):
+    return checkpoints.gather_shards.get(model=model, table=table).output
 
 
-def fitted_full(wildcards):
-    """Vectors that the PCA is fitted on."""
-    return ancient(checkpoints.gather_shards.get(model=wildcards.model, table=FIT_ON).output.vectors)
-
-
-def fitted_manifest(wildcards):
-    """The manifest of the vectors that the PCA is fitted on."""
-    return ancient(full_manifest(wildcards.model, FIT_ON))
-
-
-def fitted_digest(wildcards):
-    """Digest of the vectors that the PCA is fitted on."""
-    return manifest(full_manifest(wildcards.model, FIT_ON))["vectors_digest"][:16]
-
-
-def full_vectors(wildcards):
-    """Vectors of the full space."""
-    found = checkpoints.gather_shards.get(model=wildcards.model, table=wildcards.table)
-    return ancient(found.output.vectors)
-
-
-def space_vectors(wildcards):
-    """Vectors of any space."""
+def space_made(wildcards):
+    """Outputs of the job that makes the space."""
     if wildcards.space == "full":
-        return full_vectors(wildcards)
-    return ancient(f"<results>/{wildcards.model}/{wildcards.table}/{wildcards.space}/embeddings.npy")
+        return full_made(wildcards.model, wildcards.table)
+    return checkpoints.apply_pca.get(
+        model=wildcards.model,
+        table=wildcards.table,
+        n=wildcards.space.removeprefix("pca"),
+    ).output
 
 
-def own_manifest(wildcards):
-    """The manifest of the full space that a space is made of."""
-    return ancient(full_manifest(wildcards.model, wildcards.table))
+def of_texts(name):
+    """Return an input: that output of read_texts for the table."""
+
+    def value(wildcards):
+        return ancient(getattr(texts_made(wildcards.table), name))
+
+    return value
 
 
-def other_manifest(wildcards):
-    """For a reduced space, the manifest of the full space that its PCA is fitted on."""
-    return [] if wildcards.get("space") == "full" else fitted_manifest(wildcards)
+def of_full(name):
+    """Return an input: that file of the table's full space."""
+
+    def value(wildcards):
+        return ancient(getattr(full_made(wildcards.model, wildcards.table), name))
+
+    return value
 
 
-def space_digest(wildcards):
-    """Digest of what a space holds: its full vectors and, for a reduced one, those fitted on."""
-    digest = digest_of_full(wildcards.model, wildcards.table)
-    if wildcards.get("space") == "full":
-        return digest
-    recipes = f"{RECIPE['fit_pca']}.{RECIPE['apply_pca']}"
-    return f"{digest} on {fitted_digest(wildcards)} {config['mode']} {recipes}"
+def of_fitted(name):
+    """Return an input: that file of the full space that PCAs are fitted on."""
+
+    def value(wildcards):
+        return ancient(getattr(full_made(wildcards.model, FIT_ON), name))
+
+    return value
+
+
+def of_space(name):
+    """Return an input: that file of the space."""
+
+    def value(wildcards):
+        return ancient(getattr(space_made(wildcards), name))
+
+    return value
 
 
 def pca_of(wildcards):
+    """The PCA with that number of dims."""
+    return ancient(
+        checkpoints.fit_pca.get(model=wildcards.model, n=wildcards.n).output.pca
+    )
+
+
+def pca_of_space(wildcards):
     """The PCA of a reduced space; nothing for the full one."""
     if wildcards.space == "full":
         return []
-    return ancient(f"<results>/{wildcards.model}/{wildcards.space}.npz")
+    n = wildcards.space.removeprefix("pca")
+    return ancient(checkpoints.fit_pca.get(model=wildcards.model, n=n).output.pca)
+
+
+def layout_of(wildcards):
+    """The coordinates of the space's map."""
+    return ancient(checkpoints.draw_map.get(**dict(wildcards)).output.layout)
 
 
 def full_manifests_of(wildcards):
     """The manifests of a table's full spaces, of every model."""
-    return [ancient(full_manifest(model, wildcards.table)) for model in MODELS]
+    return [ancient(full_made(model, wildcards.table).manifest) for model in MODELS]
+
+
+def digest_in(path):
+    """Digest of the vectors and rows that a space's manifest tells of."""
+    found = manifest(path)
+    return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
+
+
+def shard_digest(wildcards):
+    """Digest of the shard's texts."""
+    return manifest(texts_made(wildcards.table).manifest)["shards"][wildcards.shard][
+        "digest"
+    ]
+
+
+def rows_digest(wildcards):
+    """Digest of the table's rows."""
+    return manifest(texts_made(wildcards.table).manifest)["digest"]
+
+
+def full_digest(wildcards):
+    """Digest of the table's full space."""
+    return digest_in(full_made(wildcards.model, wildcards.table).manifest)
+
+
+def fitted_digest(wildcards):
+    """Digest of the vectors that PCAs are fitted on."""
+    return manifest(full_made(wildcards.model, FIT_ON).manifest)["vectors_digest"][:16]
+
+
+def space_digest(wildcards):
+    """Digest of the space."""
+    return digest_in(space_made(wildcards).manifest)
+
+
+def file_digest(of_wildcards):
+    """Return a param: the digest of a small file that an input function names."""
+
+    def value(wildcards):
+        path = of_wildcards(wildcards)
+        return sha256_at(str(path), Path(path).stat().st_mtime_ns) if path else ""
+
+    return value
 
 
 def quality_digest(wildcards):
     """Digest of what a quality report tells: the rows and every model's vectors of them."""
-    made = [digest_of_full(model, wildcards.table) for model in MODELS]
+    made = [digest_in(full_made(model, wildcards.table).manifest) for model in MODELS]
     return [rows_digest(wildcards), *made]
 
 
 def named_entities(wildcards):
-    """Names of the entities whose neighbours the notebook shows, with bars between."""
-    return "|".join(config["report"]["named"])
+    """Names of the entities whose neighbours the notebook shows, as JSON."""
+    return json.dumps(config["report"]["named"])
 
 
 # --- targets ---------------------------------------------------------------------------------
@@ -358,7 +421,11 @@ def exports():
 
 def pages():
     """Pages for people: maps, notebooks, quality reports."""
-    found = expand("<results>/texts/{table}/quality.{ending}", table=TABLES, ending=["html", "json"])
+    found = expand(
+        "<results>/texts/{table}/quality.{ending}",
+        table=TABLES,
+        ending=["html", "json"],
+    )
     if config["report"]["maps"]:
         found += in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
     if config["report"]["notebooks"]:

@@ -14,20 +14,25 @@ rule embed_shard:
         "<logs>/{model}/{table}/embed_shard/{shard}.log",
     conda:
         "../../envs/engine.yaml"
-    params:
-        engine=engine,
-        digest=shard_digest,
-        pooling=of_model("pooling", "mean"),
-        options=options(max_tokens="max_tokens", layers="layers", state="initial_state", tokens="tokens"),
-        long_text=of_config("embed", "long_text"),
-        precision=of_config("embed", "precision"),
-        mode=of_config("mode"),
-        recipe=RECIPE["embed_shard"],
     threads: 8
     resources:
         gpu=1,
         mem_mb=grown(8000),
         runtime=grown(240),
+    params:
+        engine=engine,
+        digest=shard_digest,
+        pooling=of_model("pooling", "mean"),
+        options=options(
+            max_tokens="max_tokens",
+            layers="layers",
+            state="initial_state",
+            tokens="tokens",
+        ),
+        long_text=of_config("embed", "long_text"),
+        precision=of_config("embed", "precision"),
+        mode=of_config("mode"),
+        recipe=RECIPE["embed_shard"],
     shell:
         "{params.engine} embed-shard {input.texts:q}/{wildcards.shard}.parquet"
         " --model {input.model:q} --store {config[store]:q} --pooling {params.pooling}"
@@ -49,13 +54,13 @@ checkpoint gather_shards:
         "<logs>/{model}/{table}/gather_shards.log",
     conda:
         "../../envs/engine.yaml"
+    resources:
+        mem_mb=grown(4000),
+        runtime=grown(60),
     params:
         engine=engine,
         digest=rows_digest,
         recipe=RECIPE["gather_shards"],
-    resources:
-        mem_mb=grown(4000),
-        runtime=grown(60),
     shell:
-        "{params.engine} gather-shards {input.shards:q} --texts \"$(dirname {input.rows:q})\""
-        " --out-dir \"$(dirname {output.vectors:q})\" > {log:q} 2>&1"
+        '{params.engine} gather-shards {input.shards:q} --texts "$(dirname {input.rows:q})"'
+        ' --out-dir "$(dirname {output.vectors:q})" > {log:q} 2>&1'

@@ -8,9 +8,9 @@ rule download_model:
         "<resources>/downloads/{model}.json",
     log:
         "<logs>/{model}/download_model.log",
+    localrule: True
     conda:
         "../../envs/engine.yaml"
-    localrule: True
     params:
         engine=engine,
         entry=entry("source", "sha256", "kind"),
@@ -28,12 +28,12 @@ rule unpack_model:
         "<logs>/{model}/unpack_model.log",
     conda:
         "../../envs/engine.yaml"
-    params:
-        engine=engine,
-        subdir=options(subdir="subdir"),
     resources:
         mem_mb=grown(2000),
         runtime=grown(30),
+    params:
+        engine=engine,
+        subdir=options(subdir="subdir"),
     shell:
         "{params.engine} unpack-model {input:q} {params.subdir} --out {output:q} > {log:q} 2>&1"
 
@@ -48,13 +48,15 @@ rule convert_model:
         "<logs>/{model}/convert_model.log",
     conda:
         "../../envs/engine.yaml"
-    params:
-        engine=engine,
-        entry=entry("kind", "dims", "max_tokens", "do_lower_case", "license", "citation"),
-        recipe=RECIPE["convert_model"],
     resources:
         mem_mb=grown(12000),
         runtime=grown(60),
+    params:
+        engine=engine,
+        entry=entry(
+            "kind", "dims", "max_tokens", "do_lower_case", "license", "citation"
+        ),
+        recipe=RECIPE["convert_model"],
     shell:
         "{params.engine} convert-model {input.folder:q} --model {wildcards.model:q}"
         " --entry {params.entry:q} --downloaded {input.downloaded:q} --out {output:q}"

@@ -14,17 +14,19 @@ checkpoint read_texts:
         "<logs>/texts/{table}/read_texts.log",
     conda:
         "../../envs/engine.yaml"
+    resources:
+        mem_mb=grown(2500),
+        runtime=grown(60),
     params:
         engine=engine,
         kind=of_table("kind"),
         text=text_rule,
         shards=of_table("shards"),
         policies=policies,
+        used_by=used_by_flag,
         recipe=RECIPE["read_texts"],
-    resources:
-        mem_mb=grown(2500),
-        runtime=grown(60),
     shell:
         "{params.engine} read-texts {input.table:q} --table {wildcards.table:q}"
         " --kind {params.kind} --text {params.text:q} --shards {params.shards} {params.policies}"
-        " --out-dir \"$(dirname {output.manifest:q})\" > {log:q} 2>&1"
+        " {params.used_by}"
+        ' --out-dir "$(dirname {output.manifest:q})" > {log:q} 2>&1'

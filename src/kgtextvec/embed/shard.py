@@ -125,7 +125,7 @@ def embed_shard(
     write_json(
         out.with_suffix(".json"),
         {
-            "model": {key: about.get(key) for key in MODEL_KEYS},
+            "model": {"name": about["model"], **{key: about.get(key) for key in MODEL_KEYS}},
             "texts": n_texts,
             "dims": dims,
             "mode": mode,

@@ -1,0 +1,53 @@
+# make help lists the targets.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+CORES ?= all
+
+.PHONY: help demo test slow check bench clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.venv/demo-installed: requirements/lock.txt requirements/torch.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ERROR: $(PYTHON) is older than 3.11. Say make PYTHON=python3.12, or another one you have."; exit 2; }
+	@echo "installing the pinned requirements into .venv (a few minutes, once)"
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes --no-deps -r requirements/lock.txt
+	$(PIP) install -r requirements/torch.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	$(PIP) check
+	@touch $@
+
+.venv/test-installed: .venv/demo-installed requirements/lock-test.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/lock-test.txt
+	$(PIP) check
+	@touch $@
+
+demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
+	.venv/bin/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet rules progress
+	@echo
+	@echo "vectors:   results/all-MiniLM-L6-v2/entities/pca64/embeddings.npy (and .tsv, .parquet)"
+	@echo "map:       results/all-MiniLM-L6-v2/entities/pca64/map.html (open it in a browser)"
+	@echo "notebook:  results/all-MiniLM-L6-v2/entities/pca64/explore.html (and .ipynb)"
+	@echo "quality:   results/texts/entities/quality.html"
+
+test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
+	.venv/bin/python -m pytest
+
+slow: .venv/test-installed  ## the slow tests too (a browser: Debian's chromium)
+	.venv/bin/python -m pytest -m slow
+
+check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/snakemake --lint
+	.venv/bin/mypy
+	.venv/bin/bandit --quiet --recursive --tests B614,B615 src
+
+bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --help for more)
+	PYTHONPATH=src .venv/bin/python -m benchmarks
+
+clean:  ## remove what make demo made, but not the stored vectors
+	rm -rf results/all-MiniLM-L6-v2 results/texts logs .snakemake

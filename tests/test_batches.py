@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.strategies import integers, lists
+
+from kgtextvec.batches import cut_windows, plan_batches
+from kgtextvec.errors import InputError
+
+
+@given(lists(integers(1, 512)), integers(512, 9000))
+def test_every_text_is_in_one_batch_within_budget(lengths, budget):
+    lengths = np.array(lengths, dtype=np.int64)
+    batches = plan_batches(lengths, budget)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert all(len(batch) * lengths[batch].max() <= budget for batch in batches)
+
+
+@given(lists(integers(1, 512), min_size=1), integers(512, 9000))
+def test_the_longest_come_first(lengths, budget):
+    lengths = np.array(lengths, dtype=np.int64)
+    planned = np.concatenate([lengths[batch] for batch in plan_batches(lengths, budget)])
+    assert (np.diff(planned) <= 0).all()
+
+
+def test_a_text_over_the_budget_is_told():
+    with pytest.raises(InputError, match=r"100 is too little for text 1, which has 101 tokens"):
+        plan_batches(np.array([5, 101]), 100)
+
+
+@given(integers(0, 5000), integers(1, 600))
+def test_windows_cover_a_text_evenly(length, limit):
+    windows = cut_windows(length, limit)
+    sizes = [end - start for start, end in windows]
+    assert [start for start, _ in windows] == [0, *(end for _, end in windows[:-1])]
+    assert windows[-1][1] == length
+    assert max(sizes) <= limit
+    assert max(sizes) - min(sizes) <= 1
+    assert len(windows) == max(-(-length // limit), 1)

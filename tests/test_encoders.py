@@ -1,0 +1,192 @@
+"""Transformer encoders against the plain loop: one text at a time, nothing padded."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from plain_loop import plain_loop
+from tiny_models import (
+    tiny_bert,
+    tiny_deberta_v2,
+    tiny_distilbert,
+    tiny_electra,
+    tiny_modernbert,
+    tiny_mpnet,
+    tiny_roberta,
+)
+
+from kgtextvec.encoders.transformer import TransformerEncoder
+from kgtextvec.errors import InputError
+
+BUILDERS = {
+    "bert": tiny_bert,
+    "roberta": tiny_roberta,
+    "mpnet": tiny_mpnet,
+    "distilbert": tiny_distilbert,
+    "electra": tiny_electra,
+    "deberta_v2": tiny_deberta_v2,
+    "modernbert": tiny_modernbert,
+}
+TEXTS = [
+    "TP53",
+    "a progressive disorder of the central nervous system",
+    "gene gene receptor protein, kinase (beta) of the cell",
+    "x",
+    "disease " * 40,
+    'acute disease of the brain with 5" marks and </s> [SEP] <pad> inside',
+    "protein kinase " * 300,
+]
+# Sums in another order: float32 has 1.2e-7 of relative precision and the vectors are of size 1.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    """Each tiny model, saved as convert-model saves it: safetensors beside its tokenizer."""
+    from transformers import AutoModel, AutoTokenizer
+
+    found = {}
+    for name, build in BUILDERS.items():
+        raw = build(tmp_path_factory.mktemp(name) / "raw")
+        folder = raw.parent / "model"
+        AutoModel.from_pretrained(str(raw)).save_pretrained(str(folder))
+        AutoTokenizer.from_pretrained(str(raw)).save_pretrained(str(folder))
+        found[name] = folder
+    return found
+
+
+def encoded(encoder: TransformerEncoder, texts: list[str]) -> np.ndarray:
+    vectors = np.full((len(texts), encoder.dims), np.nan, dtype=np.float32)
+    for part in encoder.encode(texts):
+        assert np.isnan(vectors[part.rows]).all(), "a text came twice"
+        vectors[part.rows] = part.vectors
+    assert not np.isnan(vectors).any(), "a text is missing"
+    return vectors
+
+
+def make(folder: Path, **settings) -> TransformerEncoder:
+    options = {"device": "cpu", "precision": "float32", "pooling": "mean", "max_tokens": 64}
+    return TransformerEncoder(folder, **(options | settings))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_batch_gives_what_its_texts_give_alone(folders, name):
+    vectors = encoded(make(folders[name]), TEXTS)
+    assert np.abs(vectors - plain_loop(folders[name], TEXTS, 64)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta"])
+@pytest.mark.parametrize("pooling", ["cls", "max", "mean_no_special"])
+def test_every_pooling_is_that_of_the_plain_loop(folders, name, pooling):
+    vectors = encoded(make(folders[name], pooling=pooling), TEXTS)
+    assert np.abs(vectors - plain_loop(folders[name], TEXTS, 64, pooling)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("batch_tokens", [64, 100, 4000])
+def test_vectors_do_not_depend_on_batch_or_order(folders, batch_tokens):
+    plain = encoded(make(folders["roberta"]), TEXTS)
+    encoder = make(folders["roberta"], batch_tokens=batch_tokens)
+    assert np.abs(encoded(encoder, TEXTS) - plain).max() <= TOLERANCE
+    assert np.abs(encoded(encoder, TEXTS[::-1])[::-1] - plain).max() <= TOLERANCE
+
+
+def test_roberta_takes_512_tokens_and_cuts_the_rest(folders):
+    """Positions start at 2 of 514: a 513th token would be a device assert on a GPU."""
+    encoder = make(folders["roberta"], max_tokens=512)
+    texts = ["gene " * 505, "gene " * 700, "gene"]
+    parts = list(encoder.encode(texts))
+    cut = {
+        int(row): bool(t)
+        for part in parts
+        for row, t in zip(part.rows, part.truncated, strict=True)
+    }
+    assert cut[1] and not cut[2]
+    assert (
+        np.abs(encoded(encoder, texts) - plain_loop(folders["roberta"], texts, 512)).max()
+        <= TOLERANCE
+    )
+
+
+def test_a_windowed_text_is_the_mean_of_its_windows(folders):
+    """Each window is a text of its own: 22 tokens beside 2 special ones are cut 7 + 7 + 8."""
+    encoder = make(folders["bert"], max_tokens=10, long_text="window")
+    words = ["gene", "protein", "disease", "cell"]
+    text = [words[i % 4] for i in range(22)]
+    parts = [" ".join(text[:7]), " ".join(text[7:14]), " ".join(text[14:])]
+    windows = plain_loop(folders["bert"], parts, 64)
+    (vector,) = encoded(encoder, [" ".join(text)])
+    assert np.abs(vector - windows.mean(0)).max() <= TOLERANCE
+    assert not any(part.truncated.any() for part in encoder.encode([" ".join(text)]))
+
+
+def test_control_tokens_in_a_text_are_text_unless_asked(folders):
+    text = ["gene </s> <pad> gene"]
+    literal = encoded(make(folders["roberta"]), text)
+    control = encoded(make(folders["roberta"], special_tokens="control"), text)
+    assert np.abs(literal - control).max() > 1e-3
+
+
+def test_counts_are_those_of_the_whole_text(folders):
+    (part,) = make(folders["bert"], max_tokens=8).encode(["gene " * 20])
+    assert part.n_tokens.tolist() == [22]
+    assert part.truncated.tolist() == [True]
+
+
+def test_unknown_tokens_are_counted(folders):
+    (part,) = make(folders["bert"]).encode(["gene ☃☃ gene"])
+    assert part.n_unknown.tolist() == [1]
+
+
+def test_bfloat16_is_close_to_float32(folders):
+    exact = encoded(make(folders["bert"]), TEXTS)
+    rough = encoded(make(folders["bert"], precision="bfloat16"), TEXTS)
+    cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
+    assert cosine.min() >= 0.999
+    assert not np.array_equal(exact, rough)
+
+
+def test_nan_names_the_text(folders, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(str(folders["bert"]))
+    tokenizer = AutoTokenizer.from_pretrained(str(folders["bert"]))
+    with torch.no_grad():
+        row = tokenizer.convert_tokens_to_ids("kinase")
+        model.embeddings.word_embeddings.weight[row] = torch.nan
+    model.save_pretrained(str(tmp_path))
+    tokenizer.save_pretrained(str(tmp_path))
+    with pytest.raises(InputError, match=r"NaN or Inf .*first at row 1 \('a kinase'\)"):
+        encoded(make(tmp_path), ["gene", "a kinase"])
+
+
+class Greedy(TransformerEncoder):
+    """A device with room for so many tokens a batch, and no more."""
+
+    room = 0
+
+    def forward(self, model, pieces, batch):
+        if len(batch) * pieces.lengths[batch].max() > self.room:
+            raise torch.OutOfMemoryError("no room")
+        return super().forward(model, pieces, batch)
+
+
+def test_a_batch_that_does_not_fit_is_halved(folders, capfd):
+    encoder = Greedy(folders["bert"], "cpu", "float32", "mean", 64, batch_tokens=2000)
+    encoder.room = 150
+    assert np.abs(
+        encoded(encoder, TEXTS * 3) - plain_loop(folders["bert"], TEXTS * 3, 64)
+    ).max() <= (TOLERANCE)
+    assert "batch halved" in capfd.readouterr().err
+
+
+def test_a_single_text_that_does_not_fit_is_named(folders):
+    encoder = Greedy(folders["bert"], "cpu", "float32", "mean", 64)
+    encoder.room = 30
+    with pytest.raises(InputError, match=r"one text of 64 tokens does not fit .*'protein kinase"):
+        encoded(encoder, TEXTS)
+
+
+def test_a_batch_smaller_than_a_text_is_told(folders):
+    with pytest.raises(InputError, match=r"batch_tokens: 32 is below max_tokens \(64\)"):
+        make(folders["bert"], batch_tokens=32)

@@ -1,0 +1,174 @@
+"""What must fit together: rules, verbs and functions; schema and docs; envs and lock; imports."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import Marker
+
+from kgtextvec.__main__ import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
+STEPS = {"models", "texts", "embed", "reduce", "export", "report"}
+BASE = {"errors", "files", "batches", "progress", "matrices", "__init__"}
+OURS = [
+    *SOURCES,
+    *sorted((ROOT / "tests").glob("*.py")),
+    *sorted((ROOT / "workflow").rglob("*.smk")),
+]
+
+
+def part_of(path: Path) -> str:
+    """The step, or `encoders`, or a base module that a file belongs to."""
+    return path.relative_to(ROOT / "src/kgtextvec").parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """The parts of kgtextvec that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("kgtextvec.")}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path):
+    part, uses = part_of(path), imported(path)
+    if part in STEPS:
+        assert not (uses & STEPS) - {part}, "steps meet in files"
+    elif part == "encoders":
+        assert not uses & STEPS, "encoders know nothing of steps"
+    elif part in BASE:
+        assert uses <= BASE
+    else:
+        assert part == "__main__"
+
+
+def rules() -> dict[str, str]:
+    """Each rule's name and the verb that its shell calls."""
+    found = {}
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^(?=rule |checkpoint )", path.read_text("utf-8"), flags=re.M)[1:]:
+            name = re.match(r"\w+ (\w+):", block)[1]
+            found[name] = re.search(r"\{params\.engine\} ([a-z-]+)", block)[1]
+    return found
+
+
+def test_a_rule_calls_the_verb_of_its_name():
+    assert rules()
+    assert {name: name.replace("_", "-") for name in rules()} == rules()
+    assert set(rules().values()) <= set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_has_its_function_and_its_help(verb):
+    name = verb.replace("-", "_")
+    module = import_module(f"kgtextvec.{VERBS[verb][0]}")
+    assert callable(getattr(module, name))
+    assert callable(getattr(module, f"{name}_arguments"))
+    shown = subprocess.run(
+        [sys.executable, "-m", "kgtextvec", verb, "--help"],
+        cwd=ROOT / "src",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith(f"usage: kgtextvec {verb}")
+
+
+def schema_keys(schema: dict, prefix: str = "") -> set[str]:
+    """Every key of the config, dotted: embed.precision, tables.NAME.file."""
+    found = set()
+    for key, value in schema.get("properties", {}).items():
+        found.add(prefix + key)
+        found |= schema_keys(value, f"{prefix}{key}.")
+        inner = value.get("additionalProperties")
+        if isinstance(inner, dict):
+            found |= schema_keys(inner, f"{prefix}{key}.NAME.")
+    return found
+
+
+def test_every_config_key_is_documented_and_no_other():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
+    keys = schema_keys(schema) | {
+        f"catalogue.NAME.{key}" for key in schema["$defs"]["model"]["properties"]
+    }
+    text = (ROOT / "config/README.md").read_text("utf-8")
+    documented = set(re.findall(r"^\| `([A-Za-z_.]+)` \|", text, flags=re.M))
+    assert documented == keys
+
+
+def test_every_config_key_has_a_description():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
+
+    def check(part: dict, where: str) -> None:
+        for key, value in part.get("properties", {}).items():
+            if value.get("properties") is None:
+                assert value.get("description"), f"{where}{key}"
+            check(value, f"{where}{key}.")
+
+    check(schema, "")
+    check(schema["$defs"]["model"], "model.")
+
+
+def locked() -> dict[str, str]:
+    """Versions of requirements/lock.txt on Linux with the environments' Python."""
+    at = {"python_version": "3.11", "python_full_version": "3.11.9", "sys_platform": "linux"}
+    found = {}
+    for name, version, marker in re.findall(
+        r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?",
+        (ROOT / "requirements/lock.txt").read_text(),
+        flags=re.M,
+    ):
+        if not marker or Marker(marker.strip()).evaluate(at):
+            found[name] = version
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.name)
+def test_conda_environments_have_the_locks_versions(path):
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    (pip,) = [found["pip"] for found in dependencies if isinstance(found, dict)]
+    assert "python =3.11" in dependencies
+    torch = (ROOT / "requirements/torch.txt").read_text().strip()
+    lock = locked()
+    for pin in pip:
+        name, version = pin.split("==")
+        assert pin == torch or lock[name] == version, pin
+
+
+def test_what_the_engine_imports_is_in_an_environment():
+    names = {"yaml": "pyyaml", "sklearn": "scikit-learn", "umap": "umap-learn"}
+    names |= {"openTSNE": "opentsne", "huggingface_hub": "huggingface-hub"}
+    pinned = " ".join(path.read_text() for path in (ROOT / "envs").glob("*.yaml"))
+    foreign = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                foreign |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                foreign.add(node.module.split(".")[0])
+    foreign -= set(sys.stdlib_module_names) | {"kgtextvec"}
+    missing = {name for name in foreign if f"- {names.get(name, name)}==" not in pinned}
+    assert not missing
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_can_be_read_in_one_sitting(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 400
+
+
+def test_no_remote_code_anywhere():
+    for path in SOURCES:
+        assert not re.search(r"trust_remote_code\s*=\s*True", path.read_text("utf-8")), path

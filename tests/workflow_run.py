@@ -1,0 +1,130 @@
+"""Runs the real workflow in a folder of its own, and counts what it did."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from safetensors.numpy import load_file
+
+ROOT = Path(__file__).resolve().parents[1]
+ENTITY_COLUMNS = [
+    "id",
+    "name",
+    "label",
+    "resource",
+    "description",
+    "synonyms",
+    "pmids",
+    "taxid",
+    "xrefs",
+]
+
+
+@dataclass
+class Outcome:
+    code: int
+    text: str
+    jobs: Counter = field(default_factory=Counter)
+
+
+class Project:
+    """A user's folder with tables and a config; the workflow is called from outside it."""
+
+    def __init__(self, folder: Path, config: dict) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config = config
+
+    def write_entities(self, rows: list[dict], name: str = "entities.tsv") -> None:
+        lines = ["\t".join(ENTITY_COLUMNS)]
+        lines += ["\t".join(row.get(column, "") for column in ENTITY_COLUMNS) for row in rows]
+        (self.folder / name).write_text("\n".join(lines) + "\n", "utf-8")
+
+    def write_relation_types(self, rows: list[tuple[str, str]]) -> None:
+        lines = ["relation_type\tdescription"] + ["\t".join(row) for row in rows]
+        (self.folder / "relation_types.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+
+    def command(self, *words: str) -> list[str]:
+        (self.folder / "mine.yaml").write_text(yaml.safe_dump(self.config), "utf-8")
+        return [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--directory",
+            str(self.folder),
+            "--configfile",
+            str(self.folder / "mine.yaml"),
+            "--cores",
+            "2",
+            *words,
+        ]
+
+    def env(self) -> dict[str, str]:
+        path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if ".venv" not in p)
+        return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+
+    def run(self, *words: str, ok: bool = True) -> Outcome:
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.folder.parent,
+            env=self.env(),
+            capture_output=True,
+            text=True,
+        )
+        text = done.stdout + done.stderr
+        if ok and done.returncode:
+            logs = "".join(p.read_text() for p in sorted(self.folder.rglob("logs/**/*.log")))
+            raise AssertionError(f"snakemake failed:\n{text[-3000:]}\n{logs[-3000:]}")
+        started = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):$", text, re.MULTILINE)
+        return Outcome(done.returncode, text, Counter(name for name in started if name != "all"))
+
+    def manifest(self, *parts: str) -> dict:
+        return json.loads((self.folder.joinpath("results", *parts) / "manifest.json").read_text())
+
+    def n_stored(self) -> int:
+        """Vectors in the store, each time one was computed and written counted."""
+        parts = (self.folder / ".kgtextvec/store").rglob("*.safetensors")
+        return sum(len(load_file(path)["keys"]) for path in parts)
+
+
+def entities(n: int) -> list[dict]:
+    """Made-up entities; every seventh has no description, so that its name is its text."""
+    words = [
+        "gene",
+        "protein",
+        "kinase",
+        "receptor",
+        "disease",
+        "cell",
+        "binding",
+        "acute",
+        "chronic",
+        "factor",
+    ]
+    return [
+        {
+            "id": f"X:{i}",
+            "name": f"{words[i % 10]} {i}",
+            "label": ["Gene", "Disease", "Compound"][i % 3],
+            "resource": "made up",
+            "description": ""
+            if i % 7 == 0
+            else f"{words[i * 3 % 10]} of the {words[i // 10 % 10]} {i}",
+        }
+        for i in range(n)
+    ]
+
+
+RELATION_TYPES = [
+    ("Made::treats::Compound:Disease", "The compound treats the disease."),
+    ("Made::binds::Compound:Gene", "The compound binds the protein of the gene."),
+    ("Made::causes::Gene:Disease", "A change of the gene causes the disease."),
+]

@@ -16,7 +16,7 @@ rule evaluate_space:
     log:
         "<logs>/{model}/{table}/evaluate_space/{space}.log",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/engine.yaml"
     params:
         engine=engine,
         digest=space_digest,
@@ -32,7 +32,7 @@ rule evaluate_space:
         "{params.engine} evaluate-space \"$(dirname {input.vectors:q})\" --texts {input.texts:q}"
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
         " --scores {params.scores:q} --seed {params.seed} --neighbours {params.neighbours}"
-        " --threads {threads} --device {config[embed][device]} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule collect_scores:
@@ -48,7 +48,7 @@ rule collect_scores:
     log:
         "<logs>/collect_scores.log",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/engine.yaml"
     localrule: True
     params:
         engine=engine,

@@ -9,8 +9,15 @@ from hypothesis.strategies import integers
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import evaluate_space
+from kgtextvec.evaluate import graph as graphs
 from kgtextvec.evaluate.cold_start import rank, reached, summary
-from kgtextvec.evaluate.graph import directed, hide, read_triples, split_as_given
+from kgtextvec.evaluate.graph import (
+    directed,
+    hide,
+    hide_in_turns,
+    read_triples,
+    split_as_given,
+)
 from kgtextvec.evaluate.space import open_space, units_of
 
 
@@ -67,7 +74,7 @@ def test_vectors_that_tell_the_answer_score_one(tmp_path):
     for metric in ("mrr", "hits_at_1", "hits_at_10"):
         assert overall["vectors"][metric]["value"] == 1.0
         assert overall["vectors"][metric]["interval"] == [1.0, 1.0]
-    assert overall["vectors"]["mrr"]["n"] == 32  # a tenth of 320 things, an edge each
+    assert overall["vectors"]["mrr"]["n"] == 320  # each thing is hidden once, and has one edge
     assert overall["vectors"]["mrr_gain_over_random"]["interval"][0] > 0.3
 
 
@@ -103,7 +110,7 @@ def test_equal_vectors_gain_nothing_by_the_order_of_the_file(tmp_path):
     for seed in range(20):
         graph = hide(directed(read, space.labels), seed)
         ranked = rank(
-            graph, [("vectors", lambda rows: np.ones((len(rows), 1), np.float32))], 1, seed, "cpu"
+            [graph], [("vectors", lambda rows: np.ones((len(rows), 1), np.float32))], 1, seed, "cpu"
         )
         first = ranked.metrics["vectors"][:, 1] == 1.0
         liked = likes[ranked.sources[first]]
@@ -180,7 +187,7 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
         assert graph.counts["hidden"] == 7
     assert graph.asked.sum() > 20
     units = units_of(vectors)
-    ranked = rank(graph, [("vectors", lambda rows: units[rows])], 4, 0, "cpu")
+    ranked = rank([graph], [("vectors", lambda rows: units[rows])], 4, 0, "cpu")
     for method, given_vectors in (("vectors", units), ("popularity", None)):
         plain = by_brute_force(graph, given_vectors, 4)
         by_source = defaultdict(list)
@@ -215,8 +222,18 @@ def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tm
     assert not graph.known[graph.cold[graph.sources] | graph.cold[graph.answers]].any()
     assert not (graph.known & graph.asked).any()
     assert graph.cold[:60].sum() == 6
-    assert graph.cold[60:].sum() == 1
+    assert graph.cold[60:].sum() == 2
     assert not np.array_equal(graph.cold, hide(directed(read, space.labels), 1).cold)
+
+
+def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path, monkeypatch):
+    vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
+    space = open_space(make_space(tmp_path, vectors, labels))
+    read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    turns = hide_in_turns(directed(read, space.labels), 0)
+    assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
+    monkeypatch.setattr(graphs, "SMALL", 72)
+    assert len(hide_in_turns(directed(read, space.labels), 0)) == 1
 
 
 @pytest.mark.parametrize("packing", ["plain", "gz", "xz"])

@@ -17,6 +17,10 @@ rule evaluate_space:
         "<logs>/{model}/{table}/evaluate_space/{space}.log",
     conda:
         "../../envs/engine.yaml"
+    threads: 2
+    resources:
+        mem_mb=grown(6000),
+        runtime=grown(120),
     params:
         engine=engine,
         digest=space_digest,
@@ -24,12 +28,8 @@ rule evaluate_space:
         seed=of_config("evaluate", "seed"),
         neighbours=of_config("evaluate", "neighbours"),
         recipe=RECIPE["evaluate_space"],
-    threads: 2
-    resources:
-        mem_mb=grown(6000),
-        runtime=grown(120),
     shell:
-        "{params.engine} evaluate-space \"$(dirname {input.vectors:q})\" --texts {input.texts:q}"
+        '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
         " --scores {params.scores:q} --seed {params.seed} --neighbours {params.neighbours}"
         " --threads {threads} --out {output:q} > {log:q} 2>&1"
@@ -47,9 +47,9 @@ rule collect_scores:
         ),
     log:
         "<logs>/collect_scores.log",
+    localrule: True
     conda:
         "../../envs/engine.yaml"
-    localrule: True
     params:
         engine=engine,
         recipe=RECIPE["collect_scores"],

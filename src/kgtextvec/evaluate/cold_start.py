@@ -43,10 +43,10 @@ def weights_of(k: int) -> NDArray[np.int64]:
 
 
 def rank(
-    graph: Graph, methods: Iterable[tuple[str, Vectors]], k: int, seed: int, device: str
+    graphs: list[Graph], methods: Iterable[tuple[str, Vectors]], k: int, seed: int, device: str
 ) -> Ranked:
-    """Rank the answers of all asked edges by each method, and by chance and popularity."""
-    tasks = list(tasks_of(graph, seed))
+    """Rank the answers of all edges that graphs ask for, by each method, chance and popularity."""
+    tasks = [task for graph in graphs for task in tasks_of(graph, seed)]
     rows = np.unique(np.concatenate([part for task in tasks for part in (task.queries, task.pool)]))
     metrics = {
         "chance": [by_chance(task) for task in tasks],

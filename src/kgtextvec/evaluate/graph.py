@@ -20,8 +20,9 @@ HEADER = (
     {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
     {"tail", "t", "object", "target", "tail_id", "target_id"},
 )
-HIDDEN_SHARE = 0.1
+PARTS = 10
 FEWEST = 10  # a label with fewer entities in the graph keeps them all
+SMALL = 5_000  # entities; a tenth of fewer is so few that the scores would be mostly luck
 INVERSE = "^-1"
 
 Rows = NDArray[np.int64]
@@ -165,11 +166,12 @@ def directed(triples: Triples, labels: Rows) -> Graph:
     )
 
 
-def hide(graph: Graph, seed: int, share: float = HIDDEN_SHARE) -> Graph:
-    """Make a share of each label's entities cold: all of their edges become unknown.
+def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
+    """Make a part of each label's entities cold: all of their edges become unknown.
 
-    Of each label with at least FEWEST entities in the graph `share` are drawn, at least one. Asked
-    is every edge from a cold entity to one that isn't. Returns a new graph.
+    Entities of each label with at least FEWEST in the graph are dealt to PARTS parts by `seed`;
+    `turn` says which part is cold. Asked is every edge from a cold entity to one that isn't.
+    Returns a new graph.
     """
     rng = np.random.default_rng(seed)
     there = np.unique(graph.sources)
@@ -177,8 +179,14 @@ def hide(graph: Graph, seed: int, share: float = HIDDEN_SHARE) -> Graph:
     for label in np.unique(graph.labels[there]):
         rows = there[graph.labels[there] == label]
         if len(rows) >= FEWEST:
-            cold[rng.choice(rows, max(1, round(share * len(rows))), replace=False)] = True
+            cold[np.array_split(rng.permutation(rows), PARTS)[turn]] = True
     return with_cold(graph, cold, graph.known & ~cold[graph.sources] & ~cold[graph.answers], cold)
+
+
+def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
+    """Hide one part or, if the graph is small, each part in its turn, so that all count once."""
+    small = len(np.unique(graph.sources)) < SMALL
+    return [hide(graph, seed, turn) for turn in range(PARTS if small else 1)]
 
 
 def with_cold(

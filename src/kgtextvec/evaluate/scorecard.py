@@ -6,13 +6,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.cold_start import rank, summary
-from kgtextvec.evaluate.graph import directed, hide, read_triples, split_as_given
+from kgtextvec.evaluate.graph import directed, hide_in_turns, read_triples, split_as_given
 from kgtextvec.evaluate.labels import probe
 from kgtextvec.evaluate.neighbours import choose_device
 from kgtextvec.evaluate.shape import geometry, retention
@@ -128,15 +128,18 @@ def cold_start(
         return {}, {}, ["cold_start: left out, evaluate.triples names no file"]
     read = read_triples(triples, space)
     if test_triples is None:
-        graph = hide(directed(read, space.labels), settings.seed)
+        graphs = hide_in_turns(directed(read, space.labels), settings.seed)
     else:
-        graph = split_as_given(read, read_triples(test_triples, space), space.labels)
-    counts = {"cold_start": graph.counts}
-    if not graph.asked.any():
+        graphs = [split_as_given(read, read_triples(test_triples, space), space.labels)]
+    graph = graphs[0]
+    counts = {"cold_start": graph.counts | {"turns": len(graphs)}}
+    for name in ("hidden", "queries", "left_out_answer_hidden"):
+        counts["cold_start"][name] = sum(one.counts[name] for one in graphs)
+    if not counts["cold_start"]["queries"]:
         return {}, counts, ["cold_start: left out, the graph is too small to hide anything"]
     entities = graph.counts["entities"]
     chosen = choose_device(device, 0.1 * entities * entities * space.matrix.dims)
-    ranked = rank(graph, baselines.methods(), settings.neighbours, settings.seed, chosen)
+    ranked = rank(graphs, baselines.methods(), settings.neighbours, settings.seed, chosen)
     return summary(graph, ranked, settings.seed), counts, []
 
 

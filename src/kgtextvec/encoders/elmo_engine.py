@@ -32,6 +32,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WIDTHS = {"cpu": (32, 256), "cuda": (1024, 8192)}
 BLOCK_WORDS = {"cpu": 250_000, "cuda": 4_000_000}
 CHUNK = {"cpu": 256, "cuda": 16384}
+WINDOWS = {"cpu": 256, "cuda": 8192}
+TABLE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}
 KEPT_WORDS = 1 << 17
 LONG_TEXT = 4096  # characters; longer texts share blocks, to run beside each other
 
@@ -90,7 +92,8 @@ class ElmoEncoder:
             told = f"{WARM_ROUNDS} x {WARM_TEXT}"
             self.settings["warm_text"] = hashlib.sha256(told.encode()).hexdigest()[:16]
         kind = self.device.type if self.device.type in WIDTHS else "cuda"
-        self.widths, self.chunk = WIDTHS[kind], CHUNK[kind]
+        self.widths, self.chunk, self.window = WIDTHS[kind], CHUNK[kind], WINDOWS[kind]
+        self.table_bytes = TABLE_BYTES[kind]
         self.block_words = block_words or BLOCK_WORDS[kind]
         self.nodes = self.words = 0
         self.known: dict[str, int] = {}
@@ -111,7 +114,7 @@ class ElmoEncoder:
                 ours.append(FastCell(cells[k].to(self.device), self.dtype))
                 cells[k] = torch.nn.Identity()  # lets the plain weights go
                 h, c = (part.to(self.device) for part in state[direction][k])
-                h, c = ours[k](x, h, c.clone())
+                h, c = ours[k](ours[k].inputs(x), h, c.clone())
                 roots.append((h, c))
                 x = h + x if k and self.skips else h
             self.cells.append(ours)
@@ -178,7 +181,7 @@ class ElmoEncoder:
             trie = build_trie(ids, offsets, backward=direction == 1)
             depth = len(trie.levels) - 1
             narrow, wide = self.widths
-            width = int(np.clip(-(-len(trie.word) // max(depth, 1)), narrow, wide))
+            width = int(np.clip(len(trie.word) // (16 * max(depth, 1)) * 16 + 16, narrow, wide))
             self.nodes += len(trie.word)
             halves.append(self.run(plan_steps(trie, width), direction, len(texts)))
         sums = torch.stack(halves, 2).cpu().numpy()  # (n, picks, 2, P)
@@ -205,36 +208,87 @@ class ElmoEncoder:
         return [self.known[word] for one in texts for word in one]
 
     def run(self, plan: Plan, direction: int, n_texts: int) -> Tensor:
-        """Run one direction's plan; give the sums over words, (n_texts, picks, P) float64."""
-        device, cells = self.device, self.cells[direction]
-        picks = self.picks.to(device)
-        inputs = self.vectors.shape[1]
-        result = torch.zeros(n_texts, len(picks), inputs, dtype=torch.float64, device=device)
-        sums = result.new_zeros(plan.slots, len(picks), inputs)
-        hs = [h.new_empty(plan.slots, h.shape[1]) for h, _ in self.roots[direction]]
-        cs = [c.new_empty(plan.slots, c.shape[1]) for _, c in self.roots[direction]]
-        for k, (h, c) in enumerate(self.roots[direction]):
-            hs[k][0], cs[k][0] = h[0], c[0]
+        """Run one direction's plan; give the sums over words, (n_texts, picks, P) float64.
+
+        Steps go through the layers in windows of about `window` nodes: what a layer needs of its
+        input is computed for the whole window, then its steps follow one another.
+        """
+        device, picks = self.device, self.picks.to(self.device)
+        dims = self.vectors.shape[1]
+        result = torch.zeros(n_texts, len(picks), dims, dtype=torch.float64, device=device)
+        sums = result.new_zeros(plan.slots, len(picks), dims)
+        states = []
+        for h, c in self.roots[direction]:
+            states.append((h.new_zeros(plan.slots, dims), c.new_zeros(plan.slots, c.shape[1])))
+            states[-1][0][0], states[-1][1][0] = h[0], c[0]
+        table = InputTable(self.cells[direction], self.vectors, plan.word, self.table_bytes)
         word, source, target, text, place = (
             torch.from_numpy(part).to(device)
             for part in (plan.word, plan.source, plan.target, plan.text, plan.place)
         )
-        for step in range(plan.steps):
-            start, stop = int(plan.starts[step]), int(plan.starts[step + 1])
-            kept = int(plan.kept[step])
-            origin, goal = source[start:stop], target[start : start + kept]
-            x = self.vectors[word[start:stop]]  # (n, P)
-            total = sums[origin] + picks[:, 0, None] * x[:, None]  # (n, picks, P)
-            for k, cell in enumerate(cells):
-                h, c = cell(x, hs[k][origin], cs[k][origin])
-                hs[k][goal], cs[k][goal] = h[:kept], c[:kept]
-                x = h + x if k and self.skips else h
+        for first, last in plan.windows(self.window):
+            begin, end = int(plan.starts[first]), int(plan.starts[last])
+            steps = [
+                (int(plan.starts[s]) - begin, int(plan.starts[s + 1]) - begin, int(plan.kept[s]))
+                for s in range(first, last)
+            ]
+            origin, goal = source[begin:end], target[begin:end]
+            x = self.vectors[word[begin:end]]  # (n, P)
+            total = picks[:, 0, None] * x[:, None]  # (n, picks, P)
+            for k, cell in enumerate(self.cells[direction]):
+                given = cell.inputs(x) if k else table.rows(begin, end, x)  # (n, 4H)
+                hs, cs = states[k]
+                y = torch.empty_like(x)
+                for start, stop, kept in steps:
+                    here = origin[start:stop]
+                    h, c = cell(given[start:stop], hs[here], cs[here])
+                    y[start:stop] = h
+                    hs[goal[start : start + kept]] = h[:kept]
+                    cs[goal[start : start + kept]] = c[:kept]
+                x = x + y if k and self.skips else y
                 total += picks[:, k + 1, None] * x[:, None]
-            sums[goal] = total[:kept]
-            first, last = int(plan.ready[step]), int(plan.ready[step + 1])
-            if last > first:
-                result[text[first:last]] = total[place[first:last] - start]
+            for start, stop, kept in steps:
+                total[start:stop] += sums[origin[start:stop]]
+                sums[goal[start : start + kept]] = total[start : start + kept]
+            done = slice(int(plan.ready[first]), int(plan.ready[last]))
+            result[text[done]] = total[place[done] - begin]
         return result
+
+
+class InputTable:
+    """What the first layer needs of a word, kept for the words that come more than once."""
+
+    def __init__(
+        self, cells: list[FastCell], vectors: Tensor, word: NDArray[np.int64], size: int
+    ) -> None:
+        self.cell = cells[0] if cells else None
+        if self.cell is None:
+            return
+        distinct, counts = np.unique(word, return_counts=True)
+        common = distinct[np.argsort(-counts, kind="stable")][: int((counts > 1).sum())]
+        one = self.cell.inputs(vectors[:1])
+        common = common[: size // (one.shape[1] * one.element_size())]
+        number = np.full(len(vectors), -1, dtype=np.int64)
+        number[common] = np.arange(len(common))
+        self.number = number[word]  # of each node's word in the table, or -1
+        self.table = one.new_empty(len(common), one.shape[1])
+        chosen = torch.from_numpy(common).to(vectors.device)
+        for start in range(0, len(common), 256):
+            part = chosen[start : start + 256]
+            self.table[start : start + 256] = self.cell.inputs(vectors[part])
+
+    def rows(self, begin: int, end: int, x: Tensor) -> Tensor:
+        """Return the first layer's inputs (n, 4H) for the nodes from begin to end, of input x."""
+        assert self.cell is not None  # noqa: S101 (asked for only where there is a layer)
+        number = self.number[begin:end]
+        other = np.flatnonzero(number < 0)
+        if len(other) == len(number):
+            return self.cell.inputs(x)
+        given = self.table[torch.from_numpy(np.maximum(number, 0)).to(x.device)]
+        if len(other):
+            at = torch.from_numpy(other).to(x.device)
+            given[at] = self.cell.inputs(x[at])
+        return given
 
 
 def picked_layers(layers: str | int, n_layers: int) -> Tensor:

@@ -5,6 +5,7 @@ trie, where one node is one distinct beginning, and each node is one step, run o
 backward LSTM: the same with the texts reversed.) All here is numpy and knows no model.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,15 @@ class Plan:
     def steps(self) -> int:
         """Number of steps."""
         return len(self.kept)
+
+    def windows(self, size: int) -> Iterator[tuple[int, int]]:
+        """Yield ranges of steps that together run at most `size` places, or are one step."""
+        first = 0
+        while first < self.steps:
+            last = int(np.searchsorted(self.starts, self.starts[first] + size, side="right")) - 1
+            last = max(last, first + 1)
+            yield first, last
+            first = last
 
 
 def build_trie(words: Ints, offsets: Ints, backward: bool = False) -> Trie:

@@ -277,10 +277,11 @@ def test_triples_that_cannot_be_used_are_told_in_one_line(tmp_path, text, says):
 def test_without_triples_or_with_a_tiny_graph_the_cold_start_is_left_out(tmp_path):
     folder = make_space(tmp_path, np.eye(4), ["A", "A", "B", "B"])
     assert "names no file" in scored(folder, None)["notes"][0]
-    tiny = write_triples(tmp_path / "t.tsv", [("A::0", "r", "B::2")])
+    tiny = write_triples(tmp_path / "t.tsv", [("A::0", "r", "B::2"), ("A::0", "r", "B::7")])
     card = scored(folder, tiny)
     assert card["scores"] == {}
-    assert "too small" in card["notes"][0]
+    assert "1 of 2 triples name a node without a row" in card["notes"][0]
+    assert "too small" in card["notes"][1]
 
 
 def test_equal_inputs_give_equal_bytes_and_another_seed_another_split(tmp_path):

@@ -135,12 +135,16 @@ def cold_start(
     counts = {"cold_start": graph.counts | {"turns": len(graphs)}}
     for name in ("hidden", "queries", "left_out_answer_hidden"):
         counts["cold_start"][name] = sum(one.counts[name] for one in graphs)
+    notes = []
+    if read.counts["without_row"]:
+        lost, all_of_them = read.counts["without_row"], read.counts["triples"]
+        notes = [f"cold_start: {lost} of {all_of_them} triples name a node without a row"]
     if not counts["cold_start"]["queries"]:
-        return {}, counts, ["cold_start: left out, the graph is too small to hide anything"]
+        return {}, counts, [*notes, "cold_start: left out, the graph is too small to hide anything"]
     entities = graph.counts["entities"]
     chosen = choose_device(device, 0.1 * entities * entities * space.matrix.dims)
     ranked = rank(graphs, baselines.methods(), settings.neighbours, settings.seed, chosen)
-    return summary(graph, ranked, settings.seed), counts, []
+    return summary(graph, ranked, settings.seed), counts, notes
 
 
 def kept_of(

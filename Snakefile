@@ -19,11 +19,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/content.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/reduce.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -32,5 +34,6 @@ rule all:
     input:
         vectors(),
         exports(),
+        scores(),
         pages(),
     localrule: True

@@ -15,7 +15,7 @@ from kgtextvec.__main__ import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
-STEPS = {"models", "texts", "embed", "reduce", "export", "report"}
+STEPS = {"models", "texts", "embed", "reduce", "export", "evaluate", "report"}
 BASE = {"errors", "files", "batches", "progress", "matrices", "__init__"}
 OURS = [
     *SOURCES,
@@ -105,7 +105,7 @@ def test_every_config_key_is_documented_and_no_other():
         f"catalogue.NAME.{key}" for key in schema["$defs"]["model"]["properties"]
     }
     text = (ROOT / "config/README.md").read_text("utf-8")
-    documented = set(re.findall(r"^\| `([A-Za-z_.]+)` \|", text, flags=re.M))
+    documented = set(re.findall(r"^\| `([A-Za-z0-9_.]+)` \|", text, flags=re.M))
     assert documented == keys
 
 
@@ -151,6 +151,7 @@ def test_conda_environments_have_the_locks_versions(path):
 def test_what_the_engine_imports_is_in_an_environment():
     names = {"yaml": "pyyaml", "sklearn": "scikit-learn", "umap": "umap-learn"}
     names |= {"openTSNE": "opentsne", "huggingface_hub": "huggingface-hub"}
+    names |= {"google_crc32c": "google-crc32c", "jupyter_client": "jupyter-client"}
     pinned = " ".join(path.read_text() for path in (ROOT / "envs").glob("*.yaml"))
     foreign = set()
     for path in SOURCES:

@@ -24,6 +24,7 @@ def base_config() -> dict:
         "models": ["cased"],
         "spaces": ["full", "pca8"],
         "catalogue": {"cased": {"source": "path:raw/cased"}, "other": {"source": "path:raw/other"}},
+        "evaluate": {"scores": []},
         "report": {"maps": False, "notebooks": False},
     }
 

@@ -23,6 +23,8 @@ VERBS = {
     "fit-pca": ("reduce", "fit an exact PCA"),
     "apply-pca": ("reduce", "project a table's vectors on a fitted PCA"),
     "export-table": ("export", "write a space as TSV or Parquet"),
+    "evaluate-space": ("evaluate", "score a space beside baselines"),
+    "collect-scores": ("evaluate", "put all scores into one table"),
     "draw-quality": ("report", "write the quality report of a table"),
     "draw-map": ("report", "lay a space out in two dimensions and draw it"),
     "render-notebook": ("report", "run the explore notebook on a space"),

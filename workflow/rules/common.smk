@@ -1,10 +1,8 @@
 # What the rules share: the config, checked; how to call the engine; what depends on what.
-import hashlib
 import json
 import re
 import shlex
 import sys
-from functools import cache
 
 import yaml
 from snakemake.utils import validate
@@ -31,6 +29,8 @@ RECIPE = {
     "fit_pca": 1,
     "apply_pca": 1,
     "export_table": 1,
+    "evaluate_space": 1,
+    "collect_scores": 1,
     "draw_quality": 1,
     "draw_map": 1,
     "render_notebook": 1,
@@ -86,6 +86,24 @@ def engine(wildcards, resources):
     return f"{path}{python} -P -m kgtextvec"
 
 
+def unrecorded(**flags):
+    """Return a param: flags of the engine for config values that never change a result.
+
+    It takes `resources`, and what does so is no reason to rerun.
+    """
+
+    def value(wildcards, resources):
+        found = {
+            flag: of_config(*key.split("."))(wildcards) for flag, key in flags.items()
+        }
+        return " ".join(
+            f"--{flag.replace('_', '-')} {shlex.quote(str(each))}"
+            for flag, each in found.items()
+        )
+
+    return value
+
+
 def grown(amount):
     """Return a resource that grows with every retry."""
 
@@ -119,14 +137,14 @@ def entry(*keys):
     return value
 
 
-def options(**flags):
-    """Return a param: flags of the engine for the model's settings that the catalogue has."""
+def options(*keys):
+    """Return a param: flags of the engine for those keys that the model's entry has."""
 
     def value(wildcards):
         found = CATALOGUE[wildcards.model]
         return " ".join(
             f"--{key.replace('_', '-')} {shlex.quote(str(found[key]))}"
-            for key in flags.values()
+            for key in keys
             if key in found
         )
 
@@ -195,6 +213,17 @@ def used_by(wildcards):
     return users_file(found) if found else []
 
 
+def graph_file(key):
+    """Return an input: triples for the scores of a table of entities."""
+
+    def value(wildcards):
+        found = config["evaluate"][key]
+        is_graph = found and TABLES[wildcards.table]["kind"] == "entities"
+        return users_file(found) if is_graph else []
+
+    return value
+
+
 def used_by_flag(wildcards):
     """The same as a flag of the engine."""
     found = used_by(wildcards)
@@ -216,180 +245,6 @@ def source_files(wildcards):
                 )
                 found += [local(str(file)) for file in files if file.is_file()]
     return found
-
-
-# --- what depends on what --------------------------------------------------------------------
-# Whatever others build on is a checkpoint that leaves a digest of what it made. A job takes such
-# a file as ancient() and the digest as a param: it reruns when the content changed, and only
-# then. Two traps of Snakemake: a checkpoint's first output must be among the inputs of a rule
-# whose params ask it; and behind a job that is to run, ancient() hides changed params until the
-# graph is looked at again, which happens after checkpoints alone.
-
-
-@cache
-def json_at(path, mtime):
-    return json.loads(Path(path).read_text("utf-8"))
-
-
-def manifest(path):
-    """Read a manifest, once per change."""
-    return json_at(str(path), Path(path).stat().st_mtime_ns)
-
-
-@cache
-def sha256_at(path, mtime):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
-def shard_names(table):
-    """Names of a table's shards: 000-of-001."""
-    n_shards = TABLES[table]["shards"]
-    width = max(3, len(str(n_shards)))
-    return [f"{i:0{width}}-of-{n_shards:0{width}}" for i in range(n_shards)]
-
-
-def shards_of(wildcards):
-    """The vectors of all shards of the table."""
-    return expand(
-        "<results>/{model}/{table}/shards/{shard}.npy",
-        model=wildcards.model,
-        table=wildcards.table,
-        shard=shard_names(wildcards.table),
-    )
-
-
-def texts_made(table):
-    return checkpoints.read_texts.get(table=table).output
-
-
-def full_made(model, table):
-    return checkpoints.gather_shards.get(model=model, table=table).output
-
-
-def space_made(wildcards):
-    """Outputs of the job that makes the space."""
-    if wildcards.space == "full":
-        return full_made(wildcards.model, wildcards.table)
-    return checkpoints.apply_pca.get(
-        model=wildcards.model,
-        table=wildcards.table,
-        n=wildcards.space.removeprefix("pca"),
-    ).output
-
-
-def of_texts(name):
-    """Return an input: that output of read_texts for the table."""
-
-    def value(wildcards):
-        return ancient(getattr(texts_made(wildcards.table), name))
-
-    return value
-
-
-def of_full(name):
-    """Return an input: that file of the table's full space."""
-
-    def value(wildcards):
-        return ancient(getattr(full_made(wildcards.model, wildcards.table), name))
-
-    return value
-
-
-def of_fitted(name):
-    """Return an input: that file of the full space that PCAs are fitted on."""
-
-    def value(wildcards):
-        return ancient(getattr(full_made(wildcards.model, FIT_ON), name))
-
-    return value
-
-
-def of_space(name):
-    """Return an input: that file of the space."""
-
-    def value(wildcards):
-        return ancient(getattr(space_made(wildcards), name))
-
-    return value
-
-
-def pca_of(wildcards):
-    """The PCA with that number of dims."""
-    return ancient(
-        checkpoints.fit_pca.get(model=wildcards.model, n=wildcards.n).output.pca
-    )
-
-
-def pca_of_space(wildcards):
-    """The PCA of a reduced space; nothing for the full one."""
-    if wildcards.space == "full":
-        return []
-    n = wildcards.space.removeprefix("pca")
-    return ancient(checkpoints.fit_pca.get(model=wildcards.model, n=n).output.pca)
-
-
-def layout_of(wildcards):
-    """The coordinates of the space's map."""
-    return ancient(checkpoints.draw_map.get(**dict(wildcards)).output.layout)
-
-
-def full_manifests_of(wildcards):
-    """The manifests of a table's full spaces, of every model."""
-    return [ancient(full_made(model, wildcards.table).manifest) for model in MODELS]
-
-
-def digest_in(path):
-    """Digest of the vectors and rows that a space's manifest tells of."""
-    found = manifest(path)
-    return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
-
-
-def shard_digest(wildcards):
-    """Digest of the shard's texts."""
-    return manifest(texts_made(wildcards.table).manifest)["shards"][wildcards.shard][
-        "digest"
-    ]
-
-
-def rows_digest(wildcards):
-    """Digest of the table's rows."""
-    return manifest(texts_made(wildcards.table).manifest)["digest"]
-
-
-def full_digest(wildcards):
-    """Digest of the table's full space."""
-    return digest_in(full_made(wildcards.model, wildcards.table).manifest)
-
-
-def fitted_digest(wildcards):
-    """Digest of the vectors that PCAs are fitted on."""
-    return manifest(full_made(wildcards.model, FIT_ON).manifest)["vectors_digest"][:16]
-
-
-def space_digest(wildcards):
-    """Digest of the space."""
-    return digest_in(space_made(wildcards).manifest)
-
-
-def file_digest(of_wildcards):
-    """Return a param: the digest of a small file that an input function names."""
-
-    def value(wildcards):
-        path = of_wildcards(wildcards)
-        return sha256_at(str(path), Path(path).stat().st_mtime_ns) if path else ""
-
-    return value
-
-
-def quality_digest(wildcards):
-    """Digest of what a quality report tells: the rows and every model's vectors of them."""
-    made = [digest_in(full_made(model, wildcards.table).manifest) for model in MODELS]
-    return [rows_digest(wildcards), *made]
-
-
-def named_entities(wildcards):
-    """Names of the entities whose neighbours the notebook shows, as JSON."""
-    return json.dumps(config["report"]["named"])
 
 
 # --- targets ---------------------------------------------------------------------------------
@@ -419,6 +274,11 @@ def exports():
     return in_spaces(*names) if names else []
 
 
+def scores():
+    """The scores of every space, when any are wanted."""
+    return in_spaces("scores.json") if config["evaluate"]["scores"] else []
+
+
 def pages():
     """Pages for people: maps, notebooks, quality reports."""
     found = expand(
@@ -426,6 +286,8 @@ def pages():
         table=TABLES,
         ending=["html", "json"],
     )
+    if config["evaluate"]["scores"]:
+        found += ["<results>/scores.tsv"]
     if config["report"]["maps"]:
         found += in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
     if config["report"]["notebooks"]:

@@ -21,24 +21,24 @@ rule embed_shard:
         runtime=grown(240),
     params:
         engine=engine,
+        run=unrecorded(
+            store="store",
+            device="embed.device",
+            batch_tokens="embed.batch_tokens",
+            part_seconds="embed.part_seconds",
+        ),
         digest=shard_digest,
         pooling=of_model("pooling", "mean"),
-        options=options(
-            max_tokens="max_tokens",
-            layers="layers",
-            state="initial_state",
-            tokens="tokens",
-        ),
+        options=options("max_tokens", "layers", "initial_state", "tokens"),
         long_text=of_config("embed", "long_text"),
         precision=of_config("embed", "precision"),
         mode=of_config("mode"),
         recipe=RECIPE["embed_shard"],
     shell:
         "{params.engine} embed-shard {input.texts:q}/{wildcards.shard}.parquet"
-        " --model {input.model:q} --store {config[store]:q} --pooling {params.pooling}"
-        " {params.options} --long-text {params.long_text} --precision {params.precision}"
-        " --mode {params.mode} --device {config[embed][device]} --threads {threads}"
-        " --batch-tokens {config[embed][batch_tokens]} --out {output.vectors:q} > {log:q} 2>&1"
+        " --model {input.model:q} --pooling {params.pooling} {params.options}"
+        " --long-text {params.long_text} --precision {params.precision} --mode {params.mode}"
+        " {params.run} --threads {threads} --out {output.vectors:q} > {log:q} 2>&1"
 
 
 checkpoint gather_shards:

@@ -1,18 +1,18 @@
 # What the vectors are worth: scores of each space, and all of them in one table.
 
 
-rule evaluate_space:
+checkpoint evaluate_space:
     input:
-        vectors=space_vectors,
-        made_of=own_manifest,
-        fitted_on=other_manifest,
+        manifest=of_space("manifest"),
+        vectors=of_space("vectors"),
+        index=of_space("index"),
         full=full_of_reduced,
+        rows=of_texts("manifest"),
         texts=of_texts("shards"),
-        texts_manifest=of_texts("manifest"),
         triples=graph_file("triples"),
         test_triples=graph_file("test_triples"),
     output:
-        "<results>/{model}/{table}/{space}/scores.json",
+        scores="<results>/{model}/{table}/{space}/scores.json",
     log:
         "<logs>/{model}/{table}/evaluate_space/{space}.log",
     conda:
@@ -32,12 +32,12 @@ rule evaluate_space:
         '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
         " --scores {params.scores:q} --seed {params.seed} --neighbours {params.neighbours}"
-        " --threads {threads} --out {output:q} > {log:q} 2>&1"
+        " --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule collect_scores:
     input:
-        in_spaces("scores.json"),
+        scores(),
     output:
         report(
             "<results>/scores.tsv",

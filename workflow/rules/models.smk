@@ -13,10 +13,11 @@ rule download_model:
         "../../envs/engine.yaml"
     params:
         engine=engine,
+        run=unrecorded(lock="lock", downloads="downloads"),
         entry=entry("source", "sha256", "kind"),
     shell:
         "{params.engine} download-model {wildcards.model:q} --entry {params.entry:q}"
-        " --lock {config[lock]:q} --downloads {config[downloads]:q} --out {output:q} > {log:q} 2>&1"
+        " {params.run} --out {output:q} > {log:q} 2>&1"
 
 
 rule unpack_model:
@@ -33,7 +34,7 @@ rule unpack_model:
         runtime=grown(30),
     params:
         engine=engine,
-        subdir=options(subdir="subdir"),
+        subdir=options("subdir"),
     shell:
         "{params.engine} unpack-model {input:q} {params.subdir} --out {output:q} > {log:q} 2>&1"
 

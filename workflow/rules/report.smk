@@ -79,6 +79,7 @@ rule render_notebook:
         index=of_space("index"),
         layout=layout_of,
         pca=pca_of_space,
+        scores=scores_of,
         template=ancient(workflow.source_path("../notebooks/explore.ipynb")),
     output:
         notebook="<results>/{model}/{table}/{space}/explore.ipynb",
@@ -104,6 +105,7 @@ rule render_notebook:
         engine=engine,
         digest=space_digest,
         layout=file_digest(layout_of),
+        scores=file_digest(scores_of),
         named=named_entities,
         recipe=RECIPE["render_notebook"],
     shell:

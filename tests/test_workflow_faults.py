@@ -1,0 +1,200 @@
+"""The workflow through faults and from elsewhere: a killed job, a module, a read-only folder."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from tiny_models import tiny_bert
+from workflow_run import RELATION_TYPES, ROOT, Project, entities
+
+WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", "acute"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """One table of 8,000 distinct texts, and nothing but vectors wanted."""
+    project = Project(
+        tmp_path / "project",
+        {
+            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+            "models": ["cased"],
+            "spaces": ["full"],
+            "exports": ["npy"],
+            "catalogue": {"cased": {"source": "path:raw/cased"}},
+            "embed": {"batch_tokens": 512, "part_seconds": 0.1},
+            "evaluate": {"scores": []},
+            "report": {"maps": False, "notebooks": False},
+        },
+    )
+    tiny_bert(project.folder / "raw/cased", hidden=64, layers=4)
+    rows = entities(8000)
+    for i, row in enumerate(rows):
+        row["description"] = f"{WORDS[i % 8]} {WORDS[i // 8 % 8]} " * (1 + i % 12) + str(i)
+    project.write_entities(rows)
+    return project
+
+
+def embedding_job(snakemake: subprocess.Popen) -> psutil.Process | None:
+    for child in psutil.Process(snakemake.pid).children(recursive=True):
+        words = child.cmdline()
+        if "embed-shard" in words and "kgtextvec" in words:
+            return child
+    return None
+
+
+def test_a_killed_embedding_goes_on_with_the_same_command(project):
+    store = project.folder / ".kgtextvec/store"
+    snakemake = subprocess.Popen(
+        project.command(),
+        cwd=project.folder,
+        env=project.env(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 120
+    while len(list(store.rglob("*.safetensors"))) < 2:
+        assert snakemake.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    job = embedding_job(snakemake)
+    assert job is not None
+    os.kill(job.pid, signal.SIGKILL)
+    assert snakemake.wait(60) != 0
+    stored = project.n_stored()
+    assert 0 < stored < 8000
+    assert not (project.folder / "results/cased/entities/full/embeddings.npy").exists()
+
+    project.run()
+    counts = project.manifest("cased/entities/full")["counts"]
+    assert counts["texts_from_store"] == stored
+    assert counts["texts_embedded"] == 8000 - stored
+    assert project.n_stored() == 8000, "nothing was stored twice"
+    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 8000
+
+
+MODULE = """
+configfile: "outer.yaml"
+
+module kgtextvec:
+    snakefile: "{snakefile}"
+    config: config["vectors"]
+    pathvars:
+        results="elsewhere/out",
+        resources="elsewhere/models",
+        logs="elsewhere/logs",
+
+use rule * from kgtextvec as vectors_*
+
+rule everything:
+    default_target: True
+    input: rules.vectors_all.input
+    output: "done.txt"
+    shell: "echo done > {{output}}"
+"""
+
+
+def test_another_workflow_imports_it_with_its_own_config_and_paths(tmp_path):
+    import yaml
+
+    folder = tmp_path / "outer"
+    inner = Project(folder, {})
+    tiny_bert(folder / "raw/cased")
+    inner.write_entities(entities(12))
+    inner.write_relation_types(RELATION_TYPES)
+    config = {
+        "tables": {
+            "entities": {"file": "entities.tsv", "kind": "entities"},
+            "relation_types": {"file": "relation_types.tsv", "kind": "relation_types"},
+        },
+        "models": ["cased"],
+        "spaces": ["full", "pca4"],
+        "catalogue": {"cased": {"source": "path:raw/cased"}},
+        "evaluate": {"scores": []},
+        "report": {"maps": False, "notebooks": False},
+    }
+    (folder / "outer.yaml").write_text(yaml.safe_dump({"vectors": config}))
+    (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2"],
+        cwd=folder,
+        env=inner.env(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "done.txt").exists()
+    vectors = np.load(folder / "elsewhere/out/cased/relation_types/pca4/embeddings.npy")
+    assert vectors.shape == (3, 4)
+    assert not (folder / "results").exists()
+    assert list((folder / "elsewhere/logs").rglob("*.log"))
+
+
+def test_the_default_config_plans_without_the_network(tmp_path):
+    """From a folder of its own, with a proxy that leads nowhere, in an environment with no home."""
+    env = {
+        "PATH": os.defpath,
+        "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(ROOT / "Snakefile"),
+            "--directory",
+            str(tmp_path),
+            "--cores",
+            "1",
+            "--dry-run",
+        ],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = dict(
+        line.split() for line in done.stdout.splitlines() if len(line.split()) == 2 and "_" in line
+    )
+    expected = {"download_model": 2, "read_texts": 2, "embed_shard": 4, "gather_shards": 4}
+    expected |= {"fit_pca": 2, "apply_pca": 4, "export_table": 16, "draw_map": 8}
+    assert {name: int(plan[name]) for name in expected} == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) in (
+        [".snakemake"],
+        [".snakemake", "cache"],
+    )
+
+
+def test_the_workflow_folder_serves_as_snakefile(project):
+    """`workflow/Snakefile` is where catalogues and snakedeploy look."""
+    words = project.command("--dry-run")
+    words[words.index(str(ROOT / "Snakefile"))] = str(ROOT / "workflow/Snakefile")
+    done = subprocess.run(words, env=project.env(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "embed_shard" in done.stdout
+
+
+def test_a_read_only_input_folder_is_enough(project):
+    folder = project.folder / "inputs"
+    folder.mkdir()
+    shutil.move(project.folder / "entities.tsv", folder / "entities.tsv")
+    lines = (folder / "entities.tsv").read_text().splitlines()[:20]
+    (folder / "entities.tsv").write_text("\n".join(lines) + "\n")
+    project.config["tables"]["entities"]["file"] = "inputs/entities.tsv"
+    for path in (folder, project.folder / "raw/cased"):
+        Path(path).chmod(0o555)
+    try:
+        project.run()
+    finally:
+        for path in (folder, project.folder / "raw/cased"):
+            Path(path).chmod(0o755)
+    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 19

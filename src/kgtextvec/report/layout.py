@@ -12,7 +12,6 @@ from kgtextvec.progress import Progress, say
 PERPLEXITY = 30  # openTSNE's default; t-SNE looks at three times as many neighbours
 UMAP_NEIGHBOURS = 15  # umap-learn's default, the point itself included
 MIN_DIST = 0.1
-LAYOUTS = ("tsne", "umap")
 EXACT_WORK = 2e13  # multiply-adds; 200k x 400 or 140k x 1024: minutes on two cores
 TOO_FEW = 5  # below this neither method has anything to optimise
 GROUP = 64

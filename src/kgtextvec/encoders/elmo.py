@@ -148,7 +148,8 @@ class Cell(nn.Module):
 
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> LayerState:
         """Give the new h, c from x, h (B, P) and c (B, H)."""
-        gates = torch.cat([x, h], 1) @ self.kernel + self.bias  # (B, 4H)
+        size = x.shape[1]
+        gates = x @ self.kernel[:size] + h @ self.kernel[size:] + self.bias  # (B, 4H)
         i, j, f, o = gates.chunk(4, 1)
         c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(j)
         if self.cell_clip is not None:

@@ -221,7 +221,8 @@ class ElmoEncoder:
         for h, c in self.roots[direction]:
             states.append((h.new_zeros(plan.slots, dims), c.new_zeros(plan.slots, c.shape[1])))
             states[-1][0][0], states[-1][1][0] = h[0], c[0]
-        table = InputTable(self.cells[direction], self.vectors, plan.word, self.table_bytes)
+        cells = self.cells[direction]
+        table = InputTable(cells[0], self.vectors, plan.word, self.table_bytes) if cells else None
         word, source, target, text, place = (
             torch.from_numpy(part).to(device)
             for part in (plan.word, plan.source, plan.target, plan.text, plan.place)
@@ -235,8 +236,11 @@ class ElmoEncoder:
             origin, goal = source[begin:end], target[begin:end]
             x = self.vectors[word[begin:end]]  # (n, P)
             total = picks[:, 0, None] * x[:, None]  # (n, picks, P)
-            for k, cell in enumerate(self.cells[direction]):
-                given = cell.inputs(x) if k else table.rows(begin, end, x)  # (n, 4H)
+            for k, cell in enumerate(cells):
+                if k == 0 and table is not None:
+                    given = table.rows(begin, end, x)  # (n, 4H)
+                else:
+                    given = cell.inputs(x)
                 hs, cs = states[k]
                 y = torch.empty_like(x)
                 for start, stop, kept in steps:
@@ -258,15 +262,11 @@ class ElmoEncoder:
 class InputTable:
     """What the first layer needs of a word, kept for the words that come more than once."""
 
-    def __init__(
-        self, cells: list[FastCell], vectors: Tensor, word: NDArray[np.int64], size: int
-    ) -> None:
-        self.cell = cells[0] if cells else None
-        if self.cell is None:
-            return
+    def __init__(self, cell: FastCell, vectors: Tensor, word: NDArray[np.int64], size: int) -> None:
+        self.inputs = cell.inputs
         distinct, counts = np.unique(word, return_counts=True)
         common = distinct[np.argsort(-counts, kind="stable")][: int((counts > 1).sum())]
-        one = self.cell.inputs(vectors[:1])
+        one = self.inputs(vectors[:1])
         common = common[: size // (one.shape[1] * one.element_size())]
         number = np.full(len(vectors), -1, dtype=np.int64)
         number[common] = np.arange(len(common))
@@ -275,19 +275,19 @@ class InputTable:
         chosen = torch.from_numpy(common).to(vectors.device)
         for start in range(0, len(common), 256):
             part = chosen[start : start + 256]
-            self.table[start : start + 256] = self.cell.inputs(vectors[part])
+            self.table[start : start + 256] = self.inputs(vectors[part])
 
     def rows(self, begin: int, end: int, x: Tensor) -> Tensor:
         """Return the first layer's inputs (n, 4H) for the nodes from begin to end, of input x."""
-        assert self.cell is not None  # noqa: S101 (asked for only where there is a layer)
         number = self.number[begin:end]
         other = np.flatnonzero(number < 0)
         if len(other) == len(number):
-            return self.cell.inputs(x)
-        given = self.table[torch.from_numpy(np.maximum(number, 0)).to(x.device)]
+            every: Tensor = self.inputs(x)
+            return every
+        given: Tensor = self.table[torch.from_numpy(np.maximum(number, 0)).to(x.device)]
         if len(other):
             at = torch.from_numpy(other).to(x.device)
-            given[at] = self.cell.inputs(x[at])
+            given[at] = self.inputs(x[at])
         return given
 
 
@@ -322,7 +322,11 @@ def load_model(folder: Path) -> ElmoModel:
     logging.disable_progress_bar()
     try:
         model, info = ElmoModel.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            folder,
+            local_files_only=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
     except (OSError, ValueError, RuntimeError) as error:
         told = " ".join(str(error).split())[:200]

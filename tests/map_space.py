@@ -1,7 +1,10 @@
 """A small space folder with clusters, hostile names and columns of every kind."""
 
+import base64
+import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +74,42 @@ def ten_nearest(values: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
     others = cosines.copy()
     np.fill_diagonal(others, -np.inf)
     return [list(np.argsort(-row, kind="stable")[:10]) for row in others], cosines
+
+
+def read_page(path):
+    """Read a map page's data as its JavaScript does, but written anew."""
+    page = path.read_text("utf-8")
+    blocks = {
+        name: gzip.decompress(base64.b64decode(content))
+        for name, content in re.findall(
+            r'<script type="application/octet-stream" id="data-([\w-]+)">([\w+/=]*)</script>', page
+        )
+    }
+
+    def numbers(name, width):
+        planes = np.frombuffer(blocks[name], np.uint8).reshape(width, -1).astype(np.int64)
+        return sum(plane << (8 * at) for at, plane in enumerate(planes))
+
+    about = json.loads(blocks["about"])
+    count, k = about["count"], about["k"]
+    codes = numbers("neighbours", 4).reshape(k, count) if k else np.zeros((0, count), np.int64)
+    signed = np.where(codes % 2, -(codes + 1) // 2, codes // 2)
+    falls = numbers("cosines", 2).reshape(k, count) if k else np.zeros((0, count), np.int64)
+    data = {
+        "about": about,
+        "ids": json.loads(blocks["ids"]),
+        "names": json.loads(blocks["names"]),
+        "rows": numbers("rows", 4).tolist(),
+        "neighbours": (signed + np.arange(count)).T,
+        "cosines": ((2 * falls[:1] - np.cumsum(falls, axis=0)) / 10000 - 1).T,
+        "columns": [
+            np.frombuffer(blocks[f"column-{at}"], np.uint8) for at in range(len(about["columns"]))
+        ],
+        "layouts": {
+            one["key"]: numbers(one["key"], 2).reshape(2, count).T for one in about["layouts"]
+        },
+    }
+    if about["texts"]:
+        texts = json.loads(blocks["texts"])
+        data["texts"] = [texts[at] for at in numbers("text-of", 4)]
+    return data

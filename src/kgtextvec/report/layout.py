@@ -86,10 +86,12 @@ def roughly_nearest(units: Floats, k: int, seed: int) -> tuple[Rows, Floats]:
     from pynndescent import NNDescent  # type: ignore[import-untyped]
 
     say(f"neighbours: approximate, since {len(units):,} vectors are too many for all pairs")
+    # The descent finds few neighbours well only by looking for more.
+    looked_for = min(max(k + 1, 60), len(units) - 1)
     index = NNDescent(
-        units, metric="euclidean", n_neighbors=k + 1, random_state=seed, n_jobs=cores()
+        units, metric="euclidean", n_neighbors=looked_for, random_state=seed, n_jobs=cores()
     )
-    found = index.neighbor_graph[0].astype(np.int32)
+    found = index.neighbor_graph[0][:, : k + 1].astype(np.int32)
     # Its own row is nearly always first, but among equal vectors it may be any or none.
     itself = found == np.arange(len(units), dtype=np.int32)[:, None]
     itself[~itself.any(axis=1), -1] = True
@@ -261,4 +263,4 @@ def upright(places: Floats) -> Floats:
     spins = np.stack([[np.cos(turns), -np.sin(turns)], [np.sin(turns), np.cos(turns)]])
     turned = np.einsum("nd,dct->tnc", places.astype(np.float64), spins)
     best = turned[np.ptp(turned, axis=1).max(axis=1).argmin()]
-    return (best - (best.min(axis=0) + best.max(axis=0)) / 2).astype(np.float32)
+    return np.asarray(best - (best.min(axis=0) + best.max(axis=0)) / 2, dtype=np.float32)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Rewrite lock.txt and lock-test.txt from the *.in files (needs uv). Torch and what it alone
+# Rewrite the locks from the *.in files (needs uv). Torch and what it alone
 # brings (CUDA libraries, triton) stay out: `pip install -r torch.txt` resolves them per platform.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -13,9 +13,14 @@ drop() { # drop NAME_PATTERN: leave out the entries (and their hash lines) that 
 from_torch='^(torch|nvidia-.*|cuda-.*|triton)$'
 compile engine.in workflow.in demo.in | drop "$from_torch" > lock.txt.part
 mv lock.txt.part lock.txt
-grep -oE '^[A-Za-z0-9._-]+==[^ ;\\]+( ;[^\\]+)?' lock.txt > constraints.part
-locked="^($(grep -oE '^[A-Za-z0-9._-]+' lock.txt | sort -u | paste -sd'|'))\$"
+pins() { grep -oE '^[A-Za-z0-9._-]+==[^ ;\\]+( ;[^\\]+)?' "$@" --no-filename; }
+names() { echo "^($(pins "$@" | grep -oE '^[A-Za-z0-9._-]+' | sort -u | paste -sd'|'))\$"; }
+pins lock.txt > constraints.part
 compile engine.in workflow.in demo.in test.in --constraint constraints.part |
-    drop "$from_torch" | drop "$locked" > lock-test.txt.part
+    drop "$from_torch" | drop "$(names lock.txt)" > lock-test.txt.part
 mv lock-test.txt.part lock-test.txt
+pins lock.txt lock-test.txt > constraints.part
+compile engine.in workflow.in demo.in test.in consumers.in --constraint constraints.part |
+    drop "$from_torch" | drop "$(names lock.txt lock-test.txt)" > lock-consumers.txt.part
+mv lock-consumers.txt.part lock-consumers.txt
 rm constraints.part

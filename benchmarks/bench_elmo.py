@@ -4,9 +4,8 @@
 of BioELMo's size with random weights and embeds the texts of a table (description, else name).
 The engine embeds all of them. The loop is what AllenNLP 2 did per batch of 64: the character CNN
 on every padded word, then per direction and layer one cell call per step on the texts that are
-still running. It is timed on some batches that are spread evenly over the file (`file order`),
-or over the file sorted by length (`sorted`), as all of them would take an hour; its rate is over
-the words of those batches. Vectors of both are compared on the timed texts.
+still running; in the order of the file, and of the texts' lengths. It is timed on a few batches
+(`--batches`), as all of them would take an hour. Vectors of both are compared on the timed texts.
 """
 
 import argparse
@@ -138,18 +137,23 @@ def random_model() -> ElmoModel:
 def time_loop(
     loop: Loop, texts: list[str], words: list[list[str]], batches: int
 ) -> tuple[float, dict[str, Tensor]]:
-    """Return words per CPU second over `batches` batches spread over the texts, and vectors."""
-    starts = list(range(0, len(texts), BATCH))
-    starts = [starts[int((i + 0.5) * len(starts) / batches)] for i in range(batches)]
-    seconds, count, vectors = 0.0, 0, {}
-    for start in starts:
+    """Return words per CPU second, estimated from `batches` batches, and their vectors.
+
+    A batch stands for an equal share of all words: those at the middles of the shares are timed,
+    and the mean of their seconds per word is taken.
+    """
+    starts = range(0, len(texts), BATCH)
+    ends = np.cumsum([sum(map(len, words[start : start + BATCH])) for start in starts])
+    middles = (np.arange(batches) + 0.5) / batches * ends[-1]
+    per_word, vectors = [], {}
+    for number in np.searchsorted(ends, middles):
+        start = starts[int(number)]
         batch = words[start : start + BATCH]
         begin = time.process_time()
         result = loop.vectors(batch)
-        seconds += time.process_time() - begin
-        count += sum(map(len, batch))
+        per_word.append((time.process_time() - begin) / sum(map(len, batch)))
         vectors.update(zip(texts[start : start + BATCH], result, strict=False))
-    return count / seconds, vectors
+    return 1 / float(np.mean(per_word)), vectors
 
 
 def main() -> None:
@@ -157,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path, nargs="?", default=DATA)
     parser.add_argument("--texts", type=int, default=None, help="only so many texts")
-    parser.add_argument("--batches", type=int, default=3, help="batches that the loop is timed on")
+    parser.add_argument("--batches", type=int, default=3, help="batches to time the loop on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["loop", "engine"], default=None)
     args = parser.parse_args()

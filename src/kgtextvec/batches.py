@@ -31,6 +31,30 @@ def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int
     return batches
 
 
+def plan_remaining(
+    lengths: NDArray[np.int64], remaining: NDArray[np.int64], budget: int
+) -> list[NDArray[np.int64]]:
+    """Plan batches for some of the texts as `plan_batches` does for all of them.
+
+    `lengths` is (n_texts,): tokens per text; `remaining` (n_remaining,): rows still to do. A batch
+    of the whole plan that remains whole is kept as it is, since a vector's last bits depend on
+    its batch: work that was interrupted between batches ends with the bits of undisturbed work.
+    Texts of broken batches are planned anew. Returns positions in `remaining`, the longest first.
+    Raises InputError if a text alone is over `budget`.
+    """
+    place = np.full(len(lengths), -1, dtype=np.int64)
+    place[remaining] = np.arange(len(remaining))
+    planned = [place[batch] for batch in plan_batches(lengths, budget)]
+    batches = [batch for batch in planned if (batch >= 0).all()]
+    broken = [batch[batch >= 0] for batch in planned if not (batch >= 0).all()]
+    if broken:
+        rest = np.sort(np.concatenate(broken))
+        own = lengths[remaining]
+        batches += [rest[batch] for batch in plan_batches(own[rest], budget)]
+        batches.sort(key=lambda batch: -int(own[batch[0]]))
+    return batches
+
+
 def cut_windows(length: int, limit: int) -> list[tuple[int, int]]:
     """Cut `length` tokens into the fewest windows of at most `limit`, as equal as can be.
 

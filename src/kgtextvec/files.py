@@ -92,6 +92,34 @@ def told(error: OSError, path: Path) -> Exception:
     return error
 
 
+def need_space(sizes: dict[Path, int]) -> None:
+    """Raise InputError when files of these sizes (bytes) don't fit where they are to lie.
+
+    Paths need not exist yet; those on one file system are taken together. Another process may
+    still fill the disk meanwhile: this only spares work that can't end well.
+    """
+    by_device: dict[int, tuple[Path, int]] = {}
+    for path, size in sizes.items():
+        there = existing_parent(path)
+        first, before = by_device.get(there.stat().st_dev, (path, 0))
+        by_device[there.stat().st_dev] = first, before + size
+    for path, size in by_device.values():
+        free = shutil.disk_usage(existing_parent(path)).free
+        if size > free:
+            raise InputError(
+                f"{path}: needs {size / 1e9:,.3f} GB of disk, {free / 1e9:,.3f} GB are free; free"
+                " some space, then run the same command again: it resumes."
+            )
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the path, or the nearest folder above it that exists."""
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file's bytes as 64 hex digits."""
     with path.open("rb") as handle:

@@ -1,6 +1,8 @@
 """embed_shard: the texts of a shard to vectors, from the store where it has them."""
 
 import argparse
+import errno
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -16,16 +18,18 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from kgtextvec.embed.device import choose_device, choose_precision
+from kgtextvec.embed.lease import leased
 from kgtextvec.embed.settings import MODEL_KEYS, RECIPE, dims_of, fingerprint_of, limit_tokens
 from kgtextvec.embed.store import Part, Store, keys_of
-from kgtextvec.encoders import Encoded, load_encoder
+from kgtextvec.encoders import Among, Encoded, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError, Stopped
-from kgtextvec.files import sha256_of, whole_file, write_json
+from kgtextvec.files import need_space, sha256_of, whole_file, write_json
 from kgtextvec.progress import Progress, say
 
 PART_BYTES = 32 << 20
 PART_SECONDS = 20.0
+TEXT_BYTES = 41  # beside its vector: key, two counts, a flag
 
 
 def embed_shard_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,11 +119,15 @@ def embed_shard(
         todo = np.flatnonzero(shelf.missing)
         say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
         if len(todo):
+            need_space({store: len(todo) * (4 * dims + TEXT_BYTES)})
             set_threads(threads)
-            encoder = load_encoder(model, about, settings)
             chosen = shard["text"].take(pa.array(todo)).to_pylist()
-            for encoded in stored(encoder.encode(chosen), keys[todo], vectors_at, part_seconds):
-                shelf.put(todo[encoded.rows], encoded)
+            with leased(device) as place:
+                encoder = load_encoder(model, about, settings | {"device": place})
+                finished = encoder.encode(chosen, Among(todo, shelf.n_tokens.copy()))
+                for encoded in stored(finished, keys[todo], vectors_at, part_seconds):
+                    shelf.put(todo[encoded.rows], encoded)
+                del encoder, finished  # the next one to lease the GPU finds its memory free
         shelf.close()
     shelf.write_tokens(out.with_suffix(".parquet"))
     write_json(
@@ -147,7 +155,11 @@ class Shelf:
     """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
 
     def __init__(self, path: Path, n_texts: int, dims: int) -> None:
+        need_space({path: n_texts * dims * 4})
         self.vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
+        if hasattr(os, "posix_fallocate"):  # else a disk that fills up later kills by SIGBUS
+            with path.open("rb+") as file, suppress_unsupported():
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         self.n_tokens = np.zeros(n_texts, dtype=np.int32)
         self.n_unknown = np.zeros(n_texts, dtype=np.int32)
         self.truncated = np.zeros(n_texts, dtype=np.bool_)
@@ -183,6 +195,16 @@ class Shelf:
             )
 
 
+@contextmanager
+def suppress_unsupported() -> Iterator[None]:
+    """Let a file system that can't reserve space do without."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
+
+
 def number_or_auto(word: str) -> int | None:
     """Read a number; `auto` is None."""
     return None if word == "auto" else int(word)
@@ -190,8 +212,6 @@ def number_or_auto(word: str) -> int | None:
 
 def set_threads(threads: int | None) -> None:
     """Let torch and the tokenizer use that many CPU threads."""
-    import os
-
     import torch
 
     if threads:

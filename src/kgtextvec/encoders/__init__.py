@@ -25,13 +25,28 @@ class Encoded:
     n_unknown: NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class Among:
+    """The whole that the given texts are a part of: batches are planned for it.
+
+    `rows` (n,): the texts' places in it; `n_tokens` (m,) int32: tokens of each of its texts as
+    `Encoded` tells them, at `rows` any number. A resumed job then gives an undisturbed one's bits.
+    """
+
+    rows: NDArray[np.int64]
+    n_tokens: NDArray[np.int32]
+
+
 class Encoder(Protocol):
     """A model that is loaded and ready."""
 
     dims: int
 
-    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
-        """Yield every text exactly once, in an order that suits the model."""
+    def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
+        """Yield every text exactly once, in an order that suits the model.
+
+        An encoder may ignore `among`: then a resumed job's vectors agree within the tolerance.
+        """
         ...
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kgtextvec.batches import plan_batches
-from kgtextvec.encoders import Encoded
+from kgtextvec.batches import plan_batches, plan_remaining
+from kgtextvec.encoders import Among, Encoded
 from kgtextvec.encoders.pooling import pooling_of
 from kgtextvec.encoders.prepack import prepacked
 from kgtextvec.encoders.tokens import Pieces, Tokenizer
@@ -75,7 +75,7 @@ class TransformerEncoder:
         model = model.to(self.device).eval().requires_grad_(False)
         return prepacked(model) if self.device.type == "cpu" else model
 
-    def encode(self, texts: Sequence[str]) -> Iterator[Encoded]:
+    def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
         """Yield every text exactly once, the longest first.
 
         Raises InputError when a vector holds NaN or Inf even in float32, or when one text alone
@@ -84,7 +84,7 @@ class TransformerEncoder:
         pieces = self.tokenizer.pieces(texts, self.max_tokens, self.long_text)
         n_pieces = np.bincount(pieces.text, minlength=len(texts))
         windowed = _Windows(n_pieces, self.dims)
-        plan = plan_batches(pieces.lengths, self.batch_tokens)
+        plan = self.plan(pieces, among)
         plan.reverse()  # a stack: the longest is on top
         budget = self.batch_tokens
         while plan:
@@ -107,6 +107,14 @@ class TransformerEncoder:
                 truncated=pieces.truncated[rows],
                 n_unknown=pieces.n_unknown[rows],
             )
+
+    def plan(self, pieces: Pieces, among: Among | None) -> list[NDArray[np.int64]]:
+        """Plan batches of pieces; `among` others, if they are known and no text is windowed."""
+        if among is None or len(pieces.lengths) != len(among.rows):
+            return plan_batches(pieces.lengths, self.batch_tokens)
+        lengths = np.minimum(among.n_tokens, self.max_tokens).astype(np.int64)
+        lengths[among.rows] = pieces.lengths
+        return plan_remaining(lengths, among.rows, self.batch_tokens)
 
     def attempt(self, pieces: Pieces, batch: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """Run a batch; None when memory does not suffice (the error is let go, with its frames)."""

@@ -26,8 +26,9 @@ TEXTS = pa.schema([("text_sha256", pa.string()), ("text", pa.string())])
 
 
 def shard_name(shard: int, shards: int) -> str:
-    """Return `003-of-032`: zero-based, at least three digits."""
-    return f"{shard:03d}-of-{shards:03d}"
+    """Return `003-of-032`: zero-based, at least three digits, as wide as the number of shards."""
+    width = max(3, len(str(shards)))
+    return f"{shard:0{width}d}-of-{shards:0{width}d}"
 
 
 def shard_of(digests: NDArray[np.uint8], shards: int) -> NDArray[np.int64]:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kgtextvec.errors import InputError
 
 # Bumped by hand when the same texts and settings give other numbers; part of the store's key.
@@ -35,6 +38,28 @@ def dims_of(about: dict[str, Any], settings: dict[str, Any]) -> int:
     return int(about["dims"])
 
 
+def stored_dims(about: dict[str, Any]) -> int:
+    """Return the dims of a vector in the store: for an ELMo all layers side by side."""
+    return int(about["dims"]) * int(about.get("layers") or 1)
+
+
+def chosen_layers(
+    vectors: NDArray[np.float32], about: dict[str, Any], settings: dict[str, Any]
+) -> NDArray[np.float32]:
+    """Take from stored vectors (n, stored_dims) what is asked for, (n, dims).
+
+    An ELMo's layers are stored once and chosen from here, so another choice costs no forward pass.
+    """
+    if about["kind"] != "elmo":
+        return vectors
+    from kgtextvec.encoders.elmo_engine import choose_layers
+
+    chosen: NDArray[np.float32] = choose_layers(
+        vectors, settings["layers"], int(about["layers"]) - 1
+    )
+    return chosen
+
+
 def fingerprint_of(about: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Return all that decides a text's vector besides the text: the key of the store.
 
@@ -42,7 +67,7 @@ def fingerprint_of(about: dict[str, Any], settings: dict[str, Any]) -> dict[str,
     """
     ours = ["pooling", "max_tokens", "long_text", "precision", "special_tokens", "lower_case"]
     if about["kind"] == "elmo":
-        ours = ["pooling", "precision", "layers", "initial_state", "tokens"]
+        ours = ["pooling", "precision", "initial_state", "tokens"]
     return {
         "kind": about["kind"],
         "weights_sha256": about["weights_sha256"],

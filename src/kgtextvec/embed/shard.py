@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from kgtextvec.embed.device import choose_device, choose_precision
 from kgtextvec.embed.lease import leased
-from kgtextvec.embed.settings import MODEL_KEYS, RECIPE, dims_of, fingerprint_of, limit_tokens
+from kgtextvec.embed.settings import (
+    MODEL_KEYS,
+    RECIPE,
+    chosen_layers,
+    dims_of,
+    fingerprint_of,
+    limit_tokens,
+    stored_dims,
+)
 from kgtextvec.embed.store import Part, Store, keys_of
 from kgtextvec.encoders import Among, Encoded, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
@@ -114,19 +122,22 @@ def embed_shard(
     with whole_file(out) as part:
         shelf = Shelf(part, n_texts, dims)
         for rows, found in vectors_at.find(keys):
-            if found.vectors.shape[1] == dims:
-                shelf.put(rows, found)
+            if found.vectors.shape[1] == stored_dims(about):
+                shelf.put(rows, found, chosen_layers(found.vectors, about, settings))
         todo = np.flatnonzero(shelf.missing)
         say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
         if len(todo):
-            need_space({store: len(todo) * (4 * dims + TEXT_BYTES)})
+            need_space({store: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
             set_threads(threads)
             chosen = shard["text"].take(pa.array(todo)).to_pylist()
             with leased(device) as place:
-                encoder = load_encoder(model, about, settings | {"device": place})
+                encoder = load_encoder(
+                    model, about, settings | {"device": place, "layers": "concat"}
+                )
                 finished = encoder.encode(chosen, Among(todo, shelf.n_tokens.copy()))
                 for encoded in stored(finished, keys[todo], vectors_at, part_seconds):
-                    shelf.put(todo[encoded.rows], encoded)
+                    vectors = chosen_layers(encoded.vectors, about, settings)
+                    shelf.put(todo[encoded.rows], encoded, vectors)
                 del encoder, finished  # the next one to lease the GPU finds its memory free
         shelf.close()
     shelf.write_tokens(out.with_suffix(".parquet"))
@@ -165,9 +176,11 @@ class Shelf:
         self.truncated = np.zeros(n_texts, dtype=np.bool_)
         self.missing = np.ones(n_texts, dtype=np.bool_)
 
-    def put(self, rows: NDArray[np.int64], found: Part | Encoded) -> None:
-        """Put what was found or computed into those rows."""
-        self.vectors[rows] = found.vectors
+    def put(
+        self, rows: NDArray[np.int64], found: Part | Encoded, vectors: NDArray[np.float32]
+    ) -> None:
+        """Put vectors and what is known of their texts into those rows."""
+        self.vectors[rows] = vectors
         self.n_tokens[rows] = found.n_tokens
         self.n_unknown[rows] = found.n_unknown
         self.truncated[rows] = found.truncated

@@ -64,14 +64,17 @@ class TransformerEncoder:
         logging.disable_progress_bar()
         options: dict[str, Any] = {
             "use_safetensors": True,
-            "local_files_only": True,
+            "local_files_only": True,  # a folder of ours, checked by its digests: nothing to pin
             "trust_remote_code": False,
             "dtype": DTYPES[precision],
         }
+        folder = str(self.folder)
         try:
-            model = AutoModel.from_pretrained(str(self.folder), add_pooling_layer=False, **options)
+            model = AutoModel.from_pretrained(  # nosec B615
+                folder, add_pooling_layer=False, **options
+            )
         except TypeError:  # a model class that has no pooling layer to leave out
-            model = AutoModel.from_pretrained(str(self.folder), **options)
+            model = AutoModel.from_pretrained(folder, **options)  # nosec B615
         model = model.to(self.device).eval().requires_grad_(False)
         return prepacked(model) if self.device.type == "cpu" else model
 

@@ -71,7 +71,7 @@ class ElmoEncoder:
             )
         self.folder, self.device, self.dtype = folder, torch.device(device), DTYPES[precision]
         self.split = splitter(tokens)
-        model = load_model(folder)
+        model = load_model(folder).to(self.device)
         config = model.config
         self.max_characters = config.max_characters
         self.skips = config.skip_connections
@@ -103,7 +103,7 @@ class ElmoEncoder:
 
     def prepare(self, model: ElmoModel, state: State) -> None:
         """Lay the weights out for speed, and run the boundaries: they are the same for all."""
-        boundaries = model.boundaries().to(self.device)
+        boundaries = model.boundaries()
         self.cells = []
         self.roots: list[list[tuple[Tensor, Tensor]]] = []
         for direction in range(2):
@@ -111,9 +111,9 @@ class ElmoEncoder:
             ours, x = [], boundaries[direction : direction + 1]
             roots = []
             for k in range(self.n_layers):
-                ours.append(FastCell(cells[k].to(self.device), self.dtype))
+                ours.append(FastCell(cells[k], self.dtype))
                 cells[k] = torch.nn.Identity()  # lets the plain weights go
-                h, c = (part.to(self.device) for part in state[direction][k])
+                h, c = state[direction][k]
                 h, c = ours[k](ours[k].inputs(x), h, c.clone())
                 roots.append((h, c))
                 x = h + x if k and self.skips else h
@@ -122,12 +122,12 @@ class ElmoEncoder:
         model.cells = torch.nn.ModuleList()
         highways: Any = model.highways
         for highway in highways:
-            highway.carry = FastAffine(highway.carry.to(self.device), self.dtype)
-            highway.transform = FastAffine(highway.transform.to(self.device), self.dtype)
+            highway.carry = FastAffine(highway.carry, self.dtype)
+            highway.transform = FastAffine(highway.transform, self.dtype)
         if model.projection is not None:
-            words: Any = FastAffine(model.projection.to(self.device), self.dtype)
+            words: Any = FastAffine(model.projection, self.dtype)
             model.projection = words
-        self.model = model.to(self.device)
+        self.model = model
 
     @property
     def sharing(self) -> float:

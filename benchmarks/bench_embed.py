@@ -40,10 +40,10 @@ def main() -> list[dict[str, Any]]:
     parser.add_argument("--shape", default="bert-base", choices=[*SHAPES, "all-MiniLM-L6-v2"])
     parser.add_argument("--repeats", type=int, default=3)
     arguments, _ = parser.parse_known_args()
-    return run(arguments.texts, arguments.shape, arguments.repeats)
+    return bench(arguments.texts, arguments.shape, arguments.repeats)
 
 
-def run(n_texts: int = 256, shape: str = "bert-base", repeats: int = 3) -> list[dict[str, Any]]:
+def bench(n_texts: int = 128, shape: str = "bert-base", repeats: int = 2) -> list[dict[str, Any]]:
     """Compare on `n_texts` texts; returns rows {name, ours, theirs, ratio, target}, CPU seconds."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
@@ -132,11 +132,11 @@ def ours(folder: Path, precision: str) -> Callable[[list[str]], np.ndarray]:
 def peer(folder: Path) -> Callable[[list[str]], np.ndarray]:
     """Return sentence-transformers with its default settings."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     words = Transformer(str(folder), max_seq_length=512)
     model = SentenceTransformer(
-        modules=[words, Pooling(words.get_word_embedding_dimension())], device="cpu"
+        modules=[words, Pooling(words.get_embedding_dimension())], device="cpu"
     )
     return lambda texts: model.encode(texts, show_progress_bar=False)
 

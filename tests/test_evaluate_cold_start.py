@@ -233,7 +233,11 @@ def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path,
     turns = hide_in_turns(directed(read, space.labels), 0)
     assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
     monkeypatch.setattr(graphs, "SMALL", 72)
-    assert len(hide_in_turns(directed(read, space.labels), 0)) == 1
+    (large,) = hide_in_turns(directed(read, space.labels), 0)
+    monkeypatch.setattr(graphs, "MOST", 4)
+    (huge,) = hide_in_turns(directed(read, space.labels), 0)
+    assert (large.cold.sum(), huge.cold.sum()) == (8, 4)
+    assert not (huge.cold & ~large.cold).any()
 
 
 @pytest.mark.parametrize("packing", ["plain", "gz", "xz"])

@@ -23,6 +23,7 @@ HEADER = (
 PARTS = 10
 FEWEST = 10  # a label with fewer entities in the graph keeps them all
 SMALL = 5_000  # entities; a tenth of fewer is so few that the scores would be mostly luck
+MOST = 10_000  # hidden at a time: intervals are narrow by then, and a million rows stay feasible
 INVERSE = "^-1"
 
 Rows = NDArray[np.int64]
@@ -170,16 +171,18 @@ def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
     """Make a part of each label's entities cold: all of their edges become unknown.
 
     Entities of each label with at least FEWEST in the graph are dealt to PARTS parts by `seed`;
-    `turn` says which part is cold. Asked is every edge from a cold entity to one that isn't.
-    Returns a new graph.
+    `turn` says which part is cold, of a large graph as much of it as makes MOST in all labels
+    together. Asked is every edge from a cold entity to one that isn't. Returns a new graph.
     """
     rng = np.random.default_rng(seed)
     there = np.unique(graph.sources)
+    share = min(1.0, MOST * PARTS / max(len(there), 1))
     cold = np.zeros(len(graph.labels), bool)
     for label in np.unique(graph.labels[there]):
         rows = there[graph.labels[there] == label]
         if len(rows) >= FEWEST:
-            cold[np.array_split(rng.permutation(rows), PARTS)[turn]] = True
+            part = np.array_split(rng.permutation(rows), PARTS)[turn]
+            cold[part[: max(round(len(part) * share), 1)]] = True
     return with_cold(graph, cold, graph.known & ~cold[graph.sources] & ~cold[graph.answers], cold)
 
 

@@ -1,3 +1,16 @@
 """kgtextvec: texts of a biomedical knowledge graph in, initial embeddings out."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kgtextvec.space import Space
+
 __version__ = "0.1.0"
+
+
+def open(path: "Path | str") -> "Space":
+    """Open a space's folder: vectors, index, `get` and `align`. See docs/python.md."""
+    from kgtextvec.space import Space
+
+    return Space(path)

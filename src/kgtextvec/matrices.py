@@ -103,6 +103,30 @@ def blocks(
             yield start, block
 
 
+def take_rows(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read rows (m,) by number, in any order, the same one twice if asked: (m, dims) float32.
+
+    Rows that follow each other on disk are read in one go. Raises InputError when the file shrank.
+    """
+    order = np.argsort(rows, kind="stable")
+    wanted = rows[order]
+    starts = np.flatnonzero(np.diff(wanted, prepend=-2) != 1)
+    sorted_rows = np.empty((len(rows), matrix.dims), np.float32)
+    with matrix.path.open("rb", buffering=0) as file:
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+            file.seek(matrix.offset + int(wanted[start]) * matrix.dims * 4)
+            bytes_of = sorted_rows[start:end].reshape(-1).view(np.uint8).data
+            got = 0
+            while got < len(bytes_of):
+                n = file.readinto(bytes_of[got:])
+                if not n:
+                    raise InputError(f"{matrix.path}: cut short while it was read. Rerun.")
+                got += n
+    taken = np.empty_like(sorted_rows)
+    taken[order] = sorted_rows
+    return taken
+
+
 class MatrixWriter:
     """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes."""
 

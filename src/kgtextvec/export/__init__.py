@@ -4,12 +4,34 @@ import argparse
 import errno
 import os
 import shutil
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, sha256_of, whole_file
+from kgtextvec.files import sha256_of, whole_file
 
 FORMATS = ("npy", "tsv", "parquet")
+# The other verbs' modules are imported only when the verb is asked for.
+HOMES = {
+    "export_bundle": "bundle",
+    "export_bundle_arguments": "bundle",
+    "export_aligned": "aligned",
+    "export_aligned_arguments": "aligned",
+    "export_biomedgps": "biomedgps",
+    "export_biomedgps_arguments": "biomedgps",
+    "export_entity2d": "biomedgps",
+    "export_entity2d_arguments": "biomedgps",
+    "write_loaders": "loaders",
+    "write_loaders_arguments": "loaders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return the verb `name` from its module."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
 
 
 def export_table_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,41 +50,25 @@ def export_table(space_dir: Path, format: str, out: Path, threads: int = 0) -> N
     parquet: the index's columns and the vectors. `out` is whole or absent.
     Raises InputError when the three files disagree on rows or dims, and at NaN or Inf.
     """
-    import pyarrow.parquet as pq
+    from kgtextvec.space import Space
 
-    from kgtextvec.matrices import open_matrix
-
-    manifest = read_json(space_dir / "manifest.json")
-    matrix = open_matrix(space_dir / "embeddings.npy")
-    index = space_dir / "index.parquet"
-    try:
-        index_rows = pq.ParquetFile(index).metadata.num_rows
-    except FileNotFoundError:
-        raise InputError(f"{index}: not there. Run the step that makes it first.") from None
-    except ValueError as error:
-        raise InputError(f"{index}: not a Parquet file ({error}). Rerun its step.") from None
-    for name, rows in (("index.parquet", index_rows), ("manifest.json", manifest["rows"])):
-        if rows != matrix.rows:
-            raise InputError(
-                f"{space_dir}: embeddings.npy has {matrix.rows} rows, {name} has {rows}. Delete"
-                " the space and rerun the step that made it."
-            )
-    if manifest["dims"] != matrix.dims:
-        raise InputError(
-            f"{space_dir}: embeddings.npy has {matrix.dims} dims, manifest.json has"
-            f" {manifest['dims']}. Delete the space and rerun the step that made it."
-        )
+    space = Space(space_dir)
+    matrix, manifest, index = space.matrix, space.manifest, space.index_path
     if format == "npy":
         check_and_link(matrix.path, manifest["vectors_digest"], out)
     elif format == "tsv":
         from kgtextvec.export.tsv import write_tsv
 
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        write_tsv(matrix, index, manifest["kind"], out, threads or cores or 1)
+        write_tsv(matrix, index, manifest["kind"], out, threads or cores())
     else:
         from kgtextvec.export.parquet import write_parquet
 
         write_parquet(matrix, index, manifest, out)
+
+
+def cores() -> int:
+    """Return the number of cores that this job may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_and_link(source: Path, digest: str, out: Path) -> None:

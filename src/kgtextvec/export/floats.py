@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 # Bytes that a number may take, sign, separator and the scratch that the kernel writes beyond it.
 LONGEST = 24
-SEPARATOR, NEW_LINE = ord("|"), ord("\n")
+BAR, NEW_LINE = ord("|"), ord("\n")
 u64 = np.uint64
 
 
@@ -144,7 +144,7 @@ def write_rare(out: Any, at: Any, first: Any, others: Any, n: Any, exponent: Any
 
 
 @njit(nogil=True, error_model="numpy", boundscheck=False)
-def write_numbers(bits: Any, out: Any, at: Any) -> Any:
+def write_numbers(bits: Any, out: Any, at: Any, separator: Any) -> Any:
     """Write finite numbers by their bits (m,) uint32 from out[at], each followed by a separator."""
     for column in range(len(bits)):
         here = np.int64(bits[column])
@@ -152,7 +152,7 @@ def write_numbers(bits: Any, out: Any, at: Any) -> Any:
         at += u64(here >> 31)
         if here & 0x7FFFFFFF == 0:
             put_eight(out, at, ZERO_POINT_ZEROS)
-            out[at + u64(3)] = SEPARATOR
+            out[at + u64(3)] = separator
             at += u64(4)
             continue
         digits, k = shortest(here)
@@ -178,23 +178,29 @@ def write_numbers(bits: Any, out: Any, at: Any) -> Any:
             end = start + u64(max(n, 1 + np.int64(exponent == 0)))
         else:
             end = write_rare(out, at, first, others, n, exponent)
-        out[end] = SEPARATOR
+        out[end] = separator
         at = end + u64(1)
     return at
 
 
 @njit(nogil=True, error_model="numpy", boundscheck=False)
-def write_rows(bits: Any, heads: Any, bounds: Any, out: Any) -> Any:
-    """Write rows: head, then the numbers joined by `|`, then a new line; return the bytes written.
+def write_rows(
+    bits: Any, heads: Any, bounds: Any, out: Any, separator: int = BAR, closing: int = 0
+) -> Any:
+    """Write rows: head, the numbers joined by `separator`, a new line; return the bytes written.
 
     bits (m, d) uint32: the bits of finite float32 numbers. heads: uint8, the head of row i being
     heads[bounds[i]:bounds[i + 1]]. out: uint8, at least len(heads) + (m · d + 1) · LONGEST bytes.
+    closing: a character that stands before the new line, such as a bracket's; 0 for none.
     """
     at = u64(0)
     for row in range(bits.shape[0]):
         for place in range(bounds[row], bounds[row + 1]):
             out[at] = heads[u64(place)]
             at += u64(1)
-        at = write_numbers(bits[row], out, at)
+        at = write_numbers(bits[row], out, at, np.uint8(separator))
+        if closing:
+            out[at - u64(1)] = np.uint8(closing)
+            at += u64(1)
         out[at - u64(1)] = NEW_LINE
     return np.int64(at)

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -41,6 +42,17 @@ NUMBERS = 1 << 17
 TO_QUOTE = '[\t\r\n"]'
 
 
+@dataclass(frozen=True)
+class Form:
+    """How rows of text look: what stands between a vector's numbers, and after the last one."""
+
+    separator: str = "|"
+    closing: str = ""
+
+
+Heads = Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int32]]]
+
+
 def write_tsv(matrix: Matrix, index: Path, kind: str, out: Path, threads: int) -> None:
     """Write a matrix (n, d) and its index as TSV, whole or not at all, row i in line i + 2.
 
@@ -48,6 +60,18 @@ def write_tsv(matrix: Matrix, index: Path, kind: str, out: Path, threads: int) -
     thread, whatever n. Raises InputError at NaN or Inf.
     """
     columns = COLUMNS[kind]
+    header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
+    write_lines(matrix, header, heads_of(index, list(columns.values())), out, threads)
+
+
+def write_lines(
+    matrix: Matrix, header: str, heads: Heads, out: Path, threads: int, form: Form | None = None
+) -> None:
+    """Write the header, then a line per row of the matrix: its head, then its numbers.
+
+    `heads` yields what `heads_of` does, and covers all rows. The rest as for `write_tsv`.
+    """
+    form = form or Form()
     rows = rows_per_block(matrix.dims, NUMBERS)
     free: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
     for _ in range(threads + 2):
@@ -69,62 +93,75 @@ def write_tsv(matrix: Matrix, index: Path, kind: str, out: Path, threads: int) -
             free.put(text)
             progress.add(count)
 
-        file.write("\t".join(["embedding_id", *columns, "embedding"]).encode() + b"\n")
-        for first, heads, bounds in heads_of(index, list(columns.values())):
+        file.write(header.encode())
+        for first, head, bounds in heads:
             for start in range(0, len(bounds) - 1, rows):
                 if len(waiting) > threads:
                     write_first()
-                here = bounds[start : start + rows + 1]
+                here = Block(first + start, head, bounds[start : start + rows + 1])
                 waiting.append(
-                    pool.submit(
-                        text_of, matrix, source.fileno(), first + start, heads, here, free.get()
-                    )
+                    pool.submit(text_of, matrix, source.fileno(), here, form, free.get())
                 )
         while waiting:
             write_first()
 
 
+@dataclass(frozen=True)
+class Block:
+    """Rows from `first` on: the head of the i-th is heads[bounds[i]:bounds[i + 1]], (m + 1,)."""
+
+    first: int
+    heads: NDArray[np.uint8]
+    bounds: NDArray[np.int32]
+
+
 def text_of(
-    matrix: Matrix,
-    source: int,
-    first: int,
-    heads: NDArray[np.uint8],
-    bounds: NDArray[np.int32],
-    text: NDArray[np.uint8],
+    matrix: Matrix, source: int, rows: Block, form: Form, text: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], int, int]:
-    """Read rows from `first` on and write them as text; bounds (m + 1,) gives their heads.
+    """Read the vectors of rows and write them as text.
 
     Returns (the buffer, bytes used, m). The buffer `text` is used again if it is large enough.
     """
-    count = len(bounds) - 1
+    count = len(rows.bounds) - 1
     width = matrix.dims * 4
     block = np.frombuffer(
-        os.pread(source, count * width, matrix.offset + first * width), np.float32
+        os.pread(source, count * width, matrix.offset + rows.first * width), np.float32
     ).reshape(count, matrix.dims)
     if not np.isfinite(block).all():
-        refuse_non_finite(matrix, first, block)
-    room = (block.size + 1) * LONGEST + int(bounds[-1] - bounds[0])
+        refuse_non_finite(matrix, rows.first, block)
+    room = (block.size + 1) * LONGEST + int(rows.bounds[-1] - rows.bounds[0])
     if len(text) < room:
         text = np.empty(room, np.uint8)
-    return text, int(write_rows(block.view(np.uint32), heads, bounds, text)), count
+    written = write_rows(
+        block.view(np.uint32),
+        rows.heads,
+        rows.bounds,
+        text,
+        ord(form.separator),
+        ord(form.closing or "\0"),
+    )
+    return text, int(written), count
 
 
-def heads_of(
-    index: Path, columns: list[str]
-) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int32]]]:
+def heads_of(index: Path, columns: list[str]) -> Heads:
     """Yield (first row, bytes, bounds (m + 1,)): what stands before the vector in each row."""
     first = 0
     for batch in pq.ParquetFile(index).iter_batches(INDEX_ROWS, columns=sorted(set(columns))):
         numbers = pa.array(np.arange(first + 1, first + 1 + len(batch))).cast(pa.string())
         fields = [quoted(filled(batch, name)) for name in columns]
         heads = pc.binary_join_element_wise(numbers, *fields, "", "\t")
-        _, bounds, data = heads.buffers()
-        yield (
-            first,
-            np.frombuffer(data, np.uint8),
-            np.frombuffer(bounds, np.int32)[heads.offset : heads.offset + len(heads) + 1],
-        )
+        data, bounds = bytes_of(heads)
+        yield first, data, bounds
         first += len(batch)
+
+
+def bytes_of(strings: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Return the bytes of strings (m,), one after the other, and where each begins (m + 1,)."""
+    _, bounds, data = strings.buffers()
+    return (
+        np.frombuffer(data, np.uint8),
+        np.frombuffer(bounds, np.int32)[strings.offset : strings.offset + len(strings) + 1],
+    )
 
 
 def filled(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -1,0 +1,251 @@
+"""A space in Python: its vectors, memory-mapped, its index, and vectors by id.
+
+    space = kgtextvec.open("results/biobert/entities/pca400")
+    space.vectors, space.index, space.manifest
+    space.get("Gene::ENTREZ:7157")
+    space.align(["Gene::ENTREZ:7157", "Disease::MESH:D000544"])
+
+docs/python.md tells more. Nothing here needs torch.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
+from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+MISSING = ("error", "mean_of_label", "random")
+NO_ROW, AMBIGUOUS = -1, -2
+
+
+class NoRow(InputError, KeyError):
+    """An id that no row has, or that rows under several labels have."""
+
+    __str__ = InputError.__str__
+
+
+class Space:
+    """A space's folder, opened. Row i of `vectors` is row i of `index` and of the table."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the folder (or its embeddings.npy). Raises InputError when files disagree."""
+        path = Path(path)
+        self.folder = path.parent if path.name == "embeddings.npy" else path
+        self.manifest: dict[str, Any] = read_json(self.folder / "manifest.json")
+        self.matrix = open_matrix(self.folder / "embeddings.npy")
+        self.kind: str = self.manifest["kind"]
+        self.rows, self.dims = self.matrix.rows, self.matrix.dims
+        self.index_path = self.folder / "index.parquet"
+        try:
+            index_rows = pq.ParquetFile(self.index_path).metadata.num_rows
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.index_path}: not there. Run the step that makes it first."
+            ) from None
+        except ValueError as error:
+            raise InputError(
+                f"{self.index_path}: not a Parquet file ({error}). Rerun its step."
+            ) from None
+        for name, rows in (("index.parquet", index_rows), ("manifest.json", self.manifest["rows"])):
+            if rows != self.rows:
+                raise InputError(
+                    f"{self.folder}: embeddings.npy has {self.rows} rows, {name} has {rows}. Delete"
+                    " the space and rerun the step that made it."
+                )
+        if self.manifest["dims"] != self.dims:
+            raise InputError(
+                f"{self.folder}: embeddings.npy has {self.dims} dims, manifest.json has"
+                f" {self.manifest['dims']}. Delete the space and rerun the step that made it."
+            )
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __repr__(self) -> str:
+        return f"<Space {self.folder}: {self.rows:,} x {self.dims}>"
+
+    @cached_property
+    def vectors(self) -> Floats:
+        """All vectors, (rows, dims) float32, memory-mapped and read-only."""
+        found: Floats = np.load(self.matrix.path, mmap_mode="r", allow_pickle=False)
+        return found
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """What each row is: id, label, name, node_id, text_sha256, … (a pandas table)."""
+        found: pd.DataFrame = pq.read_table(self.index_path).to_pandas()
+        return found
+
+    def get(self, node_id: str) -> Floats:
+        """Return the vector (dims,) of a node id (`label::id`), a relation type or a bare id.
+
+        Raises NoRow, which is a KeyError, when no row has it, or rows of several labels do. Of rows
+        with the same node id the first one counts.
+        """
+        row = int(self.find([node_id])[0])
+        if row >= 0:
+            found: Floats = self.vectors[row]
+            return found
+        raise NoRow(f"{self.folder}: {self.told(node_id, row)}.")
+
+    def align(self, ids: Sequence[str], missing: str = "error", seed: int = 0) -> Floats:
+        """Return the vectors of ids in their order: (len(ids), dims) float32, a matrix of its own.
+
+        `missing`: what becomes of ids without a row. error: NoRow, which lists the first of them;
+        mean_of_label: the mean of the rows with that label (of all rows, if there is no such
+        label); random: normal with the mean and deviation of the table's columns, by `seed` and
+        id alone.
+        """
+        ids = list(ids)
+        rows = self.find(ids)
+        found = np.empty((len(rows), self.dims), np.float32)
+        have = rows >= 0
+        found[have] = take_rows(self.matrix, rows[have])
+        if not have.all():
+            fill = Fill(self, missing, seed)
+            fill.refuse(ids, rows)
+            for place in np.flatnonzero(~have).tolist():
+                found[place] = fill.vector(ids[place])
+        return found
+
+    def find(self, ids: Sequence[str]) -> Rows:
+        """Return the row of each id, (n,) int64: NO_ROW where none has it, AMBIGUOUS where several.
+
+        An id is a node id or, where it is none, a bare id, which must stand under one label only.
+        """
+        ids = list(ids)
+        wanted = pa.array(ids, pa.string())
+        rows = as_rows(pc.index_in(wanted, value_set=self.column("node_id")))
+        left = np.flatnonzero(rows == NO_ROW)
+        if len(left) and self.kind == "entities":
+            rest = wanted.take(pa.array(left))
+            column = self.column("id")
+            bare = as_rows(pc.index_in(rest, value_set=column))
+            holders = np.flatnonzero(pc.is_in(column, value_set=rest).to_numpy(False))
+            nodes: dict[str, set[str]] = {}
+            for row in holders.tolist():
+                node = self.column("node_id")[row].as_py()
+                nodes.setdefault(column[row].as_py(), set()).add(node)
+            several = [len(nodes.get(ids[place], ())) > 1 for place in left.tolist()]
+            rows[left] = np.where(several, AMBIGUOUS, bare)
+        return rows
+
+    def told(self, identifier: str, row: int) -> str:
+        """Say why an id has no row of its own."""
+        if row == AMBIGUOUS:
+            under = self.column("label").filter(pc.equal(self.column("id"), identifier))
+            labels = ", ".join(sorted(set(under.to_pylist())))
+            return f"{identifier!r} stands under several labels ({labels}); write label::id"
+        example = self.column("node_id")[0].as_py() if self.rows else "none, the table is empty"
+        return f"no row has the id {identifier!r} (an id that one has: {example})"
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of the index, (rows,) strings."""
+        if name not in self.columns:
+            table = pq.read_table(self.index_path, columns=[name])
+            self.columns[name] = table[name].combine_chunks()
+        return self.columns[name]
+
+    @cached_property
+    def columns(self) -> dict[str, pa.Array]:
+        """Columns that were read."""
+        return {}
+
+    def first_rows(self) -> Rows:
+        """Return the first row of each node id, (n,) int64, ascending."""
+        if not self.rows:
+            return np.empty(0, np.int64)
+        codes = pc.dictionary_encode(self.column("node_id")).indices.to_numpy()
+        # Codes are given in the order of appearance: a first row is one above all before it.
+        highest = np.maximum.accumulate(codes)
+        found: Rows = np.flatnonzero(np.diff(highest, prepend=-1) > 0)
+        return found
+
+
+def as_rows(found: pa.Array) -> Rows:
+    """Return the answer of index_in as numbers, NO_ROW for null."""
+    rows: Rows = pc.fill_null(found, NO_ROW).to_numpy(zero_copy_only=False).astype(np.int64)
+    return rows
+
+
+def label_of(identifier: str, kind: str) -> str:
+    """Return the label that an id tells: Gene of Gene::X; Compound:Gene of A::b::Compound:Gene."""
+    first, mark, last = (
+        identifier.partition("::") if kind == "entities" else identifier.rpartition("::")
+    )
+    return (first if kind == "entities" else last) if mark else ""
+
+
+class Fill:
+    """Vectors for ids without a row, by one of the policies in MISSING."""
+
+    def __init__(self, space: Space, missing: str, seed: int) -> None:
+        if missing not in MISSING:
+            raise InputError(
+                f"missing: {missing!r} is no policy. Choose one of {', '.join(MISSING)}."
+            )
+        self.space, self.missing, self.seed = space, missing, seed
+
+    def refuse(self, ids: Sequence[str], rows: Rows) -> None:
+        """Raise NoRow for rows (n,) below 0, if that is the policy."""
+        lacking = np.flatnonzero(rows < 0).tolist()
+        if self.missing != "error" or not lacking:
+            return
+        first = ", ".join(ids[place] for place in lacking[:5])
+        why = self.space.told(ids[lacking[0]], int(rows[lacking[0]]))
+        raise NoRow(
+            f"{self.space.folder}: {len(lacking):,} of {len(ids):,} ids have no row: {first}"
+            f"{', …' if len(lacking) > 5 else ''}. {why}. Add them to the table, or set missing:"
+            " mean_of_label or random."
+        )
+
+    @cached_property
+    def sums(self) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], Any]:
+        """Mean vectors by label, the mean of all rows and the deviation of each column; float64."""
+        matrix = self.space.matrix
+        labels = pc.dictionary_encode(self.space.column("label"))
+        codes = labels.indices.to_numpy()
+        names = labels.dictionary.to_pylist()
+        total = np.zeros((len(names), matrix.dims))
+        squares = np.zeros(matrix.dims)
+        for first, block in blocks(matrix, rows_per_block(matrix.dims)):
+            if not np.isfinite(block.sum(dtype=np.float64)):
+                refuse_non_finite(matrix, first, block)
+            here = codes[first : first + len(block)]
+            for code in np.unique(here):
+                total[code] += block[here == code].sum(axis=0, dtype=np.float64)
+            squares += np.einsum("ij,ij->j", block, block, dtype=np.float64)
+        n = max(matrix.rows, 1)
+        mean = total.sum(axis=0) / n
+        counts = np.bincount(codes, minlength=len(names))
+        by_label = {
+            name: total[code] / counts[code] for code, name in enumerate(names) if counts[code]
+        }
+        return by_label, mean, np.sqrt(np.maximum(squares / n - mean**2, 0))
+
+    def knows(self, identifier: str) -> bool:
+        """Whether the table has rows of the label that an id tells."""
+        return label_of(identifier, self.space.kind) in self.sums[0]
+
+    def vector(self, identifier: str) -> Floats:
+        """Return the vector (dims,) for an id without a row."""
+        by_label, mean, deviation = self.sums
+        if self.missing == "mean_of_label":
+            return by_label.get(label_of(identifier, self.space.kind), mean).astype(np.float32)
+        words = hashlib.sha256(f"{self.seed} {identifier}".encode()).digest()
+        random = np.random.default_rng(np.frombuffer(words, np.uint32))
+        return random.normal(mean, deviation).astype(np.float32)

@@ -30,9 +30,9 @@ rule embed_shard:
         digest=shard_digest,
         pooling=of_model("pooling", "mean"),
         options=options("max_tokens", "layers", "initial_state", "tokens"),
-        long_text=of_config("embed", "long_text"),
-        precision=of_config("embed", "precision"),
-        mode=of_config("mode"),
+        long_text=config["embed"]["long_text"],
+        precision=config["embed"]["precision"],
+        mode=config["mode"],
         recipe=RECIPE["embed_shard"],
     shell:
         "{params.engine} embed-shard {input.texts:q}/{wildcards.shard}.parquet"

@@ -198,3 +198,28 @@ def test_a_read_only_input_folder_is_enough(project):
         for path in (folder, project.folder / "raw/cased"):
             Path(path).chmod(0o755)
     assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 19
+
+
+def test_odd_names_a_plain_locale_and_no_home_are_fine(tmp_path):
+    project = Project(
+        tmp_path / "-a $HOME 'quoted' \u00fc folder",
+        {
+            "tables": {"entities": {"file": '-my "table" \u4e2d.tsv', "kind": "entities"}},
+            "models": ["cased"],
+            "spaces": ["full", "pca2"],
+            "catalogue": {"cased": {"source": "path:raw models/it's one"}},
+            "evaluate": {"scores": []},
+            "report": {"notebooks": False, "layouts": ["tsne"]},
+        },
+    )
+    tiny_bert(project.folder / "raw models/it's one")
+    project.write_entities(entities(15), '-my "table" \u4e2d.tsv')
+    bare = {name: value for name, value in project.env().items() if name in ("PATH",)}
+    bare |= {"LC_ALL": "C", "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        project.command(), cwd=project.folder, env=bare, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    folder = project.folder / "results/cased/entities/pca2"
+    assert len(np.load(folder / "embeddings.npy")) == 15
+    assert (folder / "map.html").exists()

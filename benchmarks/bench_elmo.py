@@ -1,7 +1,7 @@
 """How fast is the ELMo engine, next to a loop as AllenNLP ran it? One run, one process, CPU time.
 
-`python benchmarks/bench_elmo.py [texts.tsv] [--texts N] [--batches N] [--threads N]` draws a model
-of BioELMo's size with random weights and embeds the texts of a table (description, else name).
+`python benchmarks/bench_elmo.py [table.tsv] [--columns C …] [--texts N] [--batches N]` draws a
+model of BioELMo's size with random weights and embeds the texts of a table.
 The engine embeds all of them. The loop is what AllenNLP 2 did per batch of 64: the character CNN
 on every padded word, then per direction and layer one cell call per step on the texts that are
 still running; in the order of the file, and of the texts' lengths. It is timed on a few batches
@@ -111,13 +111,13 @@ class Loop:
         return result
 
 
-def read_texts(path: Path) -> list[str]:
-    """Read a table's texts: description, else name; in file order, each once."""
-    lines = path.read_text("utf-8").split("\n")
-    names = lines[0].split("\t")
-    at, name = names.index("description"), names.index("name")
-    rows = [line.split("\t") for line in lines[1:] if line]
-    return list(dict.fromkeys(row[at].strip('"') or row[name] for row in rows))
+def read_texts(path: Path, columns: tuple[str, ...] = ("description", "name")) -> list[str]:
+    """Read a table's texts, the first column that is filled; in file order, each once."""
+    header, *lines = path.read_text("utf-8").split("\n")
+    at = [header.split("\t").index(column) for column in columns]
+    rows = [line.split("\t") for line in lines if line]
+    texts = (next((row[i] for i in at if row[i]), "") for row in rows)
+    return list(dict.fromkeys(text.strip('"') for text in texts))
 
 
 def random_model() -> ElmoModel:
@@ -160,13 +160,14 @@ def main() -> None:
     """Run it and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path, nargs="?", default=DATA)
+    parser.add_argument("--columns", nargs="+", default=["description", "name"])
     parser.add_argument("--texts", type=int, default=None, help="only so many texts")
     parser.add_argument("--batches", type=int, default=3, help="batches to time the loop on")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=["loop", "engine"], default=None)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    texts = read_texts(args.table)[: args.texts]
+    texts = read_texts(args.table, tuple(args.columns))[: args.texts]
     split = splitter("treebank_hyphen")
     words = [split(text) for text in texts]
     total = sum(map(len, words))

@@ -20,6 +20,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/content.smk"
+include: "workflow/rules/bundles.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/embed.smk"
@@ -34,6 +35,7 @@ rule all:
     input:
         vectors(),
         exports(),
+        bundles,
         scores(),
         pages(),
     localrule: True

@@ -20,6 +20,7 @@ VERBS = {
     "lint": ("texts", "check a table and list what is wrong with it; writes nothing"),
     "embed-shard": ("embed", "turn the texts of a shard into vectors"),
     "gather-shards": ("embed", "put the vectors of all shards in the order of the table"),
+    "store": ("embed.upkeep", "tell what the vector store holds, check it, drop what is unused"),
     "fit-pca": ("reduce", "fit an exact PCA"),
     "apply-pca": ("reduce", "project a table's vectors on a fitted PCA"),
     "export-table": ("export", "write a space as TSV or Parquet"),

@@ -8,6 +8,13 @@ import yaml
 from snakemake.utils import validate
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
+# Snakemake fails to fill defaults into a null: null tables and sections are left out before.
+if isinstance(config.get("tables"), dict):
+    config["tables"] = {
+        name: t for name, t in config["tables"].items() if t is not None
+    }
+if config.get("align") is None:
+    config.pop("align", None)
 validate(config, "../schemas/config.schema.yaml")
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -18,8 +25,10 @@ CATALOGUE = (
     | config["catalogue"]
 )
 MODELS, SPACES = config["models"], config["spaces"]
-TABLES = {name: table for name, table in config["tables"].items() if table}
+TABLES = config["tables"]
+ALIGN = config.get("align")
 FIT_ON = config["reduce"]["fit_on"]
+BUNDLED = "dglke drkg openke pykeen pyg pgvector word2vec faiss".split()
 # Bumped by hand when a step's results change. Nothing else in the engine's code causes a rerun.
 RECIPE = {
     "convert_model": 1,
@@ -29,6 +38,11 @@ RECIPE = {
     "fit_pca": 1,
     "apply_pca": 1,
     "export_table": 1,
+    "export_bundle": 1,
+    "export_aligned": 1,
+    "export_biomedgps": 1,
+    "export_entity2d": 1,
+    "write_loaders": 1,
     "evaluate_space": 1,
     "collect_scores": 1,
     "draw_quality": 1,
@@ -54,12 +68,56 @@ def check_config():
         )
 
 
+def check_exports():
+    """Stop with one line at exports that can't be made."""
+    together = [form for form in config["exports"] if form in BUNDLED]
+    if (together or ALIGN) and not any(bundle().values()):
+        raise WorkflowError(
+            f"config, bundle: exports ({', '.join(together) or 'align'}) need a table of entities"
+            " or of relation types."
+        )
+    if ALIGN and not bundle()["entities"]:
+        raise WorkflowError(
+            "config, align: there is no table of entities to be aligned."
+        )
+    if "biomedgps" in config["exports"] and len(config["report"]["layouts"]) < 2:
+        raise WorkflowError(
+            "config, exports: biomedgps's entity2d needs both maps. Set report.layouts to"
+            " [tsne, umap]."
+        )
+
+
+def bundle():
+    """Which table of each kind goes into exports that hold both; None where there is none."""
+    return {kind: bundled(kind) for kind in ("entities", "relation_types")}
+
+
+def bundled(kind):
+    """The table of that kind: the one named in the config, the only one, or the kind's namesake."""
+    asked = config["bundle"][kind]
+    names = [name for name, table in TABLES.items() if table["kind"] == kind]
+    if asked and asked not in names:
+        raise WorkflowError(
+            f"config, bundle.{kind}: {asked} is no table of kind {kind}. Choose one of"
+            f" {', '.join(names) or 'none, there is no such table'}."
+        )
+    if asked or not names:
+        return asked
+    if len(names) > 1 and kind not in names:
+        raise WorkflowError(
+            f"config, bundle.{kind}: say which of {', '.join(names)} goes into exports that hold"
+            " one table of each kind."
+        )
+    return kind if kind in names else names[0]
+
+
 def one_of(names):
     """Return a wildcard constraint that lets just these names through."""
     return "|".join(re.escape(name) for name in names) or "-"
 
 
 check_config()
+check_exports()
 
 
 wildcard_constraints:
@@ -69,6 +127,8 @@ wildcard_constraints:
     n=r"[1-9]\d*",
     shard=r"\d+-of-\d+",
     format="tsv|parquet",
+    form=one_of(BUNDLED),
+    dims=r"[1-9]\d*",
 
 
 # --- the engine ----------------------------------------------------------------------------
@@ -270,7 +330,9 @@ def vectors():
 
 def exports():
     """Every export of every space; npy is the space's own file."""
-    names = [f"embeddings.{name}" for name in config["exports"] if name != "npy"]
+    names = [
+        f"embeddings.{name}" for name in ("tsv", "parquet") if name in config["exports"]
+    ]
     return in_spaces(*names) if names else []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.export.bundle import open_together
 from kgtextvec.export.idmaps import FORMS, read_orders
 from kgtextvec.export.trainers import LAYOUTS, some_norms, write_map, write_matrix
 from kgtextvec.files import sha256_of, whole_folder, write_json
@@ -20,13 +21,13 @@ from kgtextvec.space import AMBIGUOUS, MISSING, Fill, Rows, Space, label_of
 
 Floats = NDArray[np.float32]
 LISTED = 20
+KINDS = ("entities", "relation_types")
 
 
 def export_aligned_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `export-aligned`."""
     add = parser.add_argument
-    add("entities", type=Path, help="space folder of the entities")
-    add("--relation-types", type=Path, help="space folder of the relation types")
+    add("space_dirs", type=Path, nargs="+", help="space folders: entities, relation types or both")
     add("--to", type=Path, nargs="+", required=True, help="the consumer's id maps, or its triples")
     add("--form", choices=FORMS, required=True, help="whose form they have, and the files get")
     add("--missing", choices=MISSING, default="error", help="what to do with ids without a row")
@@ -36,11 +37,10 @@ def export_aligned_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def export_aligned(
-    entities: Path,
+    space_dirs: list[Path],
     to: list[Path],
     form: str,
     out_dir: Path,
-    relation_types: Path | None = None,
     missing: str = "error",
     scale: str = "none",
     seed: int = 0,
@@ -51,23 +51,25 @@ def export_aligned(
     selfcheck.json (ids and lengths of five rows) and manifest.json, all or none. Raises
     InputError for a map that isn't one, and for ids without a row if `missing` is error.
     """
-    wanted = read_orders(to, form)
-    kinds: list[tuple[str, Path, list[str]]] = [("entities", entities, wanted[0])]
-    if relation_types is not None and wanted[1] is not None:
-        kinds.append(("relation_types", relation_types, wanted[1]))
-    orders = [Order(Space(folder), ids, missing, seed) for _, folder, ids in kinds]
-    for (kind, folder, _), order in zip(kinds, orders, strict=True):
-        if order.space.kind != kind:
-            raise InputError(f"{folder}: holds {order.space.kind}, {kind} are needed here.")
-    for order in orders:
+    spaces = {space.kind: space for space in open_together(space_dirs)}
+    wanted = dict(zip(KINDS, read_orders(to, form), strict=True))
+    orders = {
+        kind: Order(spaces[kind], ids, missing, seed)
+        for kind, ids in wanted.items()
+        if ids is not None and kind in spaces
+    }
+    if "entities" not in orders:
+        raise InputError("config, align: there is no table of entities to be aligned.")
+    for order in orders.values():
         order.fill.refuse(order.ids, order.rows)
-    change = scaling(scale, orders)
+    change = scaling(scale, list(orders.values()))
     layout = LAYOUTS[form]
-    name = str(orders[0].space.manifest["model"]["name"])
-    coverage = {kind: order.coverage() for (kind, _, _), order in zip(kinds, orders, strict=True)}
+    about = orders["entities"].space.manifest
+    name = str(about["model"]["name"])
+    coverage = {kind: order.coverage() for kind, order in orders.items()}
     check: dict[str, Any] = {}
     with whole_folder(out_dir) as part:
-        for (kind, _, _), order in zip(kinds, orders, strict=True):
+        for kind, order in orders.items():
             file, ids_file = layout.vectors[kind].format(name=name), layout.maps[kind]
             blocks = (change.apply(block) for block in order.blocks())
             digest = write_matrix(blocks, len(order.ids), order.space.dims, part / file)
@@ -82,7 +84,6 @@ def export_aligned(
             }
         write_json(part / "coverage.json", coverage)
         write_json(part / "selfcheck.json", check)
-        about = orders[0].space.manifest
         write_json(
             part / "manifest.json",
             {
@@ -95,8 +96,7 @@ def export_aligned(
                 "scale": change.told,
                 "coverage": coverage,
                 "sources": {
-                    kind: order.space.manifest["vectors_digest"]
-                    for (kind, _, _), order in zip(kinds, orders, strict=True)
+                    kind: order.space.manifest["vectors_digest"] for kind, order in orders.items()
                 },
                 **check,
             },

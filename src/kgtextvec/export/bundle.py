@@ -40,8 +40,7 @@ def export_bundle(space_dirs: list[Path], form: str, out_dir: Path) -> None:
     Raises InputError when a space is damaged, when the spaces are of different models, dims or
     bases, when there are two of a kind, and where the form can't hold an id.
     """
-    spaces = [Space(folder) for folder in space_dirs]
-    check_together(spaces)
+    spaces = open_together(space_dirs)
     about = spaces[0].manifest
     name = str(about["model"]["name"])
     told: dict[str, Any] = {"form": form, "model": name, "space": about["space"]}
@@ -59,8 +58,9 @@ def export_bundle(space_dirs: list[Path], form: str, out_dir: Path) -> None:
         write_json(part / "manifest.json", told)
 
 
-def check_together(spaces: list[Space]) -> None:
-    """Raise InputError unless the spaces are one of each kind, of one model and one basis."""
+def open_together(space_dirs: list[Path]) -> list[Space]:
+    """Open spaces: at most one of each kind, of one model and one basis, else InputError."""
+    spaces = [Space(folder) for folder in space_dirs]
     kinds = [space.kind for space in spaces]
     if len(set(kinds)) != len(kinds):
         raise InputError(f"{spaces[1].folder}: a second table of {kinds[1]}; one of each kind.")
@@ -73,6 +73,7 @@ def check_together(spaces: list[Space]) -> None:
             f"{spaces[1].folder}: of another model, space or PCA than {spaces[0].folder}; vectors"
             " that are trained together must share them. Rerun the workflow."
         )
+    return spaces
 
 
 def basis(space: Space) -> str | None:

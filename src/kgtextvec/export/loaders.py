@@ -14,7 +14,12 @@ KINDS = {"e": "entities", "r": "relation_types"}
 def write_loaders_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `write-loaders`."""
     add = parser.add_argument
-    add("manifests", type=Path, nargs="+", help="what the exports of the form tell of themselves")
+    add(
+        "manifests",
+        type=Path,
+        nargs="+",
+        help="exports of the form: their folders, or BioMedGPS's reports",
+    )
     add("--form", choices=ABOUT, required=True, help="the form")
     add("--out", type=Path, required=True, help="README.md to write")
 
@@ -41,6 +46,7 @@ class Told:
     """One export: where it lies, and what its manifest tells of its tables."""
 
     def __init__(self, path: Path, form: str) -> None:
+        path = path / "manifest.json" if path.is_dir() else path
         self.form, self.folder = form, path.parent
         self.about: dict[str, Any] = read_json(path)
         if form not in (self.about["form"], "aligned" if self.about.get("aligned") else None):

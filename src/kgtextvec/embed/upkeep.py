@@ -1,0 +1,262 @@
+"""`kgtextvec store stats|verify|prune`: what the store holds, if it is whole, what is of use."""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
+from kgtextvec.errors import InputError
+from kgtextvec.files import digest_of, read_json
+from kgtextvec.progress import Progress, say
+
+# A writer renames its temporary file within minutes; one this old was left by a killed job.
+LEFT_SECONDS = 24 * 3600.0
+TOLD = ("pooling", "precision", "max_tokens", "long_text", "layers")
+
+
+def store_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `store`."""
+    parser.add_argument(
+        "what",
+        choices=["stats", "verify", "prune"],
+        help="stats: what is there; verify: read every part and set damaged ones aside; prune:"
+        " drop vectors of models and texts that no working directory uses (told only, without"
+        " --yes)",
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path(".kgtextvec/store"),
+        help="the store (default: .kgtextvec/store)",
+    )
+    parser.add_argument(
+        "--used-in",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="working directories (or results folders) that use the store: all of them, for prune",
+    )
+    parser.add_argument("--yes", action="store_true", help="prune: do it")
+
+
+def store(what: str, folder: Path, used_in: list[Path], yes: bool = False) -> None:
+    """Tell what a vector store holds, check every byte of it, or drop what is of no more use.
+
+    Raises InputError when the folder is no store; for `verify`, when a part was damaged; for
+    `prune`, when no working directory is named, or one of them has no results or is locked.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Name the store, the config's key `store`.")
+    used = used_vectors(used_in)
+    shelves = [Store(folder, about) for about in fingerprints(folder)]
+    if what == "stats":
+        tell(shelves, used)
+    elif what == "verify":
+        verify(shelves)
+    else:
+        prune(shelves, used, used_in, yes)
+
+
+@dataclass
+class Used:
+    """Texts in use under one fingerprint, and the models' names that go with it."""
+
+    names: set[str] = field(default_factory=set)
+    keys: set[bytes] = field(default_factory=set)
+
+
+def fingerprints(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield what each folder of a store says of itself. Raises InputError when that is false."""
+    for about in sorted(folder.glob("*/about.json")):
+        found = read_json(about)
+        if digest_of(found)[:32] != about.parent.name:
+            raise InputError(
+                f"{about}: does not fit the name of its folder. Remove the folder; its vectors"
+                " are computed again."
+            )
+        yield found
+
+
+def used_vectors(used_in: list[Path]) -> dict[str, Used]:
+    """Find the texts that results use, per folder of the store.
+
+    The spaces `full` of each working directory tell: manifest.json the fingerprint, index.parquet
+    the texts. Raises InputError for a directory without results, so that a slip of the pen drops
+    nothing.
+    """
+    used: dict[str, Used] = defaultdict(Used)
+    for directory in used_in:
+        results = directory / "results" if (directory / "results").is_dir() else directory
+        manifests = sorted(results.glob("*/*/full/manifest.json"))
+        if not manifests:
+            raise InputError(
+                f"{directory}: no results in it (results/*/*/full/manifest.json). Name a working"
+                " directory in which the workflow has run, or the folder of its results."
+            )
+        for path in manifests:
+            about = read_json(path)
+            here = used[about["fingerprint"]]
+            here.names.add(about["model"]["name"])
+            texts = pq.read_table(path.with_name("index.parquet"), columns=["text_sha256"])
+            keys = keys_of(texts["text_sha256"].unique().to_pylist())
+            here.keys.update(key.tobytes() for key in keys)
+    return used
+
+
+def named(shelf: Store, used: dict[str, Used]) -> str:
+    """Say in a few words which model and settings a folder of the store belongs to."""
+    about = shelf.fingerprint
+    names = used[shelf.folder.name].names if shelf.folder.name in used else set()
+    told = [", ".join(sorted(names)) or f"{about['kind']} {about['weights_sha256'][:12]}"]
+    return " ".join(told + [str(about[key]) for key in TOLD if key in about])
+
+
+def tell(shelves: list[Store], used: dict[str, Used]) -> None:
+    """Say what each folder of the store holds."""
+    total = 0
+    for shelf in shelves:
+        parts, again, size = shelf.parts(), 0, 0
+        texts: set[bytes] = set()
+        for path in parts:
+            size += path.stat().st_size
+            keys = shelf.keys_in(path)
+            if keys is not None:
+                before = len(texts)
+                texts.update(key.tobytes() for key in keys)
+                again += before + len(keys) - len(texts)
+        aside = len(list(shelf.folder.glob("damaged/*")))
+        total += size
+        say(
+            f"{shelf.folder.name}: {named(shelf, used)}: {len(texts):,} texts in {len(parts):,}"
+            f" parts, {size / 1e6:,.1f} MB"
+            + (f", {again:,} stored more than once" if again else "")
+            + (f", {aside:,} damaged parts set aside" if aside else "")
+        )
+    say(f"{len(shelves)} models and settings, {total / 1e6:,.1f} MB")
+
+
+def verify(shelves: list[Store]) -> None:
+    """Read every part, check its digest, form and numbers; damaged ones are set aside."""
+    paths = [(shelf, path) for shelf in shelves for path in shelf.parts()]
+    damaged = 0
+    with Progress("verify", len(paths), "parts") as progress:
+        for shelf, path in paths:
+            part = shelf.read(path)
+            if part is None:
+                damaged += path.with_name("damaged").joinpath(path.name).exists()
+            elif fault := fault_in(part):
+                shelf.set_aside(path, fault)
+                damaged += 1
+            progress.add(1)
+    if damaged:
+        raise InputError(
+            f"{damaged:,} of {len(paths):,} parts are damaged and set aside; the next run computes"
+            " their vectors again. Check the disk."
+        )
+    say(f"{len(paths):,} parts, all whole")
+
+
+def fault_in(part: Part) -> str:
+    """Say what is wrong with a part whose bytes are as they were written; nothing, mostly."""
+    if part.keys.shape[1:] != (KEY_BYTES,) or len(part.keys) != len(part.vectors):
+        return "its keys don't fit its vectors"
+    if len(part.keys) > 1 and not (comparable(part.keys)[:-1] <= comparable(part.keys)[1:]).all():
+        return "its keys are out of order"
+    if not np.isfinite(part.vectors).all():
+        return "its vectors hold NaN or Inf"
+    return ""
+
+
+def prune(shelves: list[Store], used: dict[str, Used], used_in: list[Path], yes: bool) -> None:
+    """Drop vectors that no results use, damaged parts and what killed jobs left; or tell of them.
+
+    A part of which some vectors are in use is written anew without the others before it goes, so
+    that a kill at any moment loses nothing.
+    """
+    if not used_in:
+        raise InputError(
+            "store prune: say which working directories use the store, all of them: --used-in DIR …"
+        )
+    for directory in used_in:
+        if yes and any(directory.glob(".snakemake/locks/*")):
+            raise InputError(
+                f"{directory}: a run is going on there, or it crashed. Wait for its end, or say"
+                " snakemake --unlock; then prune."
+            )
+    freed = 0
+    for shelf in shelves:
+        here = used.get(shelf.folder.name, Used())
+        dropped, texts = 0, 0
+        for path in shelf.parts():
+            keys = shelf.keys_in(path)
+            if keys is None:
+                continue
+            kept = np.array([key.tobytes() in here.keys for key in keys], dtype=np.bool_)
+            if not kept.all():
+                texts += int((~kept).sum())
+                dropped += drop(shelf, path, kept, yes)
+        left = sum(remove(path, yes) for path in leftovers(shelf.folder))
+        if dropped or left:
+            say(f"{shelf.folder.name}: {named(shelf, used)}: {texts:,} texts that nothing uses")
+        freed += dropped + left
+        if yes and not shelf.parts() and not here.keys:
+            remove_empty(shelf.folder)
+    done = "freed" if yes else "to be freed; say --yes to do it"
+    say(f"{freed / 1e6:,.1f} MB {done}")
+
+
+def drop(shelf: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> int:
+    """Drop the vectors of a part that aren't kept; returns the bytes freed, about."""
+    size = path.stat().st_size
+    if kept.any():
+        part = shelf.read(path)
+        if part is None:
+            return 0
+        if yes:
+            shelf.write(
+                Part(
+                    keys=part.keys[kept],
+                    vectors=part.vectors[kept],
+                    n_tokens=part.n_tokens[kept],
+                    truncated=part.truncated[kept],
+                    n_unknown=part.n_unknown[kept],
+                )
+            )
+    if yes:
+        path.unlink(missing_ok=True)
+    return size * int((~kept).sum()) // len(kept)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """Yield parts set aside, and temporary files whose writers are long gone."""
+    yield from folder.glob("damaged/*")
+    for path in folder.glob(".*.part"):
+        if time.time() - path.stat().st_mtime > LEFT_SECONDS:
+            yield path
+
+
+def remove(path: Path, yes: bool) -> int:
+    """Remove a file if `yes`; returns its bytes."""
+    size = path.stat().st_size
+    if yes:
+        path.unlink(missing_ok=True)
+    return size
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing but what it says of itself."""
+    if (folder / "damaged").is_dir():
+        (folder / "damaged").rmdir()
+    if [path.name for path in folder.iterdir()] == ["about.json"]:
+        (folder / "about.json").unlink()
+        folder.rmdir()

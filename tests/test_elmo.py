@@ -171,7 +171,7 @@ def test_published_vectors_are_met(tmp_path, name):
 @golden
 @pytest.mark.parametrize("home", sorted(GOLDEN.glob("tf_random/*")), ids=lambda home: home.name)
 def test_random_models_are_as_bilm_tf_computes_them(tmp_path, home):
-    """Within 1e-5; where bilm-tf's own float32 is further than that from float64, twice as far.
+    """Within 1e-5, or four times bilm-tf's own distance from float64 where that is more.
 
     One of these networks amplifies a last bit a hundredfold over its four layers.
     """
@@ -188,7 +188,7 @@ def test_random_models_are_as_bilm_tf_computes_them(tmp_path, home):
     mine, true, bilm = (np.concatenate([x.ravel() for x in part]) for part in (ours, sure, theirs))
     noise = abs(bilm - true).max()
     assert noise < 5e-5
-    np.testing.assert_allclose(mine, bilm, rtol=0, atol=2 * noise if noise > 1e-5 else 1e-5)
+    np.testing.assert_allclose(mine, bilm, rtol=0, atol=max(1e-5, 4 * noise))
 
 
 def test_options_that_no_model_has_still_make_one(tmp_path):

@@ -183,7 +183,8 @@ def main() -> None:
             speeds["loop, sorted"], more = time_loop(loop, *by_length, args.batches)
             reference.update(more)
             del loop
-        folder = Path(tempfile.mkdtemp())
+        home = tempfile.TemporaryDirectory()
+        folder = Path(home.name)
         model.save_pretrained(folder)
         ElmoTokenizer().save_pretrained(folder)
         del model
@@ -202,6 +203,7 @@ def main() -> None:
                 cosine = F.cosine_similarity(a.double(), b.double())
                 report[f"{precision} max 1-cos"] = float((1 - cosine).max())
             del encoder
+        home.cleanup()
     report["words per CPU second"] = {name: round(speed, 1) for name, speed in speeds.items()}
     for way in ("loop, file order", "loop, sorted"):
         if way in speeds:

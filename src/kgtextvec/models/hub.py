@@ -69,6 +69,24 @@ def listing(
     return files
 
 
+def newest_commit(address: str, folder: Path) -> str:
+    """Ask the hub for the commit that owner/name is at now: 40 hex digits.
+
+    Raises FetchError, an InputError, when there is no such repository or no way to the hub.
+    """
+    endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    url = f"{endpoint}/api/models/{address}"
+    target = folder / ".newest.json"
+    fetch(Request(url, target, headers=sign_in(endpoint)))
+    try:
+        commit = str(json.loads(target.read_text("utf-8"))["sha"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FetchError(f"{url}: the answer tells no commit") from error
+    finally:
+        target.unlink(missing_ok=True)
+    return commit
+
+
 def sign_in(endpoint: str) -> dict[str, str]:
     """Return the header with the user's token, if there is one and the way is encrypted."""
     from huggingface_hub import get_token

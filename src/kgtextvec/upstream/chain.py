@@ -1,0 +1,149 @@
+"""From a table to vectors in one go: model, texts, vectors, TSV; each by the step that does it."""
+
+import json
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+
+from kgtextvec.embed import embed_shard, gather_shards
+from kgtextvec.errors import InputError
+from kgtextvec.export import cores
+from kgtextvec.export.tsv import heads_of, write_lines
+from kgtextvec.files import digest_of, read_json
+from kgtextvec.matrices import open_matrix
+from kgtextvec.models import convert_model, download_model, unpack_model
+from kgtextvec.models.hub import newest_commit
+from kgtextvec.progress import say
+from kgtextvec.texts import read_texts
+
+# Where a catalogue may lie: in the working directory, in the checkout.
+CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
+HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
+RECORD = "kgtextvec.json"
+# Column of the script's file: column of the index.
+COLUMNS = {
+    "entities": {"entity_id": "id", "entity_name": "name", "entity_type": "label"},
+    "relation_types": {"relation_type": "relation_type"},
+}
+
+
+def embed_table(
+    kind: str, file: Path, model_name: str, output: Path, mode: str, device: str, work: Path
+) -> None:
+    """Embed a table with a model and write the script's TSV, whole or not at all.
+
+    Finished vectors stay in `work`/store, models in `work`/models: a second run is fast, and one
+    that was stopped goes on. faithful: texts untouched, float32, the script's tokens.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    faithful = mode == "faithful"
+    with TemporaryDirectory(dir=work, prefix="run-") as folder:
+        texts, space = Path(folder) / "texts", Path(folder) / "space"
+        # The table first: a fault in it must not wait for a download.
+        read_texts(
+            file=file,
+            table=kind,
+            kind=kind,
+            text=None,
+            shards=1,
+            empty_text="error",
+            duplicates="warn",
+            bad_lines="error",
+            encoding="utf-8",
+            quoting="minimal",
+            allow_empty=False,
+            text_clean="none" if faithful else "standard",
+            used_by=None,
+            out_dir=texts,
+        )
+        model = find_model(model_name, work)
+        vectors = Path(folder) / "000-of-001.npy"
+        embed_shard(
+            texts / "shards/000-of-001.parquet",
+            model,
+            work / "store",
+            vectors,
+            pooling=read_json(model / RECORD)["pooling"],
+            precision="float32" if faithful else "auto",
+            device=device,
+            mode=mode,
+        )
+        gather_shards([vectors], texts, space)
+        columns = COLUMNS[kind]
+        header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
+        heads = heads_of(space / "index.parquet", list(columns.values()))
+        write_lines(open_matrix(space / "embeddings.npy"), header, heads, output, cores())
+
+
+def find_model(name: str, work: Path) -> Path:
+    """Return the folder of a converted model; it is fetched and converted if need be.
+
+    A name is a folder (converted or as a hub has it), a catalogue's name, or a hub's.
+    Raises InputError when it is none of them.
+    """
+    folder, catalogue = Path(name), read_catalogue()
+    if (folder / RECORD).is_file():
+        return folder
+    if folder.is_dir():
+        return from_folder(folder, work)
+    if name in catalogue:
+        return from_source(name, catalogue[name], work)
+    found = HUB_NAME.fullmatch(name)
+    if not found:
+        raise InputError(
+            f"-m {name}: is no folder, no name of config/models.yaml"
+            f" ({', '.join(sorted(catalogue)) or 'not found here'}) and no hub's owner/name."
+        )
+    for known, entry in catalogue.items():
+        sources = entry["source"] if isinstance(entry["source"], list) else [entry["source"]]
+        pinned = [str(source).removeprefix("hub:") for source in sources]
+        if name in pinned or name in [source.partition("@")[0] for source in pinned]:
+            say(f"{name}: taken as the catalogue's {known}")
+            return from_source(known, entry, work)
+    address, commit = found.groups()
+    short = address.rpartition("/")[2]
+    if not commit:
+        for record in sorted((work / "models").glob(f"{short}-*/{RECORD}")):
+            if str(read_json(record)["source"]).startswith(f"hub:{address}@"):
+                say(f"{name}: as fetched before, {read_json(record)['source']}")
+                return record.parent
+        commit = newest_commit(address, work)
+        say(f"{name}: now at commit {commit}; -m {address}@{commit} will get the same again")
+    return from_source(short, {"source": f"hub:{address}@{commit}"}, work)
+
+
+def read_catalogue() -> dict[str, Any]:
+    """Return the catalogue that lies nearest; empty if there is none."""
+    for path in CATALOGUES:
+        if path.is_file():
+            found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) or {}
+            return found
+    return {}
+
+
+def from_folder(folder: Path, work: Path) -> Path:
+    """Convert a folder as a hub has it, once per state of its files."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    state = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", folder.resolve().name).lstrip("._+-") or "model"
+    out = work / "models" / f"{name}-{digest_of([str(folder.resolve()), state])[:12]}"
+    if not (out / RECORD).is_file():
+        convert_model(out, folder, name)
+    return out
+
+
+def from_source(name: str, entry: dict[str, Any], work: Path) -> Path:
+    """Fetch and convert a model by its catalogue entry, once per entry."""
+    out = work / "models" / f"{name}-{digest_of(entry)[:12]}"
+    if not (out / RECORD).is_file():
+        record = out.with_name(f"{out.name}.json")
+        text = json.dumps(entry)
+        download_model(name, text, work / "models.lock.yaml", work / "downloads", record)
+        with TemporaryDirectory(dir=work, prefix="unpack-") as folder:
+            unpacked = Path(folder) / name
+            unpack_model(record, unpacked, entry.get("subdir"))
+            convert_model(out, unpacked, name, text, record)
+    return out

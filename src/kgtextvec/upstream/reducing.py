@@ -1,0 +1,219 @@
+"""reduce-dimensions: a table's column `embedding` with fewer numbers, all else as it was."""
+
+import csv
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.export import cores
+from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.files import whole_file
+from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
+from kgtextvec.progress import say
+
+Floats = NDArray[np.float32]
+COLUMN = "embedding"
+SEED = 0
+# t-SNE in more than two dims compares all pairs: 20,000 rows need about 10 GB.
+MOST_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to reduce to, and how: the options of the script."""
+
+    dimensions: int
+    method: str
+    perplexity: int
+    learning_rate: int
+    n_iter: int
+    mode: str
+
+
+def reduce_table(file: Path, output: Path, wish: Wish) -> None:
+    """Read the table, reduce its vectors, write it again, whole or not at all."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=output.parent, prefix=".reduce-") as folder:
+        matrix = read_vectors(file, Path(folder))
+        if wish.dimensions < 1:
+            raise InputError(f"-d {wish.dimensions}: ask for 1 or more.")
+        if matrix.rows < 2:
+            raise InputError(f"{file}: has {matrix.rows} rows; at least 2 are needed to reduce.")
+        reduced = reduce_by_pca(matrix, wish) if wish.method == "pca" else lay_out(matrix, wish)
+        write_again(file, reduced, output)
+
+
+def rows_of(file: Path) -> Iterator[list[str]]:
+    """Yield the header, then the rows, all of the header's length."""
+    csv.field_size_limit(1 << 30)
+    try:
+        with file.open(encoding="utf-8", newline="") as opened:
+            reader = csv.reader(opened, delimiter="\t", strict=True)
+            header = next(reader, [])
+            if header.count(COLUMN) != 1:
+                raise InputError(f"{file}: has no column {COLUMN} (or several of that name).")
+            yield header
+            for row in reader:
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{file}: line {reader.line_num} has {len(row)} fields, the header"
+                        f" {len(header)}."
+                    )
+                yield row
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such file.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: can't be read ({error}).") from None
+
+
+def read_vectors(file: Path, folder: Path) -> Matrix:
+    """Read the column of vectors into a .npy file in `folder`; memory is a row's."""
+    rows = rows_of(file)
+    place = next(rows).index(COLUMN)
+    count = dims = 0
+    with (folder / "numbers").open("wb") as numbers:
+        for row in rows:
+            count += 1
+            try:
+                vector = pa.array(row[place].split("|")).cast(pa.float32()).to_numpy()
+            except (pa.ArrowInvalid, ValueError):
+                vector = np.empty(0, np.float32)
+            dims = dims or len(vector)
+            if not len(vector) or len(vector) != dims or not np.isfinite(vector).all():
+                raise InputError(
+                    f"{file}: row {count} (counting from 1): {COLUMN} isn't {dims or 'any'} finite"
+                    " numbers joined by |."
+                )
+            numbers.write(vector.tobytes())
+    with (folder / "numbers").open("rb") as numbers, (folder / "v.npy").open("wb") as out:
+        writer = MatrixWriter(out, count, dims)
+        while data := numbers.read(1 << 24):
+            writer.write(data)
+    return open_matrix(folder / "v.npy")
+
+
+def reduce_by_pca(matrix: Matrix, wish: Wish) -> Floats:
+    """Return (rows, dimensions) by our exact PCA, or by the script's."""
+    from kgtextvec.reduce.pca import moments, principal, project
+    from kgtextvec.reduce.upstream import fit_upstream
+
+    if wish.dimensions > matrix.dims:
+        raise InputError(
+            f"-d {wish.dimensions}: the vectors have {matrix.dims} dims. Ask for less."
+        )
+    if wish.mode == "faithful":
+        pca = fit_upstream(np.load(matrix.path, allow_pickle=False), wish.dimensions)
+    else:
+        pca = principal(*moments(matrix), matrix.rows, wish.dimensions)
+        if pca.rank < wish.dimensions:
+            say(
+                f"WARNING: only {pca.rank} components carry variance, {wish.dimensions} were asked"
+                f" for; the other {wish.dimensions - pca.rank} are exact zeros."
+            )
+    parts = [project(pca, block) for _, block in blocks(matrix, rows_per_block(matrix.dims))]
+    return np.concatenate(parts)
+
+
+def lay_out(matrix: Matrix, wish: Wish) -> Floats:
+    """Return (rows, dimensions) by t-SNE or UMAP, seeded; vectors as they are, euclidean."""
+    vectors = np.load(matrix.path, allow_pickle=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries among each other; nothing a user can mend
+        if wish.method == "umap":
+            found = by_umap(vectors, wish)
+        elif wish.mode == "faithful" or wish.dimensions > 2:
+            found = by_exact_tsne(vectors, wish)
+        else:
+            found = by_tsne(vectors, wish)
+    return np.ascontiguousarray(found, np.float32)
+
+
+def by_umap(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+    """umap-learn, as its defaults are."""
+    from kgtextvec.report.layout import umap_learn
+
+    n = len(vectors)
+    if wish.dimensions > n - 2:
+        raise InputError(f"-d {wish.dimensions}: UMAP of {n} rows can have {n - 2} at most.")
+    umap = umap_learn().UMAP(
+        n_components=wish.dimensions, n_neighbors=min(15, n - 1), random_state=SEED, n_jobs=1
+    )
+    found: NDArray[np.floating] = umap.fit_transform(vectors)
+    return found
+
+
+def by_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+    """openTSNE: fast, for one or two dims."""
+    from openTSNE import TSNE
+
+    tsne = TSNE(
+        n_components=wish.dimensions,
+        perplexity=told_perplexity(vectors, wish),
+        learning_rate=wish.learning_rate,
+        n_iter=max(wish.n_iter - 250, 1),  # the script's steps include the first 250
+        early_exaggeration_iter=min(250, wish.n_iter),
+        random_state=SEED,
+        n_jobs=cores(),
+    )
+    return np.asarray(tsne.fit(vectors))
+
+
+def by_exact_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+    """scikit-learn's t-SNE over all pairs, as the script calls it."""
+    from sklearn.manifold import TSNE
+
+    if len(vectors) > MOST_PAIRS:
+        raise InputError(
+            f"t-SNE over all pairs (faithful, or -d above 2) takes {MOST_PAIRS:,} rows at most, and"
+            f" there are {len(vectors):,}. Take -d 2 without --mode faithful, or -m pca."
+        )
+    tsne = TSNE(
+        n_components=wish.dimensions,
+        perplexity=told_perplexity(vectors, wish),
+        learning_rate=wish.learning_rate,
+        max_iter=max(wish.n_iter, 250),
+        method="exact",
+        random_state=SEED,
+    )
+    found: NDArray[np.floating] = tsne.fit_transform(vectors)
+    return found
+
+
+def told_perplexity(vectors: Floats, wish: Wish) -> float:
+    """Return the perplexity, lowered (and told) where rows are few."""
+    most = max((len(vectors) - 1) / 3, 1.0)
+    if wish.perplexity > most:
+        say(
+            f"WARNING: perplexity {wish.perplexity} is too much for {len(vectors)} rows: {most:.1f}"
+        )
+    return min(float(wish.perplexity), most)
+
+
+def write_again(file: Path, vectors: Floats, output: Path) -> None:
+    """Write the table with other vectors; fields are quoted only where they must be."""
+    rows = rows_of(file)
+    header = next(rows)
+    place = header.index(COLUMN)
+    with whole_file(output) as part, part.open("w", encoding="utf-8", newline="") as opened:
+        writer = csv.writer(opened, delimiter="\t", lineterminator="\n")
+        writer.writerow(header)
+        for start in range(0, len(vectors), 4096):
+            for text in texts_of(vectors[start : start + 4096]):
+                row = next(rows)
+                row[place] = text
+                writer.writerow(row)
+
+
+def texts_of(block: Floats) -> list[str]:
+    """Return rows (m, d) as numbers joined by |."""
+    out = np.empty((block.size + 1) * LONGEST, np.uint8)
+    nothing, bounds = np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int32)
+    n = write_rows(np.ascontiguousarray(block).view(np.uint32), nothing, bounds, out)
+    return out[:n].tobytes().decode("ascii").splitlines()

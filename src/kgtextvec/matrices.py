@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -113,7 +114,7 @@ def take_rows(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     starts = np.flatnonzero(np.diff(wanted, prepend=-2) != 1)
     sorted_rows = np.empty((len(rows), matrix.dims), np.float32)
     with matrix.path.open("rb", buffering=0) as file:
-        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
+        for start, end in pairwise([*starts.tolist(), len(rows)]):
             file.seek(matrix.offset + int(wanted[start]) * matrix.dims * 4)
             bytes_of = sorted_rows[start:end].reshape(-1).view(np.uint8).data
             got = 0

@@ -76,16 +76,13 @@ def header_of(shapes: dict[str, tuple[int, int]]) -> bytes:
 
 def nodes_of(space: Space, groups: dict[str, Rows]) -> pa.Table:
     """Return label, row, node_id and name of all rows of all tensors."""
-    rows = pa.array(np.concatenate([*groups.values(), np.empty(0, np.int64)]))
+    labels = [label for label, rows in groups.items() for _ in range(len(rows))]
+    places = [row for rows in groups.values() for row in range(len(rows))]
+    rows = pa.array([row for rows in groups.values() for row in rows.tolist()], pa.int64())
     return pa.table(
         {
-            "label": pa.array(
-                np.repeat(list(groups), [len(r) for r in groups.values()]), pa.string()
-            ),
-            "row": pa.array(
-                np.concatenate([np.arange(len(r)) for r in groups.values()] + [np.empty(0, int)]),
-                pa.int64(),
-            ),
+            "label": pa.array(labels, pa.string()),
+            "row": pa.array(places, pa.int64()),
             "node_id": space.column("node_id").take(rows),
             "name": space.column("name").take(rows),
         }

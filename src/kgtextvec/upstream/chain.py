@@ -66,7 +66,7 @@ def embed_table(
             model,
             work / "store",
             vectors,
-            pooling=read_json(model / RECORD)["pooling"],
+            pooling="mean" if faithful else read_json(model / RECORD)["pooling"],
             precision="float32" if faithful else "auto",
             device=device,
             mode=mode,

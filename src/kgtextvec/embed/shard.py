@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from kgtextvec.embed.claim import claimed
 from kgtextvec.embed.device import choose_device, choose_precision
 from kgtextvec.embed.lease import leased
 from kgtextvec.embed.settings import (
@@ -119,26 +121,30 @@ def embed_shard(
     dims = dims_of(about, settings)
     start = time.monotonic()
     n_texts = len(keys)
+    todo = np.zeros(0, dtype=np.int64)
     with whole_file(out) as part:
         shelf = Shelf(part, n_texts, dims)
-        for rows, found in vectors_at.find(keys):
-            if found.vectors.shape[1] == stored_dims(about):
-                shelf.put(rows, found, chosen_layers(found.vectors, about, settings))
-        todo = np.flatnonzero(shelf.missing)
-        say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
-        if len(todo):
-            need_space({store: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
-            set_threads(threads)
-            chosen = shard["text"].take(pa.array(todo)).to_pylist()
-            with leased(device) as place:
-                encoder = load_encoder(
-                    model, about, settings | {"device": place, "layers": "concat"}
-                )
-                finished = encoder.encode(chosen, Among(todo, shelf.n_tokens.copy()))
-                for encoded in stored(finished, keys[todo], vectors_at, part_seconds):
-                    vectors = chosen_layers(encoded.vectors, about, settings)
-                    shelf.put(todo[encoded.rows], encoded, vectors)
-                del encoder, finished  # the next one to lease the GPU finds its memory free
+        take_stored(shelf, vectors_at, keys, about, settings)
+        if shelf.missing.any():
+            with claimed(vectors_at.folder, sha256(keys.tobytes()).hexdigest()[:32]) as waited:
+                if waited:
+                    take_stored(shelf, vectors_at, keys, about, settings)
+                todo = np.flatnonzero(shelf.missing)
+                say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
+                if len(todo):
+                    need_space({store: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
+                    chosen = shard["text"].take(pa.array(todo)).to_pylist()
+                    set_threads(threads)
+                    with leased(device) as place:
+                        whole = settings | {"device": place, "layers": "concat"}
+                        encoder = load_encoder(model, about, whole)
+                        finished = encoder.encode(chosen, Among(todo, shelf.n_tokens.copy()))
+                        for encoded in stored(finished, keys[todo], vectors_at, part_seconds):
+                            vectors = chosen_layers(encoded.vectors, about, settings)
+                            shelf.put(todo[encoded.rows], encoded, vectors)
+                        del encoder, finished  # the next to lease the GPU finds its memory free
+        else:
+            say(f"{texts}: {n_texts:,} texts, all from the store")
         shelf.close()
     shelf.write_tokens(out.with_suffix(".parquet"))
     write_json(
@@ -160,6 +166,20 @@ def embed_shard(
             "recipe": RECIPE,
         },
     )
+
+
+def take_stored(
+    shelf: "Shelf",
+    store: Store,
+    keys: NDArray[np.uint8],
+    about: dict[str, Any],
+    settings: dict[str, Any],
+) -> None:
+    """Put what the store has of the missing texts on the shelf; `keys` (n, 32) are all texts'."""
+    missing = np.flatnonzero(shelf.missing)
+    for rows, found in store.find(keys[missing]):
+        if found.vectors.shape[1] == stored_dims(about):
+            shelf.put(missing[rows], found, chosen_layers(found.vectors, about, settings))
 
 
 class Shelf:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.embed.claim import FOLDER
 from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of, read_json
@@ -238,9 +239,9 @@ def drop(shelf: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> int:
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Yield parts set aside, and temporary files whose writers are long gone."""
+    """Yield parts set aside, and temporary and lock files whose writers are long gone."""
     yield from folder.glob("damaged/*")
-    for path in folder.glob(".*.part"):
+    for path in [*folder.glob(".*.part"), *folder.glob(f"{FOLDER}/*.lock")]:
         if time.time() - path.stat().st_mtime > LEFT_SECONDS:
             yield path
 
@@ -255,8 +256,9 @@ def remove(path: Path, yes: bool) -> int:
 
 def remove_empty(folder: Path) -> None:
     """Remove a folder that holds nothing but what it says of itself."""
-    if (folder / "damaged").is_dir():
-        (folder / "damaged").rmdir()
+    for name in ("damaged", FOLDER):
+        if (folder / name).is_dir() and not any((folder / name).iterdir()):
+            (folder / name).rmdir()
     if [path.name for path in folder.iterdir()] == ["about.json"]:
         (folder / "about.json").unlink()
         folder.rmdir()

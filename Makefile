@@ -24,6 +24,11 @@ help:  ## list the targets
 	$(PIP) check
 	@touch $@
 
+.venv/slow-installed: .venv/test-installed requirements/lock-consumers.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/lock-consumers.txt
+	$(PIP) check
+	@touch $@
+
 demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	.venv/bin/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet rules progress
 	@echo
@@ -35,7 +40,7 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
 	.venv/bin/python -m pytest
 
-slow: .venv/test-installed  ## the slow tests too (a browser: Debian's chromium)
+slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
 	.venv/bin/python -m pytest -m slow
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit

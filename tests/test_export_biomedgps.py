@@ -118,16 +118,8 @@ def test_entity2d_has_each_entitys_place_and_no_empty_one(tmp_path):
     numbers = plane(tmp_path / "layout.parquet", 8, nan=[2, 5])
     export_entity2d(space, tmp_path / "layout.parquet", tmp_path / "entity2d.tsv")
     frame = pd.read_csv(tmp_path / "entity2d.tsv", sep="\t", keep_default_na=False)
-    columns = [
-        "embedding_id",
-        "entity_id",
-        "entity_type",
-        "entity_name",
-        "umap_x",
-        "umap_y",
-        "tsne_x",
-        "tsne_y",
-    ]
+    places = ["umap_x", "umap_y", "tsne_x", "tsne_y"]
+    columns = ["embedding_id", "entity_id", "entity_type", "entity_name", *places]
     assert list(frame.columns) == columns
     assert frame["embedding_id"].tolist() == [1, 2, 4, 5, 7, 8]
     index = pq.read_table(space / "index.parquet").to_pandas()
@@ -135,7 +127,7 @@ def test_entity2d_has_each_entitys_place_and_no_empty_one(tmp_path):
     assert frame["entity_id"].tolist() == kept["id"].tolist()
     assert frame["entity_type"].tolist() == kept["label"].tolist()
     assert frame["entity_name"].tolist() == kept["name"].tolist()
-    for name in columns[4:]:
+    for name in places:
         np.testing.assert_array_equal(
             frame[name].to_numpy(np.float32), numbers[name][frame["embedding_id"] - 1]
         )

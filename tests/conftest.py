@@ -4,6 +4,11 @@ import ipaddress
 import socket
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def is_local(address: object) -> bool:

@@ -58,7 +58,7 @@ def test_every_kind_of_model_goes_through(tables, tarball_url, tmp_path):
         tmp_path / "project",
         {
             "tables": {
-                "entities": {"file": str(entities), "kind": "entities", "shards": 3},
+                "entities": {"file": str(entities), "kind": "entities"},
                 "relation_types": {"file": str(relation_types), "kind": "relation_types"},
             },
             "models": ["all-MiniLM-L6-v2", "roberta", "cased"],

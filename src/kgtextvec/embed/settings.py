@@ -66,12 +66,18 @@ def fingerprint_of(about: dict[str, Any], settings: dict[str, Any]) -> dict[str,
     The device is left out: at one precision the numbers agree to the tolerance of the tests.
     """
     ours = ["pooling", "max_tokens", "long_text", "precision", "special_tokens", "lower_case"]
+    engine: dict[str, Any] = {}
     if about["kind"] == "elmo":
+        from kgtextvec.encoders.elmo import WARM_ROUNDS, WARM_TEXT
+        from kgtextvec.encoders.elmo_engine import RECIPE as ENGINE_RECIPE
+
         ours = ["pooling", "precision", "initial_state", "tokens"]
+        engine = {"engine_recipe": ENGINE_RECIPE, "warm": [WARM_ROUNDS, WARM_TEXT]}
     return {
         "kind": about["kind"],
         "weights_sha256": about["weights_sha256"],
         "tokenizer_sha256": about["tokenizer_sha256"],
         "recipe": RECIPE,
+        **engine,
         **{key: settings[key] for key in ours},
     }

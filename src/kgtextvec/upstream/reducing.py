@@ -160,7 +160,8 @@ def by_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
         n_iter=max(wish.n_iter - 250, 1),  # the script's steps include the first 250
         early_exaggeration_iter=min(250, wish.n_iter),
         random_state=SEED,
-        n_jobs=cores(),
+        # Threads that wait for each other at every step cost a small table more than they bring.
+        n_jobs=cores() if len(vectors) > 10_000 else 1,
     )
     return np.asarray(tsne.fit(vectors))
 

@@ -16,7 +16,7 @@ rule embed_shard:
         "../../envs/engine.yaml"
     threads: 8
     resources:
-        gpu=1,
+        gpu=0 if config["embed"]["device"] == "cpu" else 1,
         mem_mb=grown(8000),
         runtime=grown(240),
     params:

@@ -27,11 +27,9 @@ rule unpack_model:
         temp(directory("<resources>/unpacked/{model}")),
     log:
         "<logs>/{model}/unpack_model.log",
+    localrule: True
     conda:
         "../../envs/engine.yaml"
-    resources:
-        mem_mb=grown(2000),
-        runtime=grown(30),
     params:
         engine=engine,
         subdir=options("subdir"),

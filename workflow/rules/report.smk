@@ -15,11 +15,9 @@ rule draw_quality:
         ),
     log:
         "<logs>/texts/{table}/draw_quality.log",
+    localrule: True
     conda:
         "../../envs/report.yaml"
-    resources:
-        mem_mb=grown(1000),
-        runtime=grown(30),
     params:
         engine=engine,
         digest=quality_digest,

@@ -21,6 +21,7 @@ VERBS = {
     "embed-shard": ("embed", "turn the texts of a shard into vectors"),
     "gather-shards": ("embed", "put the vectors of all shards in the order of the table"),
     "store": ("embed.upkeep", "tell what the vector store holds, check it, drop what is unused"),
+    "disk": ("disk", "tell how much disk a run takes, about, and how much is free"),
     "fit-pca": ("reduce", "fit an exact PCA"),
     "apply-pca": ("reduce", "project a table's vectors on a fitted PCA"),
     "export-table": ("export", "write a space as TSV or Parquet"),

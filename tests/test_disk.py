@@ -1,0 +1,113 @@
+"""What a run says of the disk before it begins, and what a job says of it."""
+
+import gzip
+import json
+import re
+import shutil
+
+import pytest
+from tiny_models import tiny_bert
+from workflow_run import ROOT, Project, entities
+
+from kgtextvec.disk import disk, expected
+from kgtextvec.errors import InputError
+from kgtextvec.files import need_space
+
+
+def places(folder):
+    return [folder / name for name in ("store", "downloads", "resources", "results")]
+
+
+def plan(file, **more):
+    return {
+        "tables": {"entities": str(file)},
+        "models": {"m": {"kind": "transformer", "dims": 768}},
+        "spaces": ["full", "pca100"],
+        "exports": ["npy", "tsv"],
+    } | more
+
+
+@pytest.mark.parametrize("name", ["table.tsv", "table.tsv.gz"])
+def test_sizes_are_those_of_the_files_to_come(tmp_path, name):
+    """1,000 rows of 768 numbers, and of 100: worked out by hand."""
+    text = "id\tname\tlabel\n" + "".join(f"{i}\tx\ty\n" for i in range(1000))
+    with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "wt") as file:
+        file.write(text)
+    store, downloads, resources, results = places(tmp_path)
+    sizes = expected(plan(tmp_path / name), store, downloads, resources, results)
+    assert sizes[store] == 1000 * (768 * 4 + 41)
+    shards = 1000 * 768 * 4
+    npy = 1000 * (768 + 100) * 4
+    tsv = 1000 * (768 + 100) * 11
+    assert npy + tsv + shards <= sizes[results] <= 1.1 * (npy + tsv + shards)
+    bert_base = 110e6 * 4
+    assert 0.9 * bert_base <= sizes[downloads] <= 1.1 * bert_base
+
+
+def test_what_is_there_is_not_counted(tmp_path):
+    project = Project(
+        tmp_path / "project",
+        {
+            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+            "models": ["cased"],
+            "spaces": ["full"],
+            "exports": ["npy", "tsv"],
+            "catalogue": {"cased": {"source": "path:raw/cased"}},
+            "evaluate": {"scores": []},
+            "report": {"maps": False, "notebooks": False},
+        },
+    )
+    tiny_bert(project.folder / "raw/cased")
+    project.write_entities(entities(30))
+    first = project.run()
+    told = re.findall(r"^disk: .*$", first.text, re.M)
+    assert len(told) == 1, "told once, by the run and not by its jobs"
+    free = shutil.disk_usage(tmp_path).free
+    assert (
+        0.5 * free < float(re.search(r"([\d.,]+) GB are free", told[0])[1].replace(",", "")) * 1e9
+    )
+    assert ".kgtextvec/store" in told[0]
+    (project.folder / "results/cased/entities/full/embeddings.tsv").unlink()
+    again = project.run()
+    assert re.findall(r"^disk: about 0 MB to come \(results 0 MB\)", again.text, re.M)
+    assert "disk:" not in project.run("--dry-run").text, "a dry run is not held up"
+
+
+def test_too_little_room_is_warned_of(tmp_path, capfd):
+    file = tmp_path / "table.tsv"
+    file.write_text("id\n" * 3000)
+    names = ["store", "downloads", "resources", "results"]
+    huge = {"m": {"dims": 2_000_000_000}}
+    disk(json.dumps(plan(file, models=huge)), **dict(zip(names, places(tmp_path), strict=True)))
+    assert "WARNING: disk: that may not suffice" in capfd.readouterr().err
+    disk(json.dumps(plan(file)), **dict(zip(names, places(tmp_path), strict=True)))
+    assert "WARNING" not in capfd.readouterr().err
+
+
+def test_a_table_that_is_not_there_is_left_to_the_step_that_reads_it(tmp_path):
+    store, *others = places(tmp_path)
+    assert expected(plan(tmp_path / "none.tsv"), store, *others)[store] == 0
+
+
+def test_a_file_that_cannot_fit_is_refused(tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    need_space({tmp_path / "new/file": free // 2})
+    with pytest.raises(InputError, match=r"needs .* GB of disk, .* GB are free; free some space"):
+        need_space({tmp_path / "new/file": free * 2})
+    with pytest.raises(InputError, match="needs"):  # together on one file system
+        need_space({tmp_path / "a": free * 2 // 3, tmp_path / "b": free * 2 // 3})
+
+
+def test_the_engine_tells_without_any_package(tmp_path):
+    """Before conda has made an environment there is nothing but Python."""
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1));"
+         "from kgtextvec.__main__ import main; sys.exit(main())", str(ROOT / "src"), "disk",
+         json.dumps(plan(tmp_path / "none.tsv"))],
+        capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "are free" in done.stderr

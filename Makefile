@@ -38,7 +38,7 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "quality:   results/texts/entities/quality.html"
 
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
-	.venv/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
 	.venv/bin/python -m pytest -m slow

@@ -96,7 +96,7 @@ def test_the_vectors_are_those_of_the_plain_loop(model, tmp_path):
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
-def test_a_job_that_is_killed_goes_on_where_it_was(model, tmp_path, blow):
+def test_run_kill9_and_run_sigterm_go_on_where_they_were(model, tmp_path, blow):
     """Parts are written every 0.05 s. SIGKILL may cost the part in hand, SIGTERM costs nothing."""
     texts = many_texts(6000)
     ordered = write_shard(tmp_path / "texts.parquet", texts)
@@ -154,7 +154,7 @@ def test_a_job_that_is_killed_goes_on_where_it_was(model, tmp_path, blow):
     assert len(ordered) == len(np.load(out))
 
 
-def test_a_damaged_part_is_computed_again(model, tmp_path):
+def test_run_corrupt_part_is_computed_again(model, tmp_path):
     write_shard(tmp_path / "texts.parquet", many_texts(20))
     words = [
         "embed-shard", tmp_path / "texts.parquet", "--model", model, "--store", tmp_path / "store",

@@ -160,6 +160,24 @@ def test_nan_names_the_text(folders, tmp_path):
         encoded(make(tmp_path), ["gene", "a kinase"])
 
 
+def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):
+    """70,000 is a number to float32 and infinity to float16: one word's texts are lost there."""
+    from transformers import AutoModel, AutoTokenizer
+
+    model = AutoModel.from_pretrained(str(folders["bert"]))
+    tokenizer = AutoTokenizer.from_pretrained(str(folders["bert"]))
+    with torch.no_grad():
+        row = tokenizer.convert_tokens_to_ids("kinase")
+        model.embeddings.word_embeddings.weight[row, 0] = 70_000
+    model.save_pretrained(str(tmp_path))
+    tokenizer.save_pretrained(str(tmp_path))
+    exact = plain_loop(tmp_path, ["gene", "a kinase"], 64)
+    vectors = encoded(make(tmp_path, precision="float16"), ["gene", "a kinase"])
+    assert np.abs(vectors[1] - exact[1]).max() <= TOLERANCE
+    assert np.abs(vectors[0] - exact[0]).max() > 0, "the other text stays in float16"
+    assert "1 texts: NaN or Inf in float16, computed again in float32" in capfd.readouterr().err
+
+
 class Greedy(TransformerEncoder):
     """A device with room for so many tokens a batch, and no more."""
 
@@ -171,7 +189,7 @@ class Greedy(TransformerEncoder):
         return super().forward(model, pieces, batch)
 
 
-def test_a_batch_that_does_not_fit_is_halved(folders, capfd):
+def test_run_oom_halves_the_batch(folders, capfd):
     encoder = Greedy(folders["bert"], "cpu", "float32", "mean", 64, batch_tokens=2000)
     encoder.room = 150
     assert np.abs(

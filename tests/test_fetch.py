@@ -40,12 +40,12 @@ def get(url: str, folder: Path, sha256: str | None = SHA, **more) -> bytes:
 
 GOOD = {
     "no fault": [],
-    "cut once": ["cut"],
+    "src_cut": ["cut"],
     "cut four times": ["cut"] * 4,
     "reset": ["reset"],
     "hung up before the answer": ["hangup", "hangup"],
-    "ignores Range": ["cut", "ignore_range"],
-    "503 twice with Retry-After": ["503=0", "503=1"],
+    "src_ignores_range": ["cut", "ignore_range"],
+    "src_503_twice": ["503=0", "503=1"],
     "503 without Retry-After": ["503", "503"],
     "429 with Retry-After": ["429=1"],
     "429 with a date": ["429=date"],
@@ -56,10 +56,10 @@ GOOD = {
     "chunked and cut three times": ["chunked_cut"] * 3,
     "no length": ["no_length"],
     "no length and cut once": ["no_length_cut"],
-    "stall": ["stall"],
+    "src_stall": ["stall"],
     "trickle": ["trickle"],
     "silent": ["silent"],
-    "wrong length, too long, for ever": ["announce=1000"] * 9,
+    "src_wrong_length": ["announce=1000"] * 9,
     "wrong length, too short, once": ["cut", "announce=-1000"],
     "compressed on the way": ["encode"],
     "labelled gzip": ["label"],
@@ -113,9 +113,9 @@ BAD = {
     "404": (["404"], "404 Not Found"),
     "403": (["403"], "403 Forbidden .access refused"),
     "401": (["401"], "401 .*sign-in"),
-    "page": (["page=Google Drive - Quota exceeded"], "web page .*Quota exceeded"),
-    "wrong byte": (["flip"], "expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}"),
-    "no length and cut for ever": (["no_length_cut"] * 9, "checksum mismatch"),
+    "src_html": (["page=Google Drive - Quota exceeded"], "web page .*Quota exceeded"),
+    "src_wrong_sum": (["flip"], "expected sha256 [0-9a-f]{64}, got [0-9a-f]{64}"),
+    "src_no_length_cut": (["no_length_cut"] * 9, "checksum mismatch"),
     "cut short by its own length": (["announce=-1000"], "checksum mismatch"),
     "503 for ever": (["503"] * 30, "gave up after 7 failures in a row, the last: 503"),
     "odd encoding": (["label=br"], "Content-Encoding br"),
@@ -211,7 +211,7 @@ def test_a_part_of_another_address_is_not_used(server, tmp_path):
     assert "Range" not in server.requests[-1].headers
 
 
-def test_a_disk_that_is_too_small_is_told_before_the_download(server, tmp_path):
+def test_src_disk_full_is_told_before_the_download(server, tmp_path):
     url = server.add("file.bin", DATA, headers={})
     huge = Request(url, tmp_path / "file.bin", size=10**16)
     server.entries["/file.bin"].faults = ["no_length"]

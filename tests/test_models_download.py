@@ -65,7 +65,7 @@ def test_a_wrong_file_placed_by_hand_is_refused(server, tmp_path):
         run(tmp_path, "https://127.0.0.1:1/m.tar.gz", sha256={"m.tar.gz": sha(DATA)})
 
 
-def test_offline_after_download_works_and_before_it_says_so(server, tmp_path, monkeypatch):
+def test_src_offline_works_after_a_download_and_says_so_before(server, tmp_path, monkeypatch):
     url = server.add("/m.tar.gz", DATA)
     with pytest.raises(InputError, match="the run is offline"):
         run(tmp_path, url, offline=True)

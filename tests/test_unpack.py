@@ -192,7 +192,7 @@ def test_each_way_of_packing_is_read(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["gz", "bz2", "xz"])
-def test_every_flipped_bit_is_refused_without_a_known_checksum(tmp_path, form):
+def test_tar_bit_flip_is_refused_without_a_known_checksum(tmp_path, form):
     """150 random places; the archive's own checksums must tell (gzip's header has none)."""
     data = packed(form)
     random = np.random.default_rng(4)
@@ -214,7 +214,7 @@ def test_every_flipped_bit_is_refused_without_a_known_checksum(tmp_path, form):
 
 
 @pytest.mark.parametrize("form", ["gz", "plain"])
-def test_every_flipped_bit_is_refused_by_the_known_checksum(tmp_path, form):
+def test_tar_bit_flip_is_refused_by_the_known_checksum(tmp_path, form):
     data = packed(form)
     path = tmp_path / "m.tar"
     random = np.random.default_rng(5)

@@ -49,8 +49,18 @@ def embedding_job(snakemake: subprocess.Popen) -> psutil.Process | None:
     return None
 
 
+def wait_for_a_part(project: Project, snakemake: subprocess.Popen) -> psutil.Process:
+    """Wait until the embedding has stored something; return its process."""
+    until = time.monotonic() + 120
+    while not list((project.folder / ".kgtextvec/store").rglob("*.safetensors")):
+        assert snakemake.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    job = embedding_job(snakemake)
+    assert job is not None
+    return job
+
+
 def test_a_killed_embedding_goes_on_with_the_same_command(project):
-    store = project.folder / ".kgtextvec/store"
     snakemake = subprocess.Popen(
         project.command(),
         cwd=project.folder,
@@ -58,13 +68,7 @@ def test_a_killed_embedding_goes_on_with_the_same_command(project):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    until = time.monotonic() + 120
-    while len(list(store.rglob("*.safetensors"))) < 2:
-        assert snakemake.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    job = embedding_job(snakemake)
-    assert job is not None
-    os.kill(job.pid, signal.SIGKILL)
+    os.kill(wait_for_a_part(project, snakemake).pid, signal.SIGKILL)
     assert snakemake.wait(60) != 0
     stored = project.n_stored()
     assert 0 < stored < 8000
@@ -183,7 +187,7 @@ def test_the_workflow_folder_serves_as_snakefile(project):
     assert "embed_shard" in done.stdout
 
 
-def test_a_read_only_input_folder_is_enough(project):
+def test_run_read_only_input_is_enough(project):
     folder = project.folder / "inputs"
     folder.mkdir()
     shutil.move(project.folder / "entities.tsv", folder / "entities.tsv")
@@ -223,3 +227,29 @@ def test_odd_names_a_plain_locale_and_no_home_are_fine(tmp_path):
     folder = project.folder / "results/cased/entities/pca2"
     assert len(np.load(folder / "embeddings.npy")) == 15
     assert (folder / "map.html").exists()
+
+
+def test_run_two_at_once_and_run_stale_lock_are_told_and_mended(project):
+    """A second run in one folder is refused; after kill -9 of the first, --unlock lets it go on."""
+    first = subprocess.Popen(
+        project.command(),
+        cwd=project.folder,
+        env=project.env(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    job = wait_for_a_part(project, first)
+    second = project.run(ok=False)
+    assert second.code != 0
+    assert "--unlock" in second.text
+    first.kill()
+    first.wait()
+    if job.is_running():
+        job.kill()
+    locked = project.run(ok=False)
+    assert locked.code != 0
+    assert "--unlock" in locked.text
+    assert project.run("--unlock").code == 0
+    project.run()
+    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 8000
+    assert project.n_stored() == 8000, "nothing was stored twice"

@@ -41,7 +41,7 @@ test: .venv/test-installed  ## all tests that need no GPU, network, browser or c
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
-	.venv/bin/python -m pytest -m slow
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff check .

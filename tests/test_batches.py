@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers, lists
+from hypothesis.strategies import data, integers, lists
 
-from kgtextvec.batches import cut_windows, plan_batches
+from kgtextvec.batches import cut_windows, plan_batches, plan_remaining
 from kgtextvec.errors import InputError
 
 
@@ -36,3 +36,28 @@ def test_windows_cover_a_text_evenly(length, limit):
     assert max(sizes) <= limit
     assert max(sizes) - min(sizes) <= 1
     assert len(windows) == max(-(-length // limit), 1)
+
+
+@given(lists(integers(1, 512), min_size=1), integers(512, 9000), data())
+def test_batches_that_were_not_begun_stay_as_they_were(lengths, budget, data):
+    """Work that was interrupted: some batches are done, and of some others a few texts."""
+    lengths = np.array(lengths, dtype=np.int64)
+    plan = plan_batches(lengths, budget)
+    done = data.draw(lists(integers(0, len(plan) - 1), unique=True))
+    begun = data.draw(lists(integers(0, len(plan) - 1), unique=True))
+    gone = {row for number in done for row in plan[number]}
+    gone |= {plan[number][0] for number in begun}
+    remaining = np.array([row for row in range(len(lengths)) if row not in gone], dtype=np.int64)
+    batches = [remaining[batch] for batch in plan_remaining(lengths, remaining, budget)]
+    assert sorted(row for batch in batches for row in batch) == remaining.tolist()
+    assert all(len(batch) * lengths[batch].max() <= budget for batch in batches)
+    kept = [plan[number] for number in range(len(plan)) if number not in {*done, *begun}]
+    assert {tuple(batch) for batch in kept} <= {tuple(batch) for batch in batches}
+
+
+def test_with_everything_to_do_the_plan_is_the_whole_one():
+    lengths = np.array([5, 9, 1, 7, 7], dtype=np.int64)
+    for ours, whole in zip(
+        plan_remaining(lengths, np.arange(5), 16), plan_batches(lengths, 16), strict=True
+    ):
+        assert ours.tolist() == whole.tolist()

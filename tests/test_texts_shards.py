@@ -12,6 +12,7 @@ import pytest
 from table_builders import EYE, PLAIN, table
 
 from kgtextvec.__main__ import main
+from kgtextvec.texts.shards import shard_name
 from kgtextvec.texts.shards import shard_of as shard_numbers
 
 SOURCE = str(Path(__file__).resolve().parents[1] / "src")
@@ -322,3 +323,11 @@ def test_huge_rows_need_less_than_1500_mb(tmp_path):
     assert code == 0, done.stderr
     assert json.loads((tmp_path / "out" / "manifest.json").read_text("utf-8"))["texts"] == 2_000_000
     assert megabytes < 1500
+
+
+@pytest.mark.parametrize("shards", [1, 32, 999, 1000, 1001, 12000])
+def test_names_of_shards_sort_as_their_numbers_do(shards):
+    """gather_shards puts shards together in the order of their names."""
+    names = [shard_name(number, shards) for number in range(shards)]
+    assert names == sorted(names)
+    assert len({len(name) for name in names}) == 1

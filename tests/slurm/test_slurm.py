@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cluster import say
+from cluster import die_with_parent, say
 from safetensors.numpy import load_file
 from tiny_models import tiny_bert
 from workflow_run import ROOT, Project, entities
@@ -36,24 +36,28 @@ def config(shards: int) -> dict:
     }
 
 
-def on_slurm(project: Project, *words: str) -> list[str]:
-    """The command that a user would type, with one thread a job and quicker polling."""
+def on_slurm(project: Project, polls: int, *words: str) -> list[str]:
+    """The command that a user would type, with one thread a job and quicker polling.
+
+    Snakemake asks after that many seconds, and ten more each time that nothing has ended.
+    """
     command = project.command("--workflow-profile", str(ROOT / "profiles/slurm"), *words)
     at = command.index("--cores")
     del command[at : at + 2]
-    polls = ["--slurm-init-seconds-before-status-checks", "6"]
-    return [*command, *polls, "--set-threads", *ONE_THREAD]
+    command += ["--slurm-init-seconds-before-status-checks", str(polls)]
+    return [*command, "--set-threads", *ONE_THREAD]
 
 
-def start(project: Project, *words: str) -> subprocess.Popen:
+def start(project: Project, polls: int, *words: str) -> subprocess.Popen:
     with (project.folder / "snakemake.log").open("a") as log:
         return subprocess.Popen(
-            on_slurm(project, *words),
+            on_slurm(project, polls, *words),
             cwd=project.folder,
             env=project.env(),
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=die_with_parent,
         )
 
 
@@ -64,9 +68,9 @@ def finish(project: Project, snakemake: subprocess.Popen, seconds: float = 240) 
 
 
 @contextmanager
-def running(project: Project, *words: str) -> Iterator[subprocess.Popen]:
+def running(project: Project, polls: int, *words: str) -> Iterator[subprocess.Popen]:
     """Snakemake on Slurm; ended with all of its jobs if the test ends before it."""
-    snakemake = start(project, *words)
+    snakemake = start(project, polls, *words)
     try:
         yield snakemake
     finally:
@@ -139,7 +143,7 @@ def test_the_whole_workflow_gives_the_local_runs_bits(cluster, tmp_path):
     project = projects["there"]
     before = highest_job()
     seen = set()
-    with running(project, "--group-components", "shards=4") as snakemake:
+    with running(project, 9, "--group-components", "shards=4") as snakemake:
         while snakemake.poll() is None:
             for shard, (_, environment) in embedding(project).items():
                 seen.add((environment["CUDA_VISIBLE_DEVICES"], environment["SLURM_JOB_ID"], shard))
@@ -192,7 +196,7 @@ def undisturbed(tmp_path_factory):
     root = tmp_path_factory.mktemp("faults")
     ready = Project(root / "ready", config(2) | {"embed": {"part_seconds": 0.3}})
     tiny_bert(ready.folder / "raw/cased", hidden=192, layers=6, scale=0.06)
-    rows = entities(5000)
+    rows = entities(3600)
     for i, row in enumerate(rows):
         row["description"] = f"{WORDS[i % 8]} {WORDS[i // 8 % 8]} " * (20 + i % 90) + str(i)
     ready.write_entities(rows)
@@ -211,7 +215,7 @@ def project(cluster, undisturbed, tmp_path):
 def test_a_cancelled_and_a_killed_shard_are_tried_again(project, undisturbed):
     """scancel asks (SIGTERM) and costs nothing; kill -9 costs what was not stored yet."""
     shards = {"000-of-002", "001-of-002"}
-    with running(project) as snakemake:
+    with running(project, 5) as snakemake:
         wait_until(lambda: {half_of(path) for path in parts(project)} == shards)
         jobs = embedding(project)
         assert set(jobs) == shards
@@ -240,12 +244,14 @@ def log_of(project: Project, shard: str) -> str:
 def test_preempted_shards_are_queued_again_and_resume(project, undisturbed):
     """Jobs of a partition that others may push aside: a job for both GPUs does so."""
     to_scavenge = ["--set-resources", "embed_shard:slurm_partition=scavenge"]
-    with running(project, *to_scavenge) as snakemake:
+    with running(project, 5, *to_scavenge) as snakemake:
         wait_until(lambda: len(parts(project)) >= 4)
         stored = len(parts(project))
         jobs = {environment["SLURM_JOB_ID"] for _, environment in embedding(project).values()}
         say("sbatch", "-p", "gpu", "--gpus=2", "--output=/dev/null", "--wrap", "sleep 1")
-        wait_until(lambda: requeued() & jobs, 60)
+        wait_until(lambda: requeued() >= jobs, 60)
+        for job in jobs:  # Slurm would let them wait for two minutes
+            say("scontrol", "update", f"JobId={job}", "StartTime=now")
         finish(project, snakemake)
     assert digests(project, *FULL) == undisturbed[1]
     assert embedded_again(project) == 0
@@ -258,15 +264,14 @@ def requeued() -> set[str]:
 
 def test_after_snakemake_is_killed_the_rerun_meets_its_jobs(project, undisturbed):
     """Its Slurm jobs go on. The rerun submits the same shards again; those wait, then take all."""
-    project.config["tables"]["entities"]["shards"] = 2
-    with running(project) as snakemake:
+    with running(project, 5) as snakemake:
         wait_until(lambda: len(parts(project)) >= 4)
         os.killpg(snakemake.pid, signal.SIGKILL)
         snakemake.wait()
         unlocked = project.run("--unlock")
         assert unlocked.code == 0
         assert embedding(project), "the jobs know nothing of it"
-        with running(project) as again:
+        with running(project, 5) as again:
             finish(project, again)
     assert digests(project, *FULL) == undisturbed[1]
     assert embedded_again(project) == 0

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo test slow check bench clean
+.PHONY: help demo test slow slurm check bench clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -42,6 +42,9 @@ test: .venv/test-installed  ## all tests that need no GPU, network, browser or c
 
 slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
+
+slurm: .venv/test-installed  ## the tests on a real Slurm (root; Debian's slurm-wlm and munge)
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slurm
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff check .

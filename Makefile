@@ -38,10 +38,10 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "quality:   results/texts/entities/quality.html"
 
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slurm: .venv/test-installed  ## the tests on a real Slurm (root; Debian's slurm-wlm and munge)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slurm

@@ -44,3 +44,9 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket.socket, "connect_ex", guarded_ex)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long ones first, so that two workers end at about the same time."""
+    long = ("test_workflow", "test_embed", "test_store_verbs", "test_upstream", "test_demo")
+    items.sort(key=lambda item: not item.path.name.startswith(long))

@@ -48,5 +48,10 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long ones first, so that two workers end at about the same time."""
-    long = ("test_workflow", "test_embed", "test_store_verbs", "test_upstream", "test_demo")
-    items.sort(key=lambda item: not item.path.name.startswith(long))
+    long = ("test_workflow", "test_demo", "test_consumers", "test_embed", "test_store_verbs")
+    place = {name: i for i, name in enumerate(long)}
+    items.sort(
+        key=lambda item: min(
+            (place[name] for name in long if item.path.name.startswith(name)), default=len(long)
+        )
+    )

@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import resource
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from plain_loop import plain_loop
 from safetensors.numpy import load_file
 from test_embed import command, environment, kgtextvec, stored_keys, wait_for, write_shard
 from tiny_models import tiny_bert
@@ -81,8 +83,11 @@ def test_thirty_kills_at_random_moments_lose_nothing(ready, tmp_path):
     while kills < 30:
         job = subprocess.Popen(embed(ready, home), env=environment(), stderr=subprocess.DEVNULL)
         before = set(home.rglob("*.safetensors"))
+        embeds = kills % 3 > 0  # the others may well be killed before they embed
+        while embeds and job.poll() is None and before == set(home.rglob("*.safetensors")):
+            time.sleep(0.01)
         try:
-            job.wait(moments.uniform(0.1, 6))
+            job.wait(moments.uniform(0, 1.2 if embeds else 4))
         except subprocess.TimeoutExpired:
             job.send_signal(signal.SIGKILL)
             killed = time.time()
@@ -128,14 +133,11 @@ def small_disk(tmp_path) -> Iterator[Path]:
 def fill(disk: Path) -> Path:
     """Take all the room there is."""
     ballast = disk / "ballast"
-    with ballast.open("ab") as file:
+    with ballast.open("ab", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
-            try:
+            with suppress(OSError):
                 while True:
                     file.write(b"\0" * size)
-                    file.flush()
-            except OSError:
-                continue
     return ballast
 
 
@@ -211,16 +213,14 @@ def config(store: Path, shards: int) -> dict:
 def test_two_runs_at_once_share_one_store(tmp_path):
     """Two working directories, half of the texts in common, other shards: both are right."""
     runs = []
-    for name, shards, start in (("one", 2, 0), ("two", 3, 1000)):
+    for name, shards, start in (("one", 2, 0), ("two", 3, 400)):
         project = Project(tmp_path / name, config(tmp_path / "store", shards))
         tiny_bert(project.folder / "raw/cased", hidden=128, layers=4, scale=0.06)
-        rows = entities(2000)
-        for row, text in zip(rows, long_texts(2000, start), strict=True):
+        rows = entities(800)
+        for row, text in zip(rows, long_texts(800, start), strict=True):
             row["description"] = text
         project.write_entities(rows)
-        alone = Project(tmp_path / f"{name} alone", project.config | {"store": "own"})
-        shutil.copytree(project.folder, alone.folder, dirs_exist_ok=True)
-        runs.append((project, alone))
+        runs.append((project, [row["description"] for row in rows]))
     jobs = [
         subprocess.Popen(
             project.command(),
@@ -232,17 +232,13 @@ def test_two_runs_at_once_share_one_store(tmp_path):
         for project, _ in runs
     ]
     assert [job.wait(240) for job in jobs] == [0, 0]
-    for project, alone in runs:
-        alone.run()
-        found = [
-            np.load(each.folder / "results/cased/entities/full/embeddings.npy")
-            for each in (project, alone)
-        ]
-        # batches differ where the other run had a text first, and with them the last bits
-        assert np.abs(found[0] - found[1]).max() <= 1e-5
+    for project, texts in runs:
+        found = np.load(project.folder / "results/cased/entities/full/embeddings.npy")
+        expected = plain_loop(project.folder / "resources/models/cased", texts, 512)
+        assert np.abs(found - expected).max() <= 1e-5
     keys = stored_keys(tmp_path / "store")
-    assert len(set(keys)) == 3000
-    print(f"{len(keys) - 3000} of 1000 texts in common embedded by both")
+    assert len(set(keys)) == 1200
+    print(f"{len(keys) - 1200} of 400 texts in common embedded by both")
     for path in (tmp_path / "store").rglob("*.safetensors"):
         assert sha256_of(path) == path.stem
         assert len(load_file(path)["keys"])
@@ -260,7 +256,7 @@ def test_a_thousand_shards_times_four_models_are_planned_soon(tmp_path):
     with plan.open("w") as out:
         started = time.monotonic()
         planning = subprocess.Popen(
-            project.command("--dry-run", "--quiet"),
+            project.command("--dry-run"),
             cwd=project.folder,
             env=project.env(),
             stdout=out,
@@ -270,8 +266,7 @@ def test_a_thousand_shards_times_four_models_are_planned_soon(tmp_path):
         planning.returncode = os.waitstatus_to_exitcode(status)
     took = time.monotonic() - started
     assert planning.returncode == 0, plan.read_text()[-2000:]
-    counts = dict(line.split() for line in plan.read_text().splitlines() if "embed_shard  " in line)
-    assert counts == {"embed_shard": "4000"}
+    assert re.search(r"^embed_shard +4000$", plan.read_text(), re.MULTILINE)
     print(
         f"planned in {took:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of them computing,"
         f" {used.ru_maxrss / 1024:.0f} MB"

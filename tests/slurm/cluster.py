@@ -3,7 +3,7 @@
 Needs root, and Debian's slurm-wlm and munge. Everything lies in one scratch folder but
 /etc/slurm/{slurm,gres}.conf: Snakemake's plugin strips SLURM_CONF from the environment. A
 configuration there that isn't ours is left alone, and then there is no cluster. GPUs are pretended
-on /dev/null and /dev/zero, so that Slurm really hands out CUDA_VISIBLE_DEVICES.
+on devices such as /dev/null, so that Slurm really hands out CUDA_VISIBLE_DEVICES.
 """
 
 import ctypes
@@ -50,12 +50,14 @@ SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
 NodeName=cpu0 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=16 RealMemory=200000
 NodeName=gpu0 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=16 RealMemory=200000 \
-Gres=gpu:2
+Gres=gpu:4
 PartitionName=cpu Nodes=cpu0 Default=YES PriorityTier=10
 PartitionName=gpu Nodes=gpu0 PriorityTier=10
 PartitionName=scavenge Nodes=gpu0 PriorityTier=1
 """
-GRES = "NodeName=gpu0 Name=gpu File=/dev/null\nNodeName=gpu0 Name=gpu File=/dev/zero\n"
+GRES = "".join(
+    f"NodeName=gpu0 Name=gpu File=/dev/{name}\n" for name in ("null", "zero", "full", "random")
+)
 
 
 def what_is_missing() -> str:

@@ -68,3 +68,13 @@ def wait_for(lock: int) -> bool:
             return waited > 0
         time.sleep(POLL_SECONDS)
         waited += POLL_SECONDS
+
+
+def is_free(path: Path) -> bool:
+    """Return whether no job holds the claim of that lock file."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.embed.claim import FOLDER
+from kgtextvec.embed.claim import FOLDER, is_free
 from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of, read_json
@@ -239,9 +239,10 @@ def drop(shelf: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> int:
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Yield parts set aside, and temporary and lock files whose writers are long gone."""
+    """Yield parts set aside, claims that no job holds, and temporary files long left alone."""
     yield from folder.glob("damaged/*")
-    for path in [*folder.glob(".*.part"), *folder.glob(f"{FOLDER}/*.lock")]:
+    yield from (path for path in folder.glob(f"{FOLDER}/*.lock") if is_free(path))
+    for path in folder.glob(".*.part"):
         if time.time() - path.stat().st_mtime > LEFT_SECONDS:
             yield path
 

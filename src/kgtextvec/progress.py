@@ -7,7 +7,8 @@ from types import TracebackType
 
 def say(message: str) -> None:
     """Print one line to standard error, at once."""
-    print(message, file=sys.stderr, flush=True)
+    # In one piece, with its end: jobs that share a log would write between the two.
+    print(f"{message}\n", end="", file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -132,7 +132,7 @@ FULL = [f"cased/entities/full/{name}" for name in ("embeddings.npy", "index.parq
 
 
 def test_the_whole_workflow_gives_the_local_runs_bits(cluster, tmp_path):
-    """Eight shards, four of them a job: each job has one GPU, and its shards run in turn."""
+    """Eight shards, several to a job: each job has one GPU, and its shards run in turn."""
     projects = {}
     for name in ("here", "there"):
         project = projects[name] = Project(tmp_path / name, config(8))
@@ -159,18 +159,25 @@ def test_the_whole_workflow_gives_the_local_runs_bits(cluster, tmp_path):
     )
     jobs = [job for job in slurm_jobs() if int(job["JobId"]) > before]
     on_gpu = [job for job in jobs if job["Partition"] == "gpu"]
-    assert len(on_gpu) == 2, "two jobs of four shards"
+    # Snakemake joins groups once more when its plan changes on the way: two jobs, or one of eight
+    assert len(on_gpu) in (1, 2)
+    assert sum(hours(job["TimeLimit"]) for job in on_gpu) == 8 * 4, "shards' times add up"
     for job in on_gpu:
         assert job["TresPerJob"] == "gres:gpu:1", "one GPU a job"
         assert "mem=8000M" in job["TRES"], "shards in turn share the memory"
-        assert job["TimeLimit"] == "16:00:00", "and add up their times"
     on_cpu = [job for job in jobs if job["Partition"] == "cpu"]
-    assert len(on_cpu) == len(jobs) - 2 == 7
+    assert len(on_cpu) == len(jobs) - len(on_gpu) == 7
     assert not any("TresPerJob" in job for job in on_cpu)
     assert {shard for _, _, shard in seen} <= set(shards_of(8))
     assert seen
     assert {device for device, _, _ in seen} <= set("0123")
     assert {job for _, job, _ in seen} <= {job["JobId"] for job in on_gpu}
+
+
+def hours(limit: str) -> int:
+    """Read [days-]hours:00:00."""
+    days, _, clock = limit.rpartition("-")
+    return 24 * int(days or 0) + int(clock.split(":")[0])
 
 
 def shards_of(n: int) -> list[str]:

@@ -13,14 +13,14 @@ from importlib import import_module
 from pathlib import Path
 
 SMALL = {
-    "embed": {"n_texts": 128, "repeats": 2},
-    "reduce": {"rows": 20_000},
+    "reduce": {"rows": 10_000},
     "export": {"rows": 4_000},
+    "embed": {"n_texts": 48, "repeats": 2},
 }
 FULL = {
-    "embed": {"n_texts": 2_000, "repeats": 3},
     "reduce": {"rows": 1_000_000},
     "export": {"rows": 50_000},
+    "embed": {"n_texts": 2_000, "repeats": 3},
 }
 
 

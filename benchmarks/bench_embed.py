@@ -110,6 +110,9 @@ def model_folder(shape: str, scratch: Path) -> Path:
     if shape not in SHAPES:
         return minilm
     tokenizer = AutoTokenizer.from_pretrained(str(minilm), local_files_only=True)
+    # MiniLM's files ask for padding to 128 tokens, which would hold the peer back for nothing.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=len(tokenizer), **SHAPES[shape])).save_pretrained(str(scratch))
     tokenizer.save_pretrained(str(scratch))

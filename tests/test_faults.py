@@ -141,7 +141,7 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def test_a_disk_that_fills_up_stops_the_job_and_costs_nothing(ready, small_disk):
+def test_run_disk_full_stops_the_job_and_costs_nothing(ready, small_disk):
     words = embed(ready, small_disk)
     job = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
     store = small_disk / "store"

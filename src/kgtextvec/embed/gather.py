@@ -6,17 +6,17 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from numpy.typing import NDArray
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, sha256_of, whole_file, write_json
+from kgtextvec.matrices import MatrixWriter
 
 RECIPE = 1
 ROWS = 16384
@@ -51,14 +51,13 @@ def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
         whole_file(out_dir / "index.parquet") as index_part,
         vectors_part.open("wb") as vectors_file,
     ):
-        vectors_hash = Hashed(vectors_file)
-        write_header(vectors_hash, n_rows, dims)
+        writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
         index_hash = hashlib.sha256()
         writer: pq.ParquetWriter | None = None
         for batch in rows.iter_batches(ROWS):
             place = batch["text_index"].to_numpy(zero_copy_only=False)
             found = take(pieces, bounds, place, dims)
-            vectors_hash.write(found.vectors.tobytes())
+            writer_of_vectors.add(found.vectors)
             index = index_of(pa.Table.from_batches([batch]), table["kind"], found)
             index_hash.update(repr(index.to_pydict()).encode())
             writer = writer or pq.ParquetWriter(index_part, index.schema, compression="zstd")
@@ -67,7 +66,7 @@ def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
         if writer is None:
-            empty = index_of(rows.read(), table["kind"], Found.empty(dims))
+            empty = index_of(rows.read(), table["kind"], Found(0, dims))
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
     write_json(
@@ -104,7 +103,7 @@ def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
             "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
             "shards": len(pieces),
             "texts_digest": table["digest"],
-            "vectors_digest": vectors_hash.digest.hexdigest(),
+            "vectors_digest": writer_of_vectors.hash.hexdigest(),
             "index_digest": index_hash.hexdigest(),
             "recipe": {"embed_shard": settings["recipe"], "gather_shards": RECIPE},
             "versions": versions(),
@@ -165,11 +164,6 @@ class Found:
         self.truncated = np.empty(n_rows, dtype=np.bool_)
         self.n_unknown = np.empty(n_rows, dtype=np.int32)
 
-    @classmethod
-    def empty(cls, dims: int) -> "Found":
-        """No rows at all."""
-        return cls(0, dims)
-
 
 def take(
     pieces: list[Shard], bounds: NDArray[np.int64], place: NDArray[np.int64], dims: int
@@ -208,26 +202,6 @@ def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
     index = index.append_column("node_id", node_id)
     index = index.append_column("n_tokens", pa.array(found.n_tokens))
     return index.append_column("truncated", pa.array(found.truncated))
-
-
-class Hashed:
-    """A file that is hashed as it is written."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Write and hash."""
-        self.digest.update(data)
-        return self.file.write(data)
-
-
-def write_header(file: Hashed, n_rows: int, dims: int) -> None:
-    """Write the header of a C-ordered float32 .npy of (n_rows, dims)."""
-    header = header_data_from_array_1_0(np.empty((0, dims), dtype=np.float32))
-    header["shape"] = (n_rows, dims)
-    write_array_header_1_0(file, header)
 
 
 def versions() -> dict[str, str]:

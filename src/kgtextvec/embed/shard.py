@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from kgtextvec.device import choose_device, choose_precision
 from kgtextvec.embed.claim import claimed
-from kgtextvec.embed.device import choose_device, choose_precision
-from kgtextvec.embed.lease import leased
 from kgtextvec.embed.settings import (
     MODEL_KEYS,
     RECIPE,
@@ -35,6 +34,7 @@ from kgtextvec.encoders import Among, Encoded, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import need_space, sha256_of, whole_file, write_json
+from kgtextvec.lease import leased
 from kgtextvec.progress import Progress, say
 
 PART_BYTES = 32 << 20

@@ -16,6 +16,8 @@ from tiny_models import (
     tiny_roberta,
 )
 
+from kgtextvec.encoders.packed import NotPackableError, Packed
+from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.transformer import TransformerEncoder
 from kgtextvec.errors import InputError
 
@@ -74,6 +76,30 @@ def make(folder: Path, **settings) -> TransformerEncoder:
 def test_a_batch_gives_what_its_texts_give_alone(folders, name):
     vectors = encoded(make(folders[name]), TEXTS)
     assert np.abs(vectors - plain_loop(folders[name], TEXTS, 64)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_texts_are_packed_where_the_model_allows_it_and_else_padded(folders, name, capfd):
+    """MPNet and DeBERTa don't ask the attention interface: packed, they would be wrong."""
+    encoder = make(folders[name])
+    padded = name in {"mpnet", "deberta_v2"}
+    assert isinstance(encoder.run, Padded if padded else Packed)
+    assert ("padded, not packed" in capfd.readouterr().err) == padded
+
+
+def test_packed_attention_never_takes_a_padded_batch(folders):
+    encoder = make(folders["bert"])
+    ids = torch.tensor([[5, 6, 7], [5, 6, 0]])
+    with pytest.raises(NotPackableError):
+        encoder.run.model(input_ids=ids, attention_mask=(ids > 0).long())
+
+
+def test_texts_longer_than_an_attention_window_are_exact_too(folders):
+    """ModernBERT's local layers see 64 tokens to each side."""
+    texts = ["protein kinase " * 140, "gene " * 200, "gene receptor"]
+    encoder = make(folders["modernbert"], max_tokens=300)
+    exact = plain_loop(folders["modernbert"], texts, 300)
+    assert np.abs(encoded(encoder, texts) - exact).max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["bert", "roberta"])
@@ -178,29 +204,34 @@ def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):
     assert "1 texts: NaN or Inf in float16, computed again in float32" in capfd.readouterr().err
 
 
-class Greedy(TransformerEncoder):
+class Greedy:
     """A device with room for so many tokens a batch, and no more."""
 
-    room = 0
+    def __init__(self, encoder: TransformerEncoder, room: int) -> None:
+        self.run, self.room = encoder.run, room
 
-    def forward(self, model, pieces, batch):
-        if len(batch) * pieces.lengths[batch].max() > self.room:
+    def __getattr__(self, name):
+        return getattr(self.run, name)
+
+    def __call__(self, pieces, batch):
+        if self.run.cost(pieces.lengths[batch]) > self.room:
             raise torch.OutOfMemoryError("no room")
-        return super().forward(model, pieces, batch)
+        return self.run(pieces, batch)
 
 
-def test_run_oom_halves_the_batch(folders, capfd):
-    encoder = Greedy(folders["bert"], "cpu", "float32", "mean", 64, batch_tokens=2000)
-    encoder.room = 150
-    assert np.abs(
-        encoded(encoder, TEXTS * 3) - plain_loop(folders["bert"], TEXTS * 3, 64)
-    ).max() <= (TOLERANCE)
+@pytest.mark.parametrize("ahead", [1, 3])
+@pytest.mark.parametrize("name", ["bert", "mpnet"])
+def test_run_oom_halves_the_batch(folders, capfd, name, ahead):
+    encoder = make(folders[name], batch_tokens=2000)
+    encoder.run, encoder.ahead = Greedy(encoder, room=150), ahead
+    exact = plain_loop(folders[name], TEXTS * 3, 64)
+    assert np.abs(encoded(encoder, TEXTS * 3) - exact).max() <= TOLERANCE
     assert "batch halved" in capfd.readouterr().err
 
 
 def test_a_single_text_that_does_not_fit_is_named(folders):
-    encoder = Greedy(folders["bert"], "cpu", "float32", "mean", 64)
-    encoder.room = 30
+    encoder = make(folders["bert"])
+    encoder.run = Greedy(encoder, room=30)
     with pytest.raises(InputError, match=r"one text of 64 tokens does not fit .*'protein kinase"):
         encoded(encoder, TEXTS)
 

@@ -1,11 +1,15 @@
 """Plans of batches: pure numpy, no file, device or config inside."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+
+# (lengths, budget) to batches, as plan_batches.
+Planner = Callable[[NDArray[np.int64], int], list[NDArray[np.int64]]]
 
 
 def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
@@ -16,12 +20,7 @@ def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int
     exactly one; the longest first, so that a lack of memory shows in the first second.
     Raises InputError if a text alone is over `budget`.
     """
-    order = np.argsort(-lengths, kind="stable")
-    if len(order) and lengths[order[0]] > budget:
-        raise InputError(
-            f"config, embed.batch_tokens: {budget} is too little for text {order[0]}, which has"
-            f" {lengths[order[0]]} tokens. Raise it, or lower max_tokens of the model."
-        )
+    order = order_by_length(lengths, budget)
     batches = []
     start = 0
     while start < len(order):
@@ -31,10 +30,38 @@ def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int
     return batches
 
 
+def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Group texts into packs of at most `budget` tokens, which lie end to end without padding.
+
+    `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
+    `plan_batches` does. Raises InputError if a text alone is over `budget`.
+    """
+    order = order_by_length(lengths, budget)
+    total = np.concatenate([[0], np.cumsum(lengths[order])])
+    packs = []
+    start = 0
+    while start < len(order):
+        end = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
+        packs.append(order[start:end])
+        start = end
+    return packs
+
+
+def order_by_length(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """Return rows, the longest first, ties in order. Raises InputError if one is over `budget`."""
+    order = np.argsort(-lengths, kind="stable")
+    if len(order) and lengths[order[0]] > budget:
+        raise InputError(
+            f"config, embed.batch_tokens: {budget} is too little for text {order[0]}, which has"
+            f" {lengths[order[0]]} tokens. Raise it, or lower max_tokens of the model."
+        )
+    return order
+
+
 def plan_remaining(
-    lengths: NDArray[np.int64], remaining: NDArray[np.int64], budget: int
+    plan: Planner, lengths: NDArray[np.int64], remaining: NDArray[np.int64], budget: int
 ) -> list[NDArray[np.int64]]:
-    """Plan batches for some of the texts as `plan_batches` does for all of them.
+    """Plan batches for some of the texts as `plan` does for all of them.
 
     `lengths` is (n_texts,): tokens per text; `remaining` (n_remaining,): rows still to do. A batch
     of the whole plan that remains whole is kept as it is, since a vector's last bits depend on
@@ -44,13 +71,13 @@ def plan_remaining(
     """
     place = np.full(len(lengths), -1, dtype=np.int64)
     place[remaining] = np.arange(len(remaining))
-    planned = [place[batch] for batch in plan_batches(lengths, budget)]
+    planned = [place[batch] for batch in plan(lengths, budget)]
     batches = [batch for batch in planned if (batch >= 0).all()]
     broken = [batch[batch >= 0] for batch in planned if not (batch >= 0).all()]
     if broken:
         rest = np.sort(np.concatenate(broken))
         own = lengths[remaining]
-        batches += [rest[batch] for batch in plan_batches(own[rest], budget)]
+        batches += [rest[batch] for batch in plan(own[rest], budget)]
         batches.sort(key=lambda batch: -int(own[batch[0]]))
     return batches
 

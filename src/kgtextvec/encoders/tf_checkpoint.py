@@ -26,6 +26,7 @@ DTYPES: dict[int, np.dtype[Any]] = {
     9: np.dtype("<i8"),
 }
 MAX_INDEX = 1 << 28
+CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,36 @@ class Checkpoint:
 
     def read(self, name: str) -> NDArray[Any]:
         """Return one tensor. Raises InputError, naming it, if bytes are absent or altered."""
+        data, dtype = self.locate(name)
+        entry = self.entries[name]
+        with data.open("rb") as handle:
+            handle.seek(entry.offset)
+            content = handle.read(entry.size)
+        self.check(data, name, self.crc32c(content))
+        tensor: NDArray[Any] = np.frombuffer(content, dtype=dtype).reshape(entry.shape)
+        return tensor
+
+    def map(self, name: str) -> NDArray[Any]:
+        """Return one tensor mapped from the file, as `read` but not held in memory.
+
+        It can be written to; what is written stays in memory (copy on write). The checksum is
+        taken piece by piece.
+        """
+        data, dtype = self.locate(name)
+        entry = self.entries[name]
+        crc, left = 0, entry.size
+        with data.open("rb") as handle:
+            handle.seek(entry.offset)
+            while left and (content := handle.read(min(left, CHUNK))):
+                crc = self.crc32c(content, crc)
+                left -= len(content)
+        self.check(data, name, crc)
+        if entry.offset % dtype.itemsize or not entry.size:
+            return self.read(name).copy()  # torch takes no numbers that lie askew
+        return np.memmap(data, dtype, mode="c", offset=entry.offset, shape=entry.shape)
+
+    def locate(self, name: str) -> tuple[Path, np.dtype[Any]]:
+        """Return the tensor's file and type. Raises InputError when its bytes can't be all there."""
         entry = self.entries[name]
         data = self.prefix.with_name(
             f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.shards:05d}"
@@ -85,35 +116,40 @@ class Checkpoint:
             )
         try:
             there = data.stat().st_size
-            if entry.offset + entry.size > there:
-                raise InputError(
-                    f"{data}: cut: {name} {entry.shape} needs bytes {entry.offset} to"
-                    f" {entry.offset + entry.size}, the file has {there}. Copy it anew."
-                )
-            with data.open("rb") as handle:
-                handle.seek(entry.offset)
-                content = handle.read(entry.size)
         except FileNotFoundError:
             raise InputError(f"{data}: no such file, {name} is in it. Copy it, too.") from None
-        if masked(self.crc32c(content)) != entry.crc:
+        if entry.offset + entry.size > there:
             raise InputError(
-                f"{data}: the bytes of {name} {entry.shape} don't match their checksum."
-                " Copy the file anew."
+                f"{data}: cut: {name} {entry.shape} needs bytes {entry.offset} to"
+                f" {entry.offset + entry.size}, the file has {there}. Copy it anew."
             )
-        tensor: NDArray[Any] = np.frombuffer(content, dtype=dtype).reshape(entry.shape)
-        return tensor
+        return data, dtype
+
+    def check(self, data: Path, name: str, crc: int) -> None:
+        """Raise InputError unless a tensor's CRC-32C is that of the index."""
+        if masked(crc) != self.entries[name].crc:
+            raise InputError(
+                f"{data}: the bytes of {name} {self.entries[name].shape} don't match their"
+                " checksum. Copy the file anew."
+            )
 
 
-def crc32c() -> Callable[[bytes], int]:
-    """Return the CRC-32C function. Raises InputError when its library is not installed."""
+def crc32c() -> Callable[..., int]:
+    """Return the CRC-32C function: (bytes[, CRC of what came before]) -> CRC.
+
+    Raises InputError when its library is not installed.
+    """
     try:
-        from google_crc32c import value
+        from google_crc32c import extend
     except ImportError:
         raise InputError(
             "a TensorFlow checkpoint's checksums need the package google-crc32c, which is not"
             " installed. Install it (pip install google-crc32c), or convert weights.hdf5 instead."
         ) from None
-    function: Callable[[bytes], int] = value
+
+    def function(content: bytes, before: int = 0) -> int:
+        return int(extend(before, content))
+
     return function
 
 
@@ -135,7 +171,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number is too long")
 
 
-def read_table(data: bytes, crc: Callable[[bytes], int]) -> Iterator[tuple[bytes, bytes]]:
+def read_table(data: bytes, crc: Callable[..., int]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the keys and values of a LevelDB table, in order. Raises ValueError, IndexError."""
     if len(data) < FOOTER or struct.unpack("<Q", data[-8:])[0] != MAGIC:
         raise ValueError("the end is not that of a table")
@@ -151,7 +187,7 @@ def read_table(data: bytes, crc: Callable[[bytes], int]) -> Iterator[tuple[bytes
 
 
 def read_block(
-    data: bytes, offset: int, size: int, crc: Callable[[bytes], int]
+    data: bytes, offset: int, size: int, crc: Callable[..., int]
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield the keys and values of one block of a table."""
     end = offset + size

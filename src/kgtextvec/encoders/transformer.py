@@ -1,15 +1,20 @@
 """Any transformers model as an encoder: sorted, token-budget batches; exact to the plain loop."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from kgtextvec.batches import plan_batches, plan_remaining
+from kgtextvec.batches import plan_remaining
 from kgtextvec.encoders import Among, Encoded
+from kgtextvec.encoders.packed import Packed, packed
+from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.pooling import pooling_of
 from kgtextvec.encoders.prepack import prepacked
 from kgtextvec.encoders.tokens import Pieces, Tokenizer
@@ -24,6 +29,24 @@ DTYPES = {
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
 # add padding; a GPU wants as many as fill it.
 BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
+# Batches under way at once: a GPU gets the next one before the vectors of the last are back.
+AHEAD = {"cpu": 1, "mps": 1, "cuda": 3}
+
+
+@dataclass
+class Landing:
+    """Vectors on their way to the host: (n_in_batch, dims) float32, there once `ready` is."""
+
+    batch: NDArray[np.int64]
+    vectors: Tensor
+    ready: Any
+
+    def wait(self) -> NDArray[np.float32]:
+        """Return the vectors once they are there."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        found: NDArray[np.float32] = self.vectors.numpy()
+        return found
 
 
 class TransformerEncoder:
@@ -45,8 +68,8 @@ class TransformerEncoder:
         self.pool = pooling_of(pooling)
         self.max_tokens, self.long_text = max_tokens, long_text
         self.tokenizer = Tokenizer(folder, special_tokens, lower_case)
-        self.model = self.load(precision)
-        self.dims = int(self.model.config.hidden_size)
+        self.run = self.load(precision)
+        self.dims = int(self.run.model.config.hidden_size)
         asked = batch_tokens or BATCH_TOKENS[self.device.type]
         self.batch_tokens = asked if batch_tokens else max(asked, max_tokens)
         if self.batch_tokens < max_tokens:
@@ -54,10 +77,11 @@ class TransformerEncoder:
                 f"config, embed.batch_tokens: {asked} is below max_tokens ({max_tokens})."
                 " Raise it, or write auto."
             )
-        self.in_float32: Any = None
+        self.ahead = AHEAD[self.device.type]
+        self.in_float32: Packed | Padded | None = None
 
-    def load(self, precision: str) -> Any:
-        """Load the weights in that precision; evaluation mode, no gradients."""
+    def load(self, precision: str) -> Packed | Padded:
+        """Load the weights in that precision: packed where the model can, else padded."""
         from transformers import AutoModel, logging
 
         logging.set_verbosity_error()
@@ -76,7 +100,10 @@ class TransformerEncoder:
         except TypeError:  # a model class that has no pooling layer to leave out
             model = AutoModel.from_pretrained(folder, **options)  # nosec B615
         model = model.to(self.device).eval().requires_grad_(False)
-        return prepacked(model) if self.device.type == "cpu" else model
+        if self.device.type == "cpu":
+            model = prepacked(model)
+        parts = (model, self.tokenizer, self.pool, self.device)
+        return packed(*parts) or Padded(*parts)
 
     def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
         """Yield every text exactly once, the longest first.
@@ -90,18 +117,22 @@ class TransformerEncoder:
         plan = self.plan(pieces, among)
         plan.reverse()  # a stack: the longest is on top
         budget = self.batch_tokens
-        while plan:
-            batch = plan.pop()
-            if len(batch) * pieces.lengths[batch[0]] > budget and len(batch) > 1:
-                half = len(batch) // 2
-                plan += [batch[half:], batch[:half]]
+        landings: deque[Landing] = deque()
+        while plan or landings:
+            if plan and len(landings) < self.ahead:
+                batch = plan.pop()
+                if self.run.cost(pieces.lengths[batch]) > budget and len(batch) > 1:
+                    half = len(batch) // 2
+                    plan += [batch[half:], batch[:half]]
+                elif landing := self.attempt(pieces, batch):
+                    landings.append(landing)
+                else:
+                    budget = self.halve(pieces, batch, texts)
+                    plan.append(batch)
                 continue
-            vectors = self.attempt(pieces, batch)
-            if vectors is None:
-                budget = self.halve(pieces, batch, texts)
-                plan.append(batch)
-                continue
-            vectors = self.finite(vectors, pieces, batch, texts)
+            landing = landings.popleft()
+            batch = landing.batch
+            vectors = self.finite(landing.wait(), pieces, batch, texts)
             rows, vectors = windowed.take(pieces.text[batch], vectors)
             yield Encoded(
                 rows=rows,
@@ -114,15 +145,15 @@ class TransformerEncoder:
     def plan(self, pieces: Pieces, among: Among | None) -> list[NDArray[np.int64]]:
         """Plan batches of pieces; `among` others, if they are known and no text is windowed."""
         if among is None or len(pieces.lengths) != len(among.rows):
-            return plan_batches(pieces.lengths, self.batch_tokens)
+            return self.run.plan(pieces.lengths, self.batch_tokens)
         lengths = np.minimum(among.n_tokens, self.max_tokens).astype(np.int64)
         lengths[among.rows] = pieces.lengths
-        return plan_remaining(lengths, among.rows, self.batch_tokens)
+        return plan_remaining(self.run.plan, lengths, among.rows, self.batch_tokens)
 
-    def attempt(self, pieces: Pieces, batch: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Run a batch; None when memory does not suffice (the error is let go, with its frames)."""
+    def attempt(self, pieces: Pieces, batch: NDArray[np.int64]) -> Landing | None:
+        """Start a batch; None when memory does not suffice (the error goes, with its frames)."""
         try:
-            return self.forward(self.model, pieces, batch)
+            return self.land(batch, self.run(pieces, batch))
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as error:
@@ -130,11 +161,21 @@ class TransformerEncoder:
                 return None
             raise
 
+    def land(self, batch: NDArray[np.int64], vectors: Tensor) -> Landing:
+        """Send vectors to the host without waiting for them."""
+        if self.device.type != "cuda":
+            return Landing(batch, vectors.cpu(), None)
+        host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
+        host.copy_(vectors, non_blocking=True)
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        ready.record()
+        return Landing(batch, host, ready)
+
     def halve(self, pieces: Pieces, batch: NDArray[np.int64], texts: Sequence[str]) -> int:
         """Return half of the batch's cost as the new budget. Raises InputError at one text."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        cost = int(len(batch) * pieces.lengths[batch[0]])
+        cost = self.run.cost(pieces.lengths[batch])
         if len(batch) == 1:
             text = texts[pieces.text[batch[0]]]
             raise InputError(
@@ -157,7 +198,7 @@ class TransformerEncoder:
             say(f"{len(bad)} texts: NaN or Inf in {self.precision}, computed again in float32")
             if self.in_float32 is None:
                 self.in_float32 = self.load("float32")
-            vectors[bad] = self.forward(self.in_float32, pieces, batch[bad])
+            vectors[bad] = self.in_float32(pieces, batch[bad]).cpu().numpy()
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             text = texts[pieces.text[batch[bad[0]]]]
@@ -167,29 +208,6 @@ class TransformerEncoder:
                 " The weights are damaged, or the model can't take this text."
             )
         return vectors
-
-    @torch.inference_mode()
-    def forward(self, model: Any, pieces: Pieces, batch: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Run pieces through the model, padded to the longest; (n_in_batch, dims) float32."""
-        lengths = pieces.lengths[batch]
-        width = int(lengths.max())
-        starts = pieces.offsets[batch]
-        position = np.arange(width)
-        mask = position < lengths[:, None]
-        ids = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
-        ids[mask] = pieces.ids[(starts[:, None] + position)[mask]]
-        before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
-        special = (position < before) | (position >= lengths[:, None] - after)
-        attention = torch.from_numpy(mask).to(self.device)
-        hidden = model(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            attention_mask=attention.long(),
-            return_dict=True,
-        ).last_hidden_state
-        pooled = self.pool(
-            hidden.float(), attention, torch.from_numpy(special & mask).to(self.device)
-        )
-        return pooled.cpu().numpy()
 
 
 class _Windows:

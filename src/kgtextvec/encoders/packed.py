@@ -1,0 +1,236 @@
+"""A batch without padding: texts end to end in one row, each attending to itself alone.
+
+The row goes through the model as if it were one text with positions that begin anew at every
+text; only attention has to know where texts end. transformers lets a model's attention be replaced
+by name (`AttentionInterface`). Half precision on CUDA takes torch's `varlen_attn`; everything
+else takes plain attention once per run of texts of equal length, of which a sorted plan has few.
+Not every model asks the interface, and some add terms that we don't know: `packed` tries the
+model on a few texts first and gives None where the numbers are not those of each text alone.
+"""
+
+import inspect
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from kgtextvec.batches import Planner, plan_packs
+from kgtextvec.encoders.pooling import Pooling
+from kgtextvec.encoders.tokens import Pieces, Tokenizer
+from kgtextvec.progress import say
+
+NAME = "kgtextvec_packed"
+# Terms of attention scores that a model may pass and that we would leave out.
+FOREIGN = ("softcap", "s_aux", "position_bias", "cache")
+CHECKED_LENGTHS = (9, 7, 7, 4, 3)
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-3}
+
+
+class NotPackableError(Exception):
+    """This model's attention needs what packed texts can't give."""
+
+
+@dataclass
+class Pack:
+    """Where texts lie in a row: `lengths` in order, `ends` (n + 1,) int32 on the device.
+
+    `runs` are (first token, texts, tokens of each) of neighbours of equal length; `calls` counts
+    the attention layers that asked.
+    """
+
+    lengths: list[int]
+    ends: Tensor
+    calls: int = 0
+
+    def __post_init__(self) -> None:
+        self.longest = max(self.lengths)
+        self.runs = []
+        start = 0
+        for length, same in groupby(self.lengths):
+            count = len(list(same))
+            self.runs.append((start, count, length))
+            start += count * length
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    pack: Pack | None = None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """Attention within each text of a pack, in the form that transformers asks for.
+
+    `query`, `key`, `value` (1, heads, tokens, dims of a head); returns (1, tokens, heads, dims of
+    a head). `sliding_window` w lets a token see those less than w away. Raises NotPackableError.
+    """
+    foreign = [name for name in FOREIGN if more.get(name) is not None]
+    causal = more.get("is_causal")
+    if causal is None:
+        causal = getattr(module, "is_causal", True)
+    if pack is None or attention_mask is not None or foreign or causal or more.get("dropout"):
+        raise NotPackableError("a mask, a causal model or a term that packing does not know")
+    if query.shape != key.shape or query.shape[0] != 1:
+        raise NotPackableError("heads that share keys")
+    pack.calls += 1
+    q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
+    if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
+        return varlen(q, k, v, pack, scaling, sliding_window)[None], None
+    parts = []
+    for start, count, length in pack.runs:
+        shape = (count, length, *q.shape[1:])
+        own = slice(start, start + count * length)
+        band = None
+        if sliding_window is not None and length > sliding_window:
+            place = torch.arange(length, device=q.device)
+            band = (place[:, None] - place).abs() < sliding_window
+        q_own, k_own, v_own = (each[own].view(shape).transpose(1, 2) for each in (q, k, v))
+        seen = scaled_dot_product_attention(q_own, k_own, v_own, band, scale=scaling)
+        parts.append(seen.transpose(1, 2).reshape(count * length, *q.shape[1:]))
+    return torch.cat(parts)[None], None
+
+
+def varlen(
+    q: Tensor, k: Tensor, v: Tensor, pack: Pack, scaling: float | None, window: int | None
+) -> Tensor:
+    """Flash attention over texts of any lengths; (tokens, heads, dims of a head), half precision.
+
+    The names of its settings differ between versions of torch. Raises NotPackableError.
+    """
+    from torch.nn.attention.varlen import varlen_attn
+
+    known = inspect.signature(varlen_attn).parameters
+    more: dict[str, Any] = {}
+    if scaling is not None and scaling != q.shape[-1] ** -0.5:
+        more["scale"] = scaling
+    if window is not None:
+        more["window_size"] = (window - 1, window - 1)
+    if not set(more) <= set(known):
+        raise NotPackableError(f"this torch's varlen_attn has no {', '.join(more)}")
+    seen = varlen_attn(q, k, v, pack.ends, pack.ends, pack.longest, pack.longest, **more)
+    if not isinstance(seen, Tensor):
+        raise NotPackableError("this torch's varlen_attn gives more than one tensor")
+    return seen
+
+
+class Packed:
+    """How to plan, cost and run packs; `model` is on `device` and attends by `attend`."""
+
+    plan: Planner = staticmethod(plan_packs)
+
+    def __init__(
+        self, model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device
+    ) -> None:
+        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
+        takes = inspect.signature(model.forward).parameters
+        self.takes_types = "token_type_ids" in takes
+        self.first_position = first_position(model)
+
+    def cost(self, lengths: NDArray[np.int64]) -> int:
+        """Tokens that a pack of these lengths holds."""
+        return int(lengths.sum())
+
+    def hidden(self, ids: NDArray[np.int64], pack: Pack) -> Tensor:
+        """Return the last layer of a row of texts, (tokens, dims) float32."""
+        positions = np.concatenate([np.arange(length) for length in pack.lengths])
+        row = self.moved(ids)[None]
+        inputs = {
+            "input_ids": row,
+            "position_ids": self.moved(positions + self.first_position)[None],
+            "return_dict": True,
+            "pack": pack,
+        }
+        if self.takes_types:
+            inputs["token_type_ids"] = torch.zeros_like(row)
+        hidden: Tensor = self.model(**inputs).last_hidden_state
+        return hidden[0].float()
+
+    def moved(self, array: NDArray[Any]) -> Tensor:
+        """Copy to the device, from pinned memory on CUDA so that no one waits."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def pack(self, lengths: NDArray[np.int64]) -> Pack:
+        """Lay texts of these lengths end to end."""
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return Pack(lengths.tolist(), self.moved(ends))
+
+    @torch.inference_mode()
+    def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
+        spans = zip(pieces.offsets[batch], pieces.offsets[batch + 1], strict=True)
+        ids = np.concatenate([pieces.ids[start:end] for start, end in spans]).astype(np.int64)
+        pack = self.pack(pieces.lengths[batch])
+        hidden = self.hidden(ids, pack)
+        before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
+        pooled = []
+        for start, count, length in pack.runs:
+            own = hidden[start : start + count * length].view(count, length, -1)
+            place = torch.arange(length, device=self.device).expand(count, -1)
+            special = (place < before) | (place >= length - after)
+            pooled.append(self.pool(own, torch.ones_like(special), special))
+        return torch.cat(pooled)
+
+
+def first_position(model: Any) -> int:
+    """Position of a text's first token: 0, but RoBERTa and its kin count on from the padding id."""
+    embeddings = getattr(model, "embeddings", None)
+    counts_on = hasattr(embeddings, "create_position_ids_from_input_ids")
+    return int(embeddings.padding_idx) + 1 if embeddings and counts_on else 0
+
+
+def packed(model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device) -> Packed | None:
+    """Return `model` made to take packs, or None (and the model as it was) if it can't.
+
+    It can when a pack of five made-up texts gives what each of them gives alone.
+    """
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return None
+    usual = model.config._attn_implementation
+    lengths = np.array(CHECKED_LENGTHS)
+    ids = np.arange(5, 5 + lengths.sum()) % int(model.config.vocab_size)
+    try:
+        with torch.inference_mode():
+            alone = torch.cat(
+                [
+                    model(
+                        input_ids=torch.from_numpy(own)[None].to(device),
+                        attention_mask=torch.ones(1, len(own), dtype=torch.long, device=device),
+                        return_dict=True,
+                    ).last_hidden_state[0]
+                    for own in np.split(ids, np.cumsum(lengths)[:-1])
+                ]
+            ).float()
+            register()
+            model.set_attn_implementation(NAME)
+            run = Packed(model, tokenizer, pool, device)
+            pack = run.pack(lengths)
+            off = float((run.hidden(ids, pack) - alone).abs().max())
+        if pack.calls and off <= TOLERANCE[model.dtype] * float(alone.abs().max()):
+            return run
+        why = "a pack does not give what each text gives alone"
+    # Whatever goes wrong inside a model that was not made for this, the padded path remains.
+    except Exception as error:
+        why = f"{type(error).__name__}: {str(error)[:120]}"
+    say(f"texts are padded, not packed: {why}")
+    model.set_attn_implementation(usual)
+    return None
+
+
+def register() -> None:
+    """Make `attend` known to transformers."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, attend)

@@ -28,6 +28,7 @@ include: "workflow/rules/reduce.smk"
 include: "workflow/rules/export.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/compare.smk"
 include: "workflow/rules/disk.smk"
 
 

@@ -35,6 +35,7 @@ VERBS = {
     "draw-quality": ("report", "write the quality report of a table"),
     "draw-map": ("report", "lay a space out in two dimensions and draw it"),
     "render-notebook": ("report", "run the explore notebook on a space"),
+    "compare-spaces": ("report", "write the page that compares all spaces"),
     "entities": ("upstream", "as BioMedGPS's script: entities to vectors, one TSV"),
     "relation-types": ("upstream", "as BioMedGPS's script: relation types to vectors"),
     "reduce-dimensions": ("upstream", "as BioMedGPS's script: vectors of a TSV to fewer dims"),

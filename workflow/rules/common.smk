@@ -48,6 +48,7 @@ RECIPE = {
     "draw_quality": 1,
     "draw_map": 1,
     "render_notebook": 1,
+    "compare_spaces": 1,
 }
 
 
@@ -349,7 +350,7 @@ def pages():
         ending=["html", "json"],
     )
     if config["evaluate"]["scores"]:
-        found += ["<results>/scores.tsv"]
+        found += ["<results>/scores.tsv", "<results>/compare.html"]
     if config["report"]["maps"]:
         found += in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
     if config["report"]["notebooks"]:

@@ -1,4 +1,4 @@
-"""What people look at: the quality report of a table, the map and the notebook of a space."""
+"""What people look at: a table's quality, a space's map and notebook, all spaces compared."""
 
 from importlib import import_module
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 # A verb's own module alone is imported, and only when the verb is asked for: a quality report
 # must not wait for the libraries of a map.
 HOMES = {
+    "compare_spaces": "compare",
+    "compare_spaces_arguments": "compare",
     "draw_map": "map",
     "draw_map_arguments": "map",
     "draw_quality": "quality",

@@ -1,0 +1,246 @@
+"""Charts of the compare page: SVG to stand in a page, in the page's own colours, light or dark."""
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kgtextvec.report.colouring import GROUP_COLOURS, OTHERS_COLOUR
+from kgtextvec.report.compare_scores import Score, Space, baselines_of
+from kgtextvec.report.compare_verdict import Headline, as_bytes, rate
+
+MARKERS = ("o", "s", "^", "D", "P")
+# On a dark ground, as far apart for colour-blind eyes; page/colours.js has the same.
+DARK_COLOURS = (
+    *("#3c69e1", "#ff8700", "#4bc3a5", "#966987", "#a596ff", "#d24b0f", "#87f0ff", "#f0e169"),
+)
+OTHERS_DARK = "#79818d"
+INK, SOFT, LINE, GROUND = "#1c2128", "#545d68", "#d5d9df", "#ffffff"
+IN_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "ground", OTHERS_COLOUR: "other"}
+IN_THE_PAGE |= {colour: f"group-{i}" for i, colour in enumerate(GROUP_COLOURS)}
+MOST_TICKS = 7
+Pick = Callable[[Space], float | None]
+
+
+def draw_bars(spaces: Sequence[Space], asked: Headline, salt: str) -> str:
+    """Draw the headline of each space and of each baseline as bars with intervals, best first."""
+    own = [(space.name, found) for space in spaces if (found := asked.of(space))]
+    own.sort(key=lambda one: (-one[1].value, one[0]))
+    beside = [
+        (name, found[asked.metric])
+        for name, found in baselines_of(spaces, asked.score, [asked.metric])
+    ]
+    bars = [*((*one, GROUP_COLOURS[0]) for one in own), *((*one, OTHERS_COLOUR) for one in beside)]
+
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
+        for place, (_, found, colour) in enumerate(bars):
+            axes.barh(place, found.value, height=0.68, color=colour)
+            whiskers(axes, found.value, place, found, across=True)
+            end = found.value if found.high is None else found.high
+            axes.annotate(
+                f"{found.value:.3f}",
+                (end, place),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.5,
+            )
+        axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
+        axes.set_ylim(len(bars) - 0.4, -0.6)
+        axes.set_xlim(0, max(1e-9, *(found.high or found.value for _, found, _ in bars)) * 1.1)
+        axes.set_xlabel(f"{asked.name}, with 95 % intervals")
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+
+    return drawn(draw, 0.7 + 0.27 * len(bars), salt)
+
+
+def draw_dims(spaces: Sequence[Space], asked: Headline, colours: dict[str, int], salt: str) -> str:
+    """Draw the headline by dims: a line per model through its spaces, baselines as level lines."""
+
+    def draw(figure: Any) -> None:
+        axes = figure.add_subplot()
+        draw_points(axes, spaces, asked, colours, lambda space: space.dims, joined=True)
+        by_method: dict[str, Score] = {}
+        for name, found in baselines_of(spaces, asked.score, [asked.metric]):
+            by_method.setdefault(name.split(",")[0], found[asked.metric])
+        level = [name for name in ("TF-IDF", "popularity", "commonest label") if name in by_method]
+        for name, style in zip(level, ("--", ":"), strict=False):
+            value = by_method[name].value
+            axes.axhline(value, color=SOFT, linestyle=style, linewidth=1.2, label=name, zorder=1)
+        dims = [float(space.dims) for space in spaces if space.dims and asked.of(space)]
+        log_axis(axes, dims, spread_out(sorted(set(dims))), lambda n: f"{n:,.0f}")
+        axes.set_xlabel("dims")
+        axes.set_ylabel(asked.name)
+        legend(figure)
+
+    return drawn(draw, height_of(colours), salt)
+
+
+def draw_cost(spaces: Sequence[Space], asked: Headline, colours: dict[str, int], salt: str) -> str:
+    """Draw the headline by cost: texts per second (where measured) and bytes of the vectors."""
+    panels: list[tuple[str, Pick, Callable[[float], str]]] = [
+        ("texts per second (more is cheaper)", lambda space: space.speed, rate),
+        ("bytes of the vectors (fewer is cheaper)", lambda space: space.n_bytes, as_bytes),
+    ]
+
+    def draw(figure: Any) -> None:
+        told = [panel for panel in panels if any(map(panel[1], scored))]
+        axes = figure.subplots(1, len(told), sharey=True, squeeze=False)[0]
+        for one, (words, pick, written) in zip(axes, told, strict=True):
+            draw_points(one, scored, asked, colours, pick)
+            found = [float(value) for space in scored if (value := pick(space))]
+            log_axis(one, found, round_numbers(found), written)
+            one.set_xlabel(words)
+        axes[0].set_ylabel(asked.name)
+        legend(figure)
+
+    scored = [space for space in spaces if asked.of(space)]
+    return drawn(draw, height_of(colours), salt)
+
+
+def draw_points(
+    axes: Any,
+    spaces: Sequence[Space],
+    asked: Headline,
+    colours: dict[str, int],
+    pick: Pick,
+    joined: bool = False,
+) -> None:
+    """Draw a point per space at (pick, headline): filled for full spaces, hollow for reduced."""
+    for model in dict.fromkeys(space.model for space in spaces):
+        number = colours[model]
+        colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
+        marker = MARKERS[(number + number // len(GROUP_COLOURS)) % len(MARKERS)]
+        points = sorted(
+            (
+                (float(x), found.value, space.space != "full", found)
+                for space in spaces
+                if space.model == model and (x := pick(space)) and (found := asked.of(space))
+            ),
+            key=lambda point: point[:3],
+        )
+        if joined:
+            axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, linewidth=1.2)
+        for x, y, reduced, found in points:
+            whiskers(axes, x, y, found, across=False, colour=colour)
+            face = GROUND if reduced else colour
+            axes.plot(
+                x, y, marker=marker, markersize=6.5, markeredgecolor=colour, markerfacecolor=face,
+                linestyle="none", zorder=4,
+            )  # fmt: skip
+        if points:
+            axes.plot([], [], marker=marker, markersize=6.5, color=colour, label=model)
+    axes.grid(color=LINE, linewidth=0.6)
+
+
+def whiskers(axes: Any, x: float, y: float, found: Score, across: bool, colour: str = INK) -> None:
+    """Draw a number's interval, if it has one, through (x, y)."""
+    if found.low is None or found.high is None:
+        return
+    style = {"color": colour, "linewidth": 1.1, "zorder": 3}
+    if across:
+        axes.plot([found.low, found.high], [y, y], **style)
+        for end in (found.low, found.high):
+            axes.plot([end, end], [y - 0.16, y + 0.16], **style)
+    else:
+        axes.plot([x, x], [found.low, found.high], marker="_", markersize=5, **style)
+
+
+def log_axis(
+    axes: Any, values: Sequence[float], ticks: Sequence[float], written: Callable[[float], str]
+) -> None:
+    """Make x logarithmic around `values` (all above 0), with `ticks` written as asked."""
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 1.6, max(values) * 1.6)
+    axes.set_xticks(ticks, [written(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def spread_out(values: Sequence[float]) -> list[float]:
+    """Return those of rising `values` that are far enough from the one before to be written."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value / kept[-1] > (values[-1] / values[0]) ** 0.09:
+            kept.append(value)
+    return kept
+
+
+def round_numbers(values: Sequence[float]) -> list[float]:
+    """Return 1, 2 and 5 times powers of ten around `values`; powers alone if that is too many."""
+    low, high = min(values) / 1.6, max(values) * 1.6
+    found = [
+        step * 10.0**power
+        for power in range(-3, 16)
+        for step in (1, 2, 5)
+        if low <= step * 10.0**power <= high
+    ]
+    powers = [value for value in found if f"{value:e}".startswith("1")]
+    return found if len(found) <= MOST_TICKS else powers
+
+
+def height_of(colours: dict[str, int]) -> float:
+    """Return inches that give the legend room for every model."""
+    return max(3.6, 0.9 + 0.21 * (len(colours) + 2))
+
+
+def legend(figure: Any) -> None:
+    """List models and level lines once, at the right."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    for axes in figure.axes[1:]:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            if label not in labels:
+                handles, labels = [*handles, handle], [*labels, label]
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8.5)
+
+
+def drawn(draw: Callable[[Any], None], height: float, salt: str) -> str:
+    """Return what `draw` draws on a figure of that height (inches) as SVG for a page.
+
+    `salt` sets its ids apart from those of other charts. The same numbers give the same text.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    settings = {
+        "axes.edgecolor": SOFT,
+        "axes.labelcolor": INK,
+        "axes.axisbelow": True,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "svg.fonttype": "path",
+        "svg.hashsalt": salt,
+        "text.color": INK,
+        "text.parse_math": False,
+        "xtick.color": SOFT,
+        "xtick.labelcolor": INK,
+        "ytick.color": SOFT,
+        "ytick.labelcolor": INK,
+    }
+    written = io.StringIO()
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the tables have it in full.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        figure = Figure(figsize=(9, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(written, format="svg", transparent=True, metadata=nothing)
+    return for_page(written.getvalue(), salt)
+
+
+def for_page(svg: str, salt: str) -> str:
+    """Make a file's SVG part of a page: no prologue, ids of its own, the page's colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL
+    )
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{salt}-", svg)
+    for colour, name in IN_THE_PAGE.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    return svg

@@ -1,0 +1,332 @@
+"""What the scores come to, in plain words; every sentence can be checked against the tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kgtextvec.report.compare_scores import OWN, Score, Space, by_table, method_name
+
+NAMED = 3  # so many spaces are named in a sentence; more are counted
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one metric that ranks the spaces of a table."""
+
+    score: str
+    metric: str
+    name: str
+
+    def of(self, space: Space, method: str = OWN) -> Score | None:
+        """Return a space's number, unless it means nothing: a label told from a text with it."""
+        if self.score == "labels" and "{label}" in (space.text or ""):
+            return None
+        return space.get(self.score, self.metric, method)
+
+
+HEADLINES = (
+    Headline("cold_start", "mrr", "cold-start MRR"),
+    Headline("labels", "knn_accuracy", "label accuracy"),
+)
+
+
+def headline(spaces: Sequence[Space]) -> Headline | None:
+    """Return the first of HEADLINES that any space has; None if nothing ranks them."""
+    return next((one for one in HEADLINES if any(map(one.of, spaces))), None)
+
+
+def verdict(spaces: Sequence[Space]) -> list[str]:
+    """Say what the scores of a table's spaces come to, the most important first.
+
+    Which space is best and whether that is clear; whether it beats its baselines; what reduced
+    spaces keep; which space is the cheapest of those that may be as good. A difference is clear
+    when the 95 % intervals lie apart, or when the interval of the paired gain leaves zero out.
+    """
+    asked = headline(spaces)
+    if asked is None:
+        why = "there is neither a cold-start score nor a label probe that could rank them"
+        return [f"Nothing here says which space is best: {why}.", *kept(spaces, None)]
+    ranked = ranking(spaces, asked)
+    best = ranked[0]
+    said = []
+    if asked.score != "cold_start":
+        said += ["There is no cold-start score (it needs triples), so the label probe speaks."]
+    said += [who_is_best(ranked, asked, len(spaces)), *beside_baselines(best, asked)]
+    said += kept(spaces, asked)
+    return said + cheapest(ranked, asked)
+
+
+def ranking(spaces: Sequence[Space], asked: Headline) -> list[Space]:
+    """Return the spaces that have the headline's number, the best first, equal ones by name."""
+    valued = [(found.value, space) for space in spaces if (found := asked.of(space))]
+    return [space for _, space in sorted(valued, key=lambda one: (-one[0], one[1].name))]
+
+
+def who_is_best(ranked: Sequence[Space], asked: Headline, n_spaces: int) -> str:
+    """Name the best space and those that can't be told from it."""
+    best = ranked[0]
+    number = f"{asked.name} {with_interval(must(asked, best))}"
+    unscored = n_spaces - len(ranked)
+    left_out = f" ({plural(unscored, 'other')} without that score)" if unscored else ""
+    if len(ranked) == 1:
+        return f"{best.name} is the only space to score{left_out}: {number}."
+    level = [space for space in ranked[1:] if not apart(must(asked, best), must(asked, space))]
+    told = f"The best of {len(ranked)} spaces{left_out} is {best.name}: {number}."
+    if not level:
+        return f"{told} Its interval lies above those of all others."
+    names = [f"{space.name} ({must(asked, space).value:.3f})" for space in level]
+    return f"{told} No clear difference from {listed(names)}: the intervals overlap."
+
+
+def beside_baselines(best: Space, asked: Headline) -> list[str]:
+    """Hold the best space against its best baseline, and against TF-IDF if that is another."""
+    found = {
+        method: number
+        for score, method, metric in best.scores
+        if (score, metric) == (asked.score, asked.metric)
+        and method != OWN
+        and (number := asked.of(best, method))
+    }
+    if not found:
+        return ["No baseline stands beside it, so the number says little."]
+    ordered = sorted(found, key=lambda method: (-found[method].value, method))
+    said = [against(best, asked, ordered[0], found[ordered[0]], "its best baseline, ")]
+    words = [method for method in ordered if method.startswith("tfidf")]
+    if words and ordered[0] not in words:
+        said.append(against(best, asked, words[0], found[words[0]], ""))
+    return said
+
+
+def against(space: Space, asked: Headline, method: str, other: Score, what: str) -> str:
+    """Say whether a space beats a baseline: by their paired difference if there is one."""
+    gain = space.get(asked.score, f"{asked.metric}_gain_over_{method}")
+    rival, size = f"{what}{method_name(method)} at {other.value:.3f}", ""
+    clear = apart(must(asked, space), other)
+    if gain and gain.low is not None and gain.high is not None:
+        clear = gain.low > 0 or gain.high < 0
+        size = f" (difference {gain.value:+.3f}, 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
+    if not clear:
+        return f"There is no clear difference between {space.name} and {rival}{size}."
+    if must(asked, space).value > other.value:
+        return f"{space.name} beats {rival}{size}."
+    worth = ": plain word counts do better than the model" if method.startswith("tfidf") else ""
+    return f"{space.name} loses to {rival}{size}{worth}."
+
+
+def kept(spaces: Sequence[Space], asked: Headline | None) -> list[str]:
+    """Say what each reduced space keeps of its model's full one: of the headline, of neighbours."""
+    full = {space.model: space for space in spaces if space.space == "full"}
+    found: dict[str, list[Kept]] = {}
+    for space in spaces:
+        one = kept_of(space, full.get(space.model), asked)
+        if one:
+            found.setdefault(space.space, []).append(one)
+    name = asked.name if asked else ""
+    said = []
+    for space_name, each in found.items():
+        if len(each) > NAMED:
+            said.append(kept_by_many(space_name, each, name))
+        else:
+            said += [kept_by_one(one, name) for one in each]
+    return said
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a reduced space keeps: shares of its full space's headline and neighbours."""
+
+    space: Space
+    full: Space | None
+    share: float | None
+    numbers: str
+    recall: float | None
+
+
+def kept_of(space: Space, full: Space | None, asked: Headline | None) -> Kept | None:
+    """Measure what a reduced space keeps; None for a full one, or if nothing is known."""
+    if space.space == "full":
+        return None
+    neighbours = space.get("retention", "recall_at_10")
+    own, whole = (asked.of(one) if asked and one else None for one in (space, full))
+    share, numbers = None, ""
+    if own and whole and whole.value > 0:
+        share = own.value / whole.value
+        clear = "" if apart(own, whole) else ", no clear difference"
+        numbers = f" ({own.value:.3f} of {whole.value:.3f}{clear})"
+    if share is None and neighbours is None:
+        return None
+    return Kept(space, full, share, numbers, neighbours.value if neighbours else None)
+
+
+def kept_by_one(one: Kept, name: str) -> str:
+    """Say it of one space: `bioelmo pca400 keeps 97 % of the full space's …`."""
+    parts = []
+    if one.share is not None:
+        parts.append(f"{percent(one.share)} of the full space's {name}{one.numbers}")
+    if one.recall is not None:
+        parts.append(f"{percent(one.recall)} of its nearest neighbours (recall@10)")
+    dims = ""
+    if one.full and one.full.dims and one.space.dims:
+        dims = f", in {one.space.dims:,} of {one.full.dims:,} dims"
+    return f"{one.space.name} keeps {' and '.join(parts)}{dims}."
+
+
+def kept_by_many(space: str, each: Sequence[Kept], name: str) -> str:
+    """Say it of the same space of many models: the least and the most."""
+    parts = []
+    for what, values in (
+        (f"of the full space's {name}", [(one.share, one.space.model) for one in each]),
+        ("of its nearest neighbours (recall@10)", [(one.recall, one.space.model) for one in each]),
+    ):
+        known = sorted((value, model) for value, model in values if value is not None)
+        if known:
+            (least, first), (most, last) = known[0], known[-1]
+            parts.append(f"{percent(least)} ({first}) to {percent(most)} ({last}) {what}")
+    return f"{space} keeps {' and '.join(parts)}, over {len(each)} models."
+
+
+def cheapest(ranked: Sequence[Space], asked: Headline) -> list[str]:
+    """Name the cheapest space whose number lies within the best one's interval."""
+    best = ranked[0]
+    low = must(asked, best).low
+    if len(ranked) == 1 or low is None:
+        return []
+    within = [space for space in ranked if must(asked, space).value >= low]
+    if len(within) == 1:
+        return [f"No other space comes within the interval of {best.name}."]
+    chosen, by = least_cost(within)
+    size = as_bytes(chosen.n_bytes) + by
+    if chosen is best:
+        return [
+            f"{best.name} is also the cheapest of the {len(within)} within its interval ({size})."
+        ]
+    number = f"{must(asked, chosen).value:.3f}"
+    return [
+        f"The cheapest of the {len(within)} spaces within the interval of {best.name} is"
+        f" {chosen.name}, at {number} ({size})."
+    ]
+
+
+def least_cost(spaces: Sequence[Space]) -> tuple[Space, str]:
+    """Choose by speed, where all were measured on one kind of device; else by parameters.
+
+    Spaces of one model cost the same there, and their bytes decide. Returns why, in words.
+    """
+
+    def n_bytes(space: Space) -> float:
+        return math.inf if space.n_bytes is None else space.n_bytes
+
+    if len({space.model for space in spaces}) == 1:
+        return min(spaces, key=n_bytes), ""
+    if all(space.speed for space in spaces) and len({space.devices for space in spaces}) == 1:
+        chosen = min(spaces, key=lambda space: (-(space.speed or 0.0), n_bytes(space)))
+        return chosen, f", {rate(chosen.speed or 0.0)} texts/s"
+    if all(space.parameters for space in spaces):
+        chosen = min(spaces, key=lambda space: (space.parameters or 0, n_bytes(space)))
+        millions = f"{(chosen.parameters or 0) / 1e6:,.1f} million parameters"
+        return chosen, f", {millions}; not all speeds were measured alike"
+    return min(spaces, key=n_bytes), "; not all speeds were measured alike"
+
+
+def same_file(spaces: Sequence[Space]) -> list[list[Space]]:
+    """Return groups of spaces whose tables read one file by different text rules."""
+    groups: dict[tuple[str, str], list[Space]] = {}
+    for space in spaces:
+        if space.file is not None:
+            groups.setdefault((space.file, space.kind), []).append(space)
+    return [group for group in groups.values() if len({space.text for space in group}) > 1]
+
+
+def rules_verdict(group: Sequence[Space]) -> list[str]:
+    """Say which text rule serves best, of tables that read one file."""
+    tables = by_table(group)
+    rules = [f"{table} ({rule_of(spaces[0])})" for table, spaces in tables.items()]
+    said = [f"{listed(rules, len(rules))} read one file."]
+    rows = {spaces[0].rows for spaces in tables.values()}
+    if len(rows) > 1:
+        said.append(
+            "Their rows differ in number, so their questions differ too: compare with care."
+        )
+    asked = headline(group)
+    by_pair: dict[str, list[Space]] = {}
+    for space in group if asked else ():
+        by_pair.setdefault(space.name, []).append(space)
+    for name, pair in by_pair.items():
+        ranked = ranking(pair, asked) if asked else []
+        if asked and len(ranked) > 1:
+            said.append(better_rule(name, ranked, asked))
+    if len(said) == 1:
+        said.append("No score is there for more than one of them.")
+    return said
+
+
+def better_rule(name: str, ranked: Sequence[Space], asked: Headline) -> str:
+    """Say which table scores best with one model and space; `ranked` has the best first."""
+    first, second = (must(asked, space) for space in ranked[:2])
+    rest = listed([f"{space.table} ({must(asked, space).value:.3f})" for space in ranked[1:]])
+    number = f"{asked.name} {with_interval(first)}"
+    how = "clearly above" if apart(first, second) else "with no clear difference from"
+    return f"{name}: {ranked[0].table} is best ({number}), {how} {rest}."
+
+
+def rule_of(space: Space) -> str:
+    """Say a text rule: a template in quotes, or the columns of which the first with text counts."""
+    text = space.text or "rule not known"
+    return f"“{text}”" if "{" in text else text.replace(",", ", else ")
+
+
+def must(asked: Headline, space: Space) -> Score:
+    """Return the headline's number of a space that has it."""
+    found = asked.of(space)
+    if found is None:
+        raise ValueError(f"{space.name} has no {asked.name}")
+    return found
+
+
+def apart(one: Score, other: Score) -> bool:
+    """Tell whether two numbers' intervals lie apart; without intervals nothing is clear."""
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return False
+    return one.low > other.high or other.low > one.high
+
+
+def with_interval(found: Score) -> str:
+    """Write a number with its interval."""
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f} (no interval)"
+    return f"{found.value:.3f} (95 % interval {found.low:.3f} to {found.high:.3f})"
+
+
+def listed(names: Sequence[str], most: int = NAMED) -> str:
+    """Join names: a, b and c; of more than `most` the others are counted."""
+    names = list(names)
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(n: int, what: str) -> str:
+    """Write a count of things."""
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
+def percent(share: float) -> str:
+    """Write a share as a whole percentage."""
+    return f"{100 * share:.0f} %"
+
+
+def as_bytes(n: float | None) -> str:
+    """Write a number of bytes in a unit that suits it."""
+    if n is None:
+        return "size not known"
+    size, unit = float(n), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1000:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:,.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:,.1f} {unit}"
+
+
+def rate(value: float) -> str:
+    """Write a rate: whole from ten on, else with one digit after the point."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

@@ -1,7 +1,6 @@
 """bilm-tf's files to a model folder and back, and the files that must not pass."""
 
 import json
-import struct
 import sys
 from pathlib import Path
 
@@ -11,8 +10,10 @@ import pytest
 from elmo_models import KINDS, make, options_of, write
 from elmo_oracle import names_and_shapes, random_weights
 from safetensors.numpy import load_file
+from tf_checkpoints import checkpoint_name, write_checkpoint
 
 from kgtextvec.encoders.elmo_convert import convert, to_hdf5
+from kgtextvec.encoders.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "elmo"
@@ -211,70 +212,6 @@ def test_an_export_of_something_else_is_refused(tmp_path):
     assert not (tmp_path / "out.hdf5").exists()
 
 
-# TensorFlow checkpoints, written here by the format's description.
-
-
-def number(value: int) -> bytes:
-    """Write a base-128 number."""
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def masked(data: bytes) -> int:
-    """Give the stored form of a CRC-32C."""
-    crc = pytest.importorskip("google_crc32c").value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def block(items: list[tuple[bytes, bytes]]) -> bytes:
-    """Write a LevelDB block, each key sharing what it can with the one before."""
-    out, last = b"", b""
-    for key, value in items:
-        shared = 0
-        while shared < min(len(key), len(last)) and key[shared] == last[shared]:
-            shared += 1
-        out += number(shared) + number(len(key) - shared) + number(len(value))
-        out += key[shared:] + value
-        last = key
-    return out + struct.pack("<II", 0, 1) + b"\0"
-
-
-def write_checkpoint(prefix: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write `prefix.index` and `prefix.data-00000-of-00001`, two blocks in the index."""
-    data, items = b"", [(b"", b"\x08\x01\x1a\x02\x08\x01")]
-    for name in sorted(arrays):
-        raw = arrays[name].tobytes()
-        dims = b"".join(
-            b"\x12" + number(len(d)) + d for d in (b"\x08" + number(n) for n in arrays[name].shape)
-        )
-        entry = b"\x08\x01\x12" + number(len(dims)) + dims + b"\x20" + number(len(data))
-        entry += b"\x28" + number(len(raw)) + b"\x35" + struct.pack("<I", masked(raw))
-        items.append((name.encode(), entry))
-        data += raw
-    out, handles = b"", []
-    for part in (items[: len(items) // 2], items[len(items) // 2 :], []):
-        if not part:
-            part = [(key, handle) for key, handle in handles]
-        written = block(part)
-        handles.append((part[-1][0] + b"~", number(len(out)) + number(len(written) - 1)))
-        out += written + struct.pack("<I", masked(written))
-    footer = number(0) + number(0) + handles[-1][1]
-    prefix.with_name(prefix.name + ".index").write_bytes(
-        out + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
-    )
-    prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
-
-
-def checkpoint_name(name: str) -> str:
-    """Give a tensor's name in a training checkpoint."""
-    name = name.replace("/RNN/MultiRNNCell/Cell", "/rnn/multi_rnn_cell/cell_")
-    name = name.replace("LSTMCell/W_0", "lstm_cell/kernel").replace("LSTMCell/B", "lstm_cell/bias")
-    return "lm/" + name.replace("LSTMCell/W_P_0", "lstm_cell/projection/kernel")
-
-
 @pytest.fixture
 def checkpoint(tmp_path):
     """Write a model as a training checkpoint, training state included."""
@@ -296,6 +233,20 @@ def test_a_checkpoint_gives_the_folder_that_its_hdf5_gives(checkpoint, tmp_path,
     ours, same = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "same"))
     assert len(ours) == len(weights) == len(same)
     assert all(ours[name].tobytes() == same[name].tobytes() for name in same)
+
+
+def test_a_mapped_tensor_is_the_one_that_is_read_and_can_be_written_to(checkpoint):
+    prefix, _, _ = checkpoint
+    data = prefix.with_name(prefix.name + ".data-00000-of-00001")
+    before, opened = data.read_bytes(), Checkpoint(prefix)
+    for name in opened.entries:
+        tensor = opened.map(name)
+        assert tensor.tobytes() == opened.read(name).tobytes()
+        tensor += 1
+    assert data.read_bytes() == before
+    data.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(InputError, match="don't match their checksum"):
+        [opened.map(name) for name in opened.entries]
 
 
 def test_a_damaged_checkpoint_is_told(checkpoint, tmp_path):
@@ -349,16 +300,14 @@ def test_without_the_checksum_library_nothing_is_read(tmp_path, monkeypatch):
 @golden
 def test_a_checkpoint_of_tensorflow_is_read_bit_for_bit(tmp_path):
     pytest.importorskip("google_crc32c")
-    from kgtextvec.encoders.tf_checkpoint import Checkpoint
-
     home = GOLDEN / "tf_checkpoint"
     checkpoint = Checkpoint(home / "model.ckpt-300")
     with np.load(home / "tf_read.npz") as theirs:
         assert set(checkpoint.entries) == set(theirs.files)
         for name in theirs.files:
-            tensor = checkpoint.read(name)
-            assert (tensor.shape, tensor.dtype) == (theirs[name].shape, theirs[name].dtype)
-            assert tensor.tobytes() == theirs[name].tobytes()
+            for tensor in (checkpoint.read(name), checkpoint.map(name)):
+                assert (tensor.shape, tensor.dtype) == (theirs[name].shape, theirs[name].dtype)
+                assert tensor.tobytes() == theirs[name].tobytes()
     convert(home / "model.ckpt-300.index", home / "options.json", None, tmp_path / "one")
     convert(home / "weights.hdf5", home / "options.json", None, tmp_path / "other")
     for file in (tmp_path / "one").iterdir():

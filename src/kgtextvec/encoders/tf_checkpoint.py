@@ -100,7 +100,7 @@ class Checkpoint:
         return np.memmap(data, dtype, mode="c", offset=entry.offset, shape=entry.shape)
 
     def locate(self, name: str) -> tuple[Path, np.dtype[Any]]:
-        """Return the tensor's file and type. Raises InputError when its bytes can't be all there."""
+        """Return the tensor's file and type. Raises InputError when bytes are missing."""
         entry = self.entries[name]
         data = self.prefix.with_name(
             f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.shards:05d}"

@@ -1,0 +1,1 @@
+"""Fine-tuning: a language model goes on training on the texts of a graph."""

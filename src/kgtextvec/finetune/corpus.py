@@ -1,0 +1,257 @@
+"""Text for a language model: the vocabulary, sentences as numbers, and the streams of windows.
+
+The streams are those of bilm-tf's training: `rows` sentences are read side by side, each row takes
+the next sentence when its own ends, and a window may hold the end of one and the start of another.
+Every sentence stands between `<S>` and `</S>`; the backward stream reads it from its end.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.encoders.words import splitter
+from kgtextvec.errors import InputError
+
+BEGIN, END = "<S>", "</S>"
+UNKNOWN = "<UNK>"
+SKIPPED = "!!!MAXTERMID"  # a mark that some vocabulary files hold; bilm-tf passes over it
+HELD_OUT_SENTENCES = 1000
+
+Words = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words that the softmax knows; word i is row i. `unknown` stands for all others."""
+
+    ids: dict[str, int]
+    size: int
+
+    def number(self, word: str) -> int:
+        """Return the word's row."""
+        return self.ids.get(word, self.ids[UNKNOWN])
+
+
+def read_vocabulary(path: Path, size: int) -> Vocabulary:
+    """Read a word list, one a line, most frequent first, as bilm-tf reads it.
+
+    Raises InputError when it isn't one, or hasn't `size` words, the rows of the softmax.
+    """
+    ids: dict[str, int] = {}
+    count = 0
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                word = line.strip()
+                if word != SKIPPED:
+                    ids[word] = count
+                    count += 1
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such vocabulary file. Check its path.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: the vocabulary is not UTF-8 ({error.reason}).") from None
+    for word in (BEGIN, END, UNKNOWN):
+        if word not in ids:
+            raise InputError(
+                f"{path}: {word} is not in the vocabulary. Give the word list that the checkpoint"
+                " was trained with."
+            )
+    if count != size:
+        raise InputError(
+            f"{path}: {count:,} words, but the checkpoint's softmax has {size:,} rows. Give the"
+            " word list that the checkpoint was trained with."
+        )
+    return Vocabulary(ids, count)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sentences over distinct words.
+
+    `words` (n_words,) number the distinct words, 0 is `<S>` and 1 `</S>`; sentence i is
+    words[spans[i, 0] : spans[i, 1]], without boundaries. `ids` (n_distinct,) are the words' rows
+    in the vocabulary, `chars` (n_distinct, C) their character numbers as the network takes them.
+    """
+
+    words: Words
+    spans: NDArray[np.int64]
+    ids: Words
+    chars: NDArray[np.int16]
+
+    @property
+    def predictions(self) -> int:
+        """Words that a direction predicts in one pass: all of them, and one end a sentence."""
+        return int((self.spans[:, 1] - self.spans[:, 0]).sum()) + len(self.spans)
+
+    def unknown(self, vocabulary: Vocabulary) -> float:
+        """Return the share of running words that the vocabulary doesn't hold."""
+        if not len(self.words):
+            return 0.0
+        return float((self.ids[self.words] == vocabulary.ids[UNKNOWN]).mean())
+
+    def part(self, sentences: NDArray[np.int64]) -> "Corpus":
+        """Return the corpus of these sentences; nothing is copied."""
+        return Corpus(self.words, self.spans[sentences], self.ids, self.chars)
+
+    def sentence(self, number: int, backward: bool) -> Words:
+        """Return a sentence in reading order, boundaries included."""
+        start, end = self.spans[number]
+        words = self.words[start:end]
+        inner = words[::-1] if backward else words
+        return np.concatenate([[backward], inner, [not backward]], dtype=np.int32)
+
+
+def read_corpus(
+    sentences: Iterable[str], tokens: str, vocabulary: Vocabulary, characters: int
+) -> Corpus:
+    """Split sentences into words by the rule `tokens` and number them."""
+    from kgtextvec.encoders.elmo_tokenizer import character_ids
+
+    split = splitter(tokens)
+    distinct = {BEGIN: 0, END: 1}
+    words, ends = array("i"), array("q", [0])
+    for sentence in sentences:
+        for word in split(sentence):
+            words.append(distinct.setdefault(word, len(distinct)))
+        ends.append(len(words))
+    bounds = np.array(ends, dtype=np.int64)
+    chars = np.empty((len(distinct), characters), dtype=np.int16)
+    for number, word in enumerate(distinct):
+        chars[number] = character_ids(word, characters)
+    return Corpus(
+        words=np.array(words, dtype=np.int32),
+        spans=np.stack([bounds[:-1], bounds[1:]], 1),
+        ids=np.array([vocabulary.number(word) for word in distinct], dtype=np.int32),
+        chars=chars,
+    )
+
+
+def read_sentences(text: Path) -> Iterator[str]:
+    """Yield the sentences of a text file, one a line, or of a table's shards (a folder).
+
+    Raises InputError when there is no such text, or when it isn't UTF-8.
+    """
+    if text.is_dir():
+        yield from read_shards(text)
+        return
+    number = 0
+    try:
+        with text.open(encoding="utf-8") as lines:
+            for line in lines:
+                number += 1
+                yield line
+    except FileNotFoundError:
+        raise InputError(f"{text}: no such text. Check its path.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{text}: not UTF-8 after line {number} ({error.reason}). Save it as UTF-8."
+        ) from None
+
+
+def read_shards(folder: Path) -> Iterator[str]:
+    """Yield the distinct texts of a table, as read-texts dealt them to shards."""
+    import pyarrow.parquet as pq
+
+    shards = sorted(folder.glob("*.parquet"))
+    if not shards:
+        raise InputError(f"{folder}: holds no shards of texts (.parquet). Run read-texts first.")
+    for shard in shards:
+        yield from pq.read_table(shard, columns=["text"])["text"].to_pylist()
+
+
+def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
+    """Deal the sentences to (training, held out), by chance, the same for the same seed.
+
+    `share` of the sentences is held out, at least one and at most HELD_OUT_SENTENCES.
+    """
+    count = len(corpus.spans)
+    n_held = min(max(1, round(share * count)), HELD_OUT_SENTENCES)
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    return corpus.part(np.sort(order[n_held:])), corpus.part(np.sort(order[:n_held]))
+
+
+class Stream:
+    """One direction's rows of running text, in windows; it can be put back to where it was.
+
+    With a seed the sentences of each pass come in an order of their own, drawn from (seed, pass,
+    direction); without one they come in the corpus's order.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        rows: int,
+        backward: bool,
+        seed: int | None = None,
+        endless: bool = True,
+    ) -> None:
+        self.corpus, self.backward, self.seed, self.endless = corpus, backward, seed, endless
+        self.turn, self.taken = 0, 0
+        self.order = self.draw()
+        self.places: list[tuple[int, int]] = [(-1, 0)] * rows  # sentence, words of it read
+        self.held: list[Words] = [np.zeros(0, dtype=np.int32)] * rows
+
+    def draw(self) -> NDArray[np.int64]:
+        """Return this pass's order of the sentences."""
+        count = len(self.corpus.spans)
+        if self.seed is None:
+            return np.arange(count)
+        chance = np.random.default_rng([self.seed, 1, self.turn, int(self.backward)])
+        return chance.permutation(count)
+
+    def position(self) -> dict[str, Any]:
+        """Say where the stream stands, JSON-able."""
+        return {"turn": self.turn, "taken": self.taken, "places": self.places}
+
+    def go_to(self, position: dict[str, Any]) -> None:
+        """Stand where `position` was taken."""
+        self.turn, self.taken = position["turn"], position["taken"]
+        self.order = self.draw()
+        self.places = [(sentence, read) for sentence, read in position["places"]]
+        self.held = [self.rest(sentence, read) for sentence, read in self.places]
+
+    def rest(self, sentence: int, read: int) -> Words:
+        """Return what is left of a sentence."""
+        if sentence < 0:
+            return np.zeros(0, dtype=np.int32)
+        return self.corpus.sentence(sentence, self.backward)[read:]
+
+    def take_sentence(self, row: int) -> bool:
+        """Give a row the next sentence; say whether there was one."""
+        if self.taken == len(self.order):
+            if not self.endless:
+                return False
+            self.turn, self.taken = self.turn + 1, 0
+            self.order = self.draw()
+        sentence = int(self.order[self.taken])
+        self.taken += 1
+        self.places[row] = (sentence, 0)
+        self.held[row] = self.rest(sentence, 0)
+        return True
+
+    def window(self, steps: int) -> tuple[Words, Words] | None:
+        """Return the next words and those that follow them, (rows, steps) each; None at the end.
+
+        What doesn't fill a window at the end is left out, as bilm-tf does.
+        """
+        shape = (len(self.held), steps)
+        words, following = np.empty(shape, np.int32), np.empty(shape, np.int32)
+        for row in range(len(self.held)):
+            at = 0
+            while at < steps:
+                if len(self.held[row]) <= 1 and not self.take_sentence(row):
+                    return None
+                held = self.held[row]
+                n = min(len(held) - 1, steps - at)
+                words[row, at : at + n] = held[:n]
+                following[row, at : at + n] = held[1 : n + 1]
+                self.held[row] = held[n:]
+                sentence, read = self.places[row]
+                self.places[row] = (sentence, read + n)
+                at += n
+        return words, following

@@ -1,0 +1,96 @@
+"""The language model around an ELMo: words in, the outputs that predict the next word out.
+
+The network's weights are those of `encoders.elmo.ElmoModel`; what differs from embedding is that
+windows of running text are read with the state carried on, that dropout acts, and that gradients
+flow. Letters at the shapes: B rows, T steps, P projection, H cell, D the two directions.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kgtextvec.encoders.elmo import FORGET_BIAS, Cell, ElmoConfig, ElmoModel, State
+
+Tensors = dict[str, Tensor]
+
+
+class LanguageModel:
+    """An ELMo over `tensors` by ElmoModel's names; they are used where they lie, not copied."""
+
+    def __init__(self, config: ElmoConfig, tensors: Tensors) -> None:
+        with torch.device("meta"):
+            self.network = ElmoModel(config)
+        self.network.load_state_dict(tensors, assign=True)
+        self.config = config
+
+    @property
+    def parameters(self) -> Tensors:
+        """The weights by name, as leaves that collect gradients."""
+        return dict(self.network.named_parameters())
+
+    def zero_state(self, rows: int) -> State:
+        """Give the state before any text."""
+        return self.network.zero_state(rows)
+
+    def read(
+        self,
+        words: NDArray[np.int32],
+        chars: NDArray[np.int16],
+        state: State,
+        dropout: float = 0.0,
+        chance: torch.Generator | None = None,
+    ) -> tuple[Tensor, State]:
+        """Read a window: outputs (D, B, T, P), and the state after it, cut from the gradients.
+
+        `words` (D, B, T) number rows of `chars` (n, C); direction 1 is in its own reading order.
+        Each distinct word goes through the characters' network once. Dropout falls on the input
+        of every layer (what a layer passes by is the dropped input) and on the last output.
+        """
+        device = self.network.char_embed.device
+        distinct, inverse = np.unique(words, return_inverse=True)
+        spelled = torch.from_numpy(chars[distinct].astype(np.int64)).to(device)
+        places = torch.from_numpy(inverse.reshape(words.shape)).to(device)
+        vectors = self.network.embed(spelled)[places]  # (D, B, T, P)
+        outputs, after = [], []
+        for direction in range(2):
+            x, last = vectors[direction].transpose(0, 1), []  # (T, B, P)
+            cells: Any = self.network.cells[direction]
+            for k, cell in enumerate(cells):
+                x = drop(x, dropout, chance)
+                y, layer_state = run_cell(cell, x, *state[direction][k])
+                x = y + x if k and self.config.skip_connections else y
+                last.append(layer_state)
+            outputs.append(drop(x, dropout, chance).transpose(0, 1))
+            after.append(last)
+        return torch.stack(outputs), after
+
+
+def drop(x: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
+    """Set a share of the numbers to zero, by chance, and stretch the others to make up for it."""
+    if not share:
+        return x
+    kept = torch.rand(x.shape, generator=chance, device=x.device) >= share
+    return x * kept / (1.0 - share)
+
+
+def run_cell(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Read x (T, B, P) from h (B, P), c (B, H): outputs (T, B, P) and the last h, c, detached."""
+    size = x.shape[2]
+    state_kernel = cell.kernel[size:]
+    given = x @ cell.kernel[:size] + cell.bias  # (T, B, 4H)
+    outputs = []
+    for inputs in given.unbind(0):
+        i, j, f, o = (inputs + h @ state_kernel).chunk(4, 1)
+        c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(j)
+        if cell.cell_clip is not None:
+            c = c.clamp(-cell.cell_clip, cell.cell_clip)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        if cell.projection is not None:
+            h = h @ cell.projection
+            if cell.projection_clip is not None:
+                h = h.clamp(-cell.projection_clip, cell.projection_clip)
+        outputs.append(h)
+    return torch.stack(outputs), (h.detach(), c.detach())

@@ -1,0 +1,82 @@
+"""How surprising a text is to a language model, by bilm-tf's own measure."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kgtextvec.errors import InputError
+from kgtextvec.finetune.corpus import Corpus, Stream, Words
+from kgtextvec.finetune.language_model import LanguageModel
+from kgtextvec.finetune.softmax import measured_losses
+
+STEPS = 16  # windows of one step that are read at once; changes speed, never the numbers
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """exp of the mean cost of a word: forward, backward, and of both directions' mean cost.
+
+    `words` is the number of words that each direction predicted.
+    """
+
+    forward: float
+    backward: float
+    average: float
+    words: int
+
+
+@torch.no_grad()
+def measure(
+    model: LanguageModel, weights: Tensor, bias: Tensor, corpus: Corpus, rows: int
+) -> Perplexity:
+    """Measure as bilm-tf's `test` does: `rows` sentences side by side, one word at a time.
+
+    The state is carried from sentence to sentence, nothing drops out, the softmax is the full
+    one; when a row finds no further sentence, what the others still hold is left out. So the
+    number depends on `rows` a little. Raises InputError when no word is left.
+    """
+    state = model.zero_state(rows)
+    costs, count = np.zeros(2), 0
+    for words, targets in blocks(corpus, rows):
+        outputs, state = model.read(words, corpus.chars, state)
+        count += words[0].size
+        for d in range(2):
+            expected = torch.from_numpy(corpus.ids[targets[d]].reshape(-1).astype(np.int64))
+            flat = outputs[d].reshape(-1, outputs.shape[-1])
+            found = measured_losses(flat, weights, bias, expected.to(flat.device))
+            costs[d] += float(found.double().sum())
+    if not count:
+        raise InputError(
+            f"the text has too few sentences ({len(corpus.spans):,}) to read {rows} side by side."
+            " Give more text, or lower the batch size."
+        )
+    forward, backward = costs / count
+    both = (forward + backward) / 2
+    return Perplexity(math.exp(forward), math.exp(backward), math.exp(both), count)
+
+
+def blocks(corpus: Corpus, rows: int) -> Iterator[tuple[Words, Words]]:
+    """Yield words and the words that follow, (D, rows, T) each, T at most STEPS.
+
+    Rows take their sentences word by word, as they would in windows of one step.
+    """
+    streams = [Stream(corpus, rows, backward, endless=False) for backward in (False, True)]
+    held: list[list[tuple[Words, Words]]] = []
+    while True:
+        windows = [window for stream in streams if (window := stream.window(1)) is not None]
+        if len(windows) == 2:
+            held.append(windows)
+        if held and (len(held) == STEPS or len(windows) < 2):
+            yield joined(held, 0), joined(held, 1)
+            held = []
+        if len(windows) < 2:
+            return
+
+
+def joined(windows: list[list[tuple[Words, Words]]], what: int) -> Words:
+    """Put windows [time][direction] side by side in time: (D, rows, T)."""
+    return np.stack([np.concatenate([pair[d][what] for pair in windows], 1) for d in range(2)])

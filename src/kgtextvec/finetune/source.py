@@ -1,0 +1,194 @@
+"""Where training starts: a TensorFlow checkpoint of bilm-tf, or one that training here left.
+
+Both hold the whole language model, softmax included, and Adagrad's accumulators. Everything is
+checked by names, shapes and sizes before a tensor is read; tensors are mapped, not loaded.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.encoders.elmo_convert import (
+    Place,
+    check_names,
+    check_shape,
+    checkpoint_prefix,
+    places,
+)
+from kgtextvec.encoders.elmo_options import read_options
+from kgtextvec.encoders.tf_checkpoint import Checkpoint
+from kgtextvec.errors import InputError
+from kgtextvec.files import sha256_of
+from kgtextvec.finetune.checkpoint import Snapshot, read_snapshot
+
+if TYPE_CHECKING:
+    from kgtextvec.encoders.elmo import ElmoConfig
+
+INITIAL_ACCUMULATOR = 1.0  # bilm-tf's, for a checkpoint that was stripped of its slots
+SLOT = "/Adagrad"
+WEIGHTS, BIAS = "softmax.weight", "softmax.bias"
+OURS = "checkpoint"  # folder of our own form, beside options.json and the vocabulary
+ADVICE = "Give the folder of a training checkpoint: .index, .data-…, options.json, vocabulary."
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A language model's files, checked but not read.
+
+    `places` are its tensors, softmax included; `identity` changes with any bit of them.
+    """
+
+    options: Path
+    vocabulary: Path
+    config: "ElmoConfig"
+    training: dict[str, Any]
+    places: list[Place]
+    held: Checkpoint | Snapshot
+    has_slots: bool
+    identity: str
+
+    @property
+    def rows(self) -> int:
+        """Words of the vocabulary, `</S>` and the like included."""
+        return self.places[-1].shape[0]
+
+    def read(self) -> tuple[Arrays, Arrays]:
+        """Return weights and accumulators by our names, mapped; each is checked meanwhile."""
+        if isinstance(self.held, Snapshot):
+            self.held.check()
+        weights = {place.tensor: self.take(place, "") for place in self.places}
+        return weights, {place.tensor: self.slot(place) for place in self.places}
+
+    def slot(self, place: Place) -> NDArray[np.float32]:
+        """Return a tensor's accumulator."""
+        if self.has_slots:
+            return self.take(place, SLOT)
+        return np.full(place.shape, INITIAL_ACCUMULATOR, dtype=np.float32)
+
+    def take(self, place: Place, ending: str) -> NDArray[np.float32]:
+        """Return one tensor."""
+        if isinstance(self.held, Snapshot):
+            return self.held.tensor(place.tensor + ending)
+        return self.held.map(place.checkpoint + ending)
+
+
+def open_source(model: Path, vocabulary: Path | None = None) -> Source:
+    """Find and check a language model's files in the folder `model` (or give its `.index`).
+
+    Raises InputError when one is missing, or doesn't fit the others.
+    """
+    folder = model if model.is_dir() else model.parent
+    options = only(folder, "options.json", sorted(folder.glob("*options.json")))
+    if (folder / OURS / "state.json").is_file():
+        return ours(folder, options, vocabulary or find_vocabulary(folder))
+    found = sorted(folder.glob("*.index")) if model.is_dir() else [model]
+    prefix = checkpoint_prefix(only(folder, "checkpoint index (.index)", found))
+    if prefix is None:
+        raise InputError(f"{model}: no training checkpoint. {ADVICE}")
+    checkpoint = Checkpoint(prefix)
+    config, training = read_options(options), read_training(options)
+    wanted = with_softmax(config, rows_of(prefix, checkpoint))
+    slots = {name for name in checkpoint.entries if name.endswith(SLOT)}
+    needed = {place.checkpoint: place.shape for place in wanted}
+    in_model = {name for name in checkpoint.entries if name.startswith("lm/")}
+    check_names(prefix, in_model - slots, needed)
+    if slots:
+        needed |= {name + SLOT: shape for name, shape in needed.items()}
+        check_names(prefix, in_model, needed)
+    for name, shape in needed.items():
+        entry = checkpoint.entries[name]
+        check_shape(prefix, name, entry.shape, shape)
+        if entry.dtype != 1:
+            raise InputError(f"{prefix}: {name} {shape} is not float32. {ADVICE}")
+        checkpoint.locate(name)
+    index = prefix.with_name(prefix.name + ".index")
+    # The index holds every tensor's checksum, and these are checked as tensors are read.
+    return Source(
+        options, vocabulary or find_vocabulary(folder), config, training, wanted, checkpoint,
+        bool(slots), sha256_of(index),
+    )  # fmt: skip
+
+
+def ours(folder: Path, options: Path, vocabulary: Path) -> Source:
+    """Open what training here left."""
+    snapshot = read_snapshot(folder / OURS)
+    config, training = read_options(options), read_training(options)
+    shape = snapshot.shapes.get(BIAS, (0,))
+    wanted = with_softmax(config, shape[0])
+    for place in wanted:
+        for name in (place.tensor, place.tensor + SLOT):
+            if name not in snapshot.shapes:
+                raise InputError(f"{folder / OURS}: {name} is missing. Train anew.")
+            check_shape(folder / OURS, name, snapshot.shapes[name], place.shape)
+    return Source(options, vocabulary, config, training, wanted, snapshot, True, snapshot.sha256)
+
+
+def with_softmax(config: "ElmoConfig", rows: int) -> list[Place]:
+    """Return every tensor of the language model; the softmax's two come last."""
+    size = config.projection_size
+    return [
+        *places(config),
+        Place(WEIGHTS, "", "lm/softmax/W", (rows, size)),
+        Place(BIAS, "", "lm/softmax/b", (rows,)),
+    ]
+
+
+def rows_of(prefix: Path, checkpoint: Checkpoint) -> int:
+    """Return the rows of the checkpoint's softmax."""
+    entry = checkpoint.entries.get("lm/softmax/b")
+    if entry is None or len(entry.shape) != 1:
+        raise InputError(
+            f"{prefix}: lm/softmax/b is missing, so this is no checkpoint of training. {ADVICE}"
+        )
+    return entry.shape[0]
+
+
+def only(folder: Path, what: str, found: list[Path]) -> Path:
+    """Return the one file there should be."""
+    if len(found) != 1:
+        raise InputError(f"{folder}: holds {len(found)} files of {what}, must be one. {ADVICE}")
+    return found[0]
+
+
+def find_vocabulary(folder: Path) -> Path:
+    """Return the folder's word list: vocabulary.txt, vocab*.txt, or the only .txt."""
+    for pattern in ("vocabulary.txt", "vocab*.txt", "*.txt"):
+        found = sorted(folder.glob(pattern))
+        if len(found) == 1:
+            return found[0]
+    raise InputError(f"{folder}: no vocabulary.txt there. Put the checkpoint's word list there.")
+
+
+def read_training(options: Path) -> dict[str, Any]:
+    """Return the options of training that are there; what they may be is checked.
+
+    Raises InputError, naming the option.
+    """
+    values = json.loads(options.read_bytes())
+    found = {}
+    for name, kind, least in (
+        ("batch_size", int, 1),
+        ("unroll_steps", int, 1),
+        ("n_negative_samples_batch", int, 1),
+        ("all_clip_norm_val", float, 0),
+        ("dropout", float, 0),
+        ("learning_rate", float, 0),
+    ):
+        value = values.get(name)
+        if value is None:
+            continue
+        right = type(value) in ((int,) if kind is int else (int, float)) and math.isfinite(value)
+        if not right or value < least or (name == "dropout" and value >= 1):
+            raise InputError(
+                f"{options}: {name} is {json.dumps(value)[:80]}, which training can't take. Give"
+                " the options.json of the checkpoint."
+            )
+        found[name] = value
+    return found

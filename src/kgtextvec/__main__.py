@@ -31,6 +31,8 @@ VERBS = {
     "export-entity2d": ("export", "write the entities' places on the map for BioMedGPS"),
     "write-loaders": ("export", "write the page that tells how to load an export"),
     "evaluate-space": ("evaluate", "score a space beside baselines"),
+    "cache-tokens": ("probe", "turn every word of a probe's corpora into vectors, all layers"),
+    "probe-model": ("probe", "train small models on word vectors: entities, inference"),
     "collect-scores": ("evaluate", "put all scores into one table"),
     "draw-quality": ("report", "write the quality report of a table"),
     "draw-map": ("report", "lay a space out in two dimensions and draw it"),

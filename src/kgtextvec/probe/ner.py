@@ -1,0 +1,136 @@
+"""Entities from word vectors: a mix of layers, three dense layers, a CRF over tags."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kgtextvec.probe.corpora import Tagged
+from kgtextvec.probe.crf import Crf
+from kgtextvec.probe.tags import (
+    Entity,
+    legal_steps,
+    moved,
+    read_tags,
+    split_tag,
+    tag_set,
+    write_tags,
+)
+from kgtextvec.probe.train import Mix, Training, batches, fit, seeded
+from kgtextvec.probe.vectors import WordVectors, padded
+
+HIDDEN = (512, 128, 32)
+
+
+class NerProbe(nn.Module):
+    """Word vectors (B, T, layers, dims) to scores of tags (B, T, K), and a CRF over these."""
+
+    def __init__(self, layers: int, dims: int, tags: Sequence[str]) -> None:
+        super().__init__()
+        self.mix = Mix(layers)
+        widths = (dims, *HIDDEN)
+        dense: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            dense += [nn.Linear(inputs, outputs), nn.ReLU()]
+        self.dense = nn.Sequential(*dense, nn.Linear(HIDDEN[-1], len(tags)))
+        self.crf = Crf(legal_steps(tags))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, layers, dims) -> (B, T, K)."""
+        emissions: Tensor = self.dense(self.mix(x))
+        return emissions
+
+
+@dataclass(frozen=True)
+class NerData:
+    """Training and test sentences, and where each stands among the vectors."""
+
+    train: Tagged
+    test: Tagged
+    train_rows: NDArray[np.int64]
+    test_rows: NDArray[np.int64]
+
+
+def run_ner(
+    data: NerData,
+    vectors: WordVectors,
+    entities: list[list[Entity]],
+    scheme: str,
+    training: Training,
+    seed: int,
+) -> dict[str, Any]:
+    """Train a probe on `entities` of the training sentences; score it on the test sentences."""
+    tags = tag_set(sorted({kind for found in entities for _, _, kind in found}), scheme)
+    number = {tag: i for i, tag in enumerate(tags)}
+    gold = [
+        torch.tensor([number[tag] for tag in write_tags(found, len(words), scheme)])
+        for words, found in zip(data.train.sentences, entities, strict=True)
+    ]
+    made = seeded(lambda: NerProbe(vectors.layers, vectors.dims, tags), seed, training.device)
+    assert isinstance(made, NerProbe)  # noqa: S101 (for the type checker)
+    model = made
+
+    def loss_of(batch: NDArray[np.int64]) -> Tensor:
+        x, lengths = padded(vectors.sentences(data.train_rows[batch]), training.device)
+        wanted = nn.utils.rnn.pad_sequence([gold[i] for i in batch], batch_first=True)
+        return model.crf.loss(model(x), wanted.to(training.device), lengths)
+
+    losses = fit(model, loss_of, len(gold), training, seed)
+    predicted: list[list[Entity]] = []
+    with torch.no_grad():
+        for batch in batches(len(data.test_rows), training.batch):
+            x, lengths = padded(vectors.sentences(data.test_rows[batch]), training.device)
+            for path in model.crf.best_paths(model(x), lengths):
+                predicted.append(spelled([tags[i] for i in path]))
+    return {
+        "metrics": entity_scores(data.test.entities, predicted),
+        "layer_weights": [round(float(w), 6) for w in model.mix.weights().detach()],
+        "losses": [round(loss, 6) for loss in losses],
+    }
+
+
+def spelled(tags: list[str]) -> list[Entity]:
+    """Return the entities that legal tags spell."""
+    return read_tags([split_tag(tag) or ("O", "") for tag in tags], ends=False)[0]
+
+
+def entity_scores(
+    gold: list[list[Entity]], predicted: list[list[Entity]]
+) -> dict[str, dict[str, float]]:
+    """Return precision, recall and F1 of whole entities: same words, same type.
+
+    By type of entity, and under `all` over all types.
+    """
+    from nervaluate import Evaluator
+
+    def as_dicts(found: list[list[Entity]]) -> list[list[dict[str, Any]]]:
+        return [
+            [{"label": kind, "start": start, "end": end - 1} for start, end, kind in one]
+            for one in found
+        ]
+
+    kinds = sorted({kind for one in gold + predicted for _, _, kind in one})
+    found = Evaluator(as_dicts(gold), as_dicts(predicted), tags=kinds, loader="dict").evaluate()
+    by_type = {"all": found["overall"]["strict"]}
+    by_type |= {kind: found["entities"][kind]["strict"] for kind in kinds}
+    return {
+        kind: {name: float(getattr(one, name)) for name in ("precision", "recall", "f1")}
+        for kind, one in by_type.items()
+    }
+
+
+def shuffled(tagged: Tagged, seed: int) -> list[list[Entity]]:
+    """Draw the places of each sentence's entities anew."""
+    rng = np.random.default_rng(seed)
+    pairs = zip(tagged.sentences, tagged.entities, strict=True)
+    return [moved(found, len(words), rng) for words, found in pairs]
+
+
+def chance(data: NerData, seed: int) -> dict[str, dict[str, float]]:
+    """Score entities of the test sentences put at places drawn anew: right in all but place."""
+    return entity_scores(data.test.entities, shuffled(data.test, seed))

@@ -1,0 +1,155 @@
+"""Word vectors on disk, computed once per model and corpus, and those of the controls."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kgtextvec.encoders.layers import LayerReader
+from kgtextvec.errors import InputError
+from kgtextvec.files import digest_of, need_space
+from kgtextvec.progress import Progress, say
+
+Words = tuple[str, ...]
+STORED = ("float16", "float32")
+
+
+class Sentences:
+    """The distinct sentences of a corpus, numbered as they first come."""
+
+    def __init__(self, sentences: Iterable[Words]) -> None:
+        self.number = {words: i for i, words in enumerate(dict.fromkeys(sentences))}
+        self.all = list(self.number)
+        self.offsets = np.cumsum([0, *map(len, self.all)])
+
+    def rows(self, sentences: Iterable[Words]) -> NDArray[np.int64]:
+        """Return the numbers of those sentences."""
+        return np.array([self.number[words] for words in sentences], dtype=np.int64)
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of all words in their order."""
+        return digest_of(self.all)
+
+
+def write_vectors(path: Path, sentences: Sentences, reader: LayerReader, stored: str) -> None:
+    """Write (n_words, layers, dims) as .npy: the words of all sentences, one after another.
+
+    `stored` is float16 or float32. A sentence is written as soon as it is there, so that memory
+    holds a batch. Raises InputError when the disk is too small, at NaN or Inf, and at numbers
+    beyond float16.
+    """
+    dtype = np.dtype(stored)
+    n_words = int(sentences.offsets[-1])
+    shape = (n_words, reader.layers, reader.dims)
+    size = n_words * reader.layers * reader.dims * dtype.itemsize
+    say(
+        f"word vectors: {n_words:,} words x {reader.layers} layers x {reader.dims} dims in"
+        f" {stored}: {size / 1e6:,.1f} MB of disk"
+    )
+    need_space({path: size})
+    with path.open("wb") as file, Progress("read", len(sentences.all), "sentences") as progress:
+        header = npy.header_data_from_array_1_0(np.empty((0, *shape[1:]), dtype))
+        npy.write_array_header_1_0(file, header | {"shape": shape})
+        start, per_word = file.tell(), size // max(n_words, 1)
+        file.truncate(start + size)
+        for row, vectors in reader.read(sentences.all):
+            with np.errstate(over="ignore"):
+                block = np.ascontiguousarray(vectors, dtype)
+            if not np.isfinite(block).all():
+                raise InputError(unfit(vectors, stored, " ".join(sentences.all[row])))
+            file.seek(start + int(sentences.offsets[row]) * per_word)
+            file.write(block.reshape(-1).view(np.uint8).data)
+            progress.add(1, words=len(vectors))
+
+
+def unfit(vectors: NDArray[np.float32], stored: str, text: str) -> str:
+    """Say why vectors can't be stored."""
+    if np.isfinite(vectors).all():
+        return (
+            f"vectors beyond what {stored} holds ({np.abs(vectors).max():.3g}), at {text[:60]!r}."
+            " Write probe.stored: float32."
+        )
+    return (
+        f"vectors hold NaN or Inf, at {text[:60]!r}. Write embed.precision: float32; if that"
+        " doesn't help, the weights are damaged."
+    )
+
+
+class WordVectors(Protocol):
+    """Vectors of sentences, by their numbers."""
+
+    layers: int
+    dims: int
+
+    def sentences(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return (n_words, layers, dims) for each of those sentences."""
+        ...
+
+
+class Stored:
+    """The vectors that `write_vectors` wrote, read from disk a sentence at a time.
+
+    `only_token`: the token layer alone. Raises InputError when the file isn't of these sentences.
+    """
+
+    def __init__(self, path: Path, offsets: NDArray[np.int64], only_token: bool = False) -> None:
+        try:
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: not a whole .npy file ({error}). Delete it, rerun."
+            ) from None
+        if mapped.ndim != 3 or len(mapped) != offsets[-1] or str(mapped.dtype) not in STORED:
+            raise InputError(f"{path}: not the vectors of these corpora. Delete it and rerun.")
+        self.shape, self.dtype, self.start = mapped.shape[1:], mapped.dtype, mapped.offset
+        self.size = self.dtype.itemsize * self.shape[0] * self.shape[1]
+        del mapped  # plain reads from here: a map's pages would count as the process's memory
+        self.file = path.open("rb")
+        self.offsets = offsets
+        self.layers = 1 if only_token else self.shape[0]
+        self.dims = self.shape[1]
+
+    def sentences(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return (n_words, layers, dims) for each of those sentences."""
+        found = []
+        for row in rows:
+            first, last = int(self.offsets[row]), int(self.offsets[row + 1])
+            begin, size = self.start + first * self.size, (last - first) * self.size
+            block = np.frombuffer(os.pread(self.file.fileno(), size, begin), self.dtype)
+            whole = block.reshape(-1, *self.shape)
+            found.append(whole[:, : self.layers].astype(np.float32))
+        return found
+
+
+class Random:
+    """A random vector for each distinct word, normal with deviation 1, fixed by the seed."""
+
+    layers = 1
+
+    def __init__(self, sentences: Sentences, dims: int, seed: int) -> None:
+        types = sorted({word for words in sentences.all for word in words})
+        self.number = {word: i for i, word in enumerate(types)}
+        rng = np.random.default_rng(seed)
+        self.table = rng.standard_normal((len(types), dims), dtype=np.float32)
+        self.dims = dims
+        self.all = sentences.all
+
+    def sentences(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return (n_words, 1, dims) for each of those sentences."""
+        return [self.table[[self.number[word] for word in self.all[row]]][:, None] for row in rows]
+
+
+def padded(found: list[NDArray[np.float32]], device: str) -> tuple[Tensor, Tensor]:
+    """Put sentences side by side: (B, T, layers, dims) with zeros behind, and lengths (B,)."""
+    lengths = [len(one) for one in found]
+    block = np.zeros((len(found), max(lengths), *found[0].shape[1:]), dtype=np.float32)
+    for i, one in enumerate(found):
+        block[i, : len(one)] = one
+    return torch.from_numpy(block).to(device), torch.tensor(lengths, device=device)

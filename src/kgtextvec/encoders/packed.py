@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from kgtextvec.batches import Planner, plan_packs
+from kgtextvec.encoders.attention import attention_for
 from kgtextvec.encoders.pooling import Pooling
 from kgtextvec.encoders.tokens import Pieces, Tokenizer
 from kgtextvec.progress import say
@@ -95,7 +95,8 @@ def attend(
             place = torch.arange(length, device=q.device)
             band = (place[:, None] - place).abs() < sliding_window
         q_own, k_own, v_own = (each[own].view(shape).transpose(1, 2) for each in (q, k, v))
-        seen = scaled_dot_product_attention(q_own, k_own, v_own, band, scale=scaling)
+        scale = q.shape[-1] ** -0.5 if scaling is None else scaling
+        seen = attention_for(q, length, band)(q_own, k_own, v_own, band, scale)
         parts.append(seen.transpose(1, 2).reshape(count * length, *q.shape[1:]))
     return torch.cat(parts)[None], None
 

@@ -140,6 +140,22 @@ def test_any_list_of_numbers_comes_back(numbers):
     np.testing.assert_array_equal(bits([np.float32(t) for t in text_of(numbers)]), bits(numbers))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**31 - 1).map(lambda n: 2 * n + 1))
+def test_any_bits_give_numpys_digits_in_pythons_notation(first, step):
+    some = ((first + step * np.arange(2000)) % 2**32).astype(np.uint32).view(np.float32)
+    numbers = some[np.isfinite(some)]
+    # numpy's str has the shortest digits (Dragon4, another algorithm); Python's repr spells them.
+    assert text_of(numbers) == [repr(float(str(number))) for number in numbers]
+
+
+@pytest.mark.parametrize("width", [1, 3, 7, 8, 9, 17, 64, 1023])
+def test_rows_of_any_width_hold_common_and_rare_numbers(width):
+    pool = np.array([0, -0.0, 0.5, -1.25, 9.999999, 10, 1e-4, 9.999e-5, 1e16, 1e-45, -3e38, 0.1])
+    numbers = np.random.default_rng(width).choice(pool.astype(np.float32), width)
+    assert text_of(numbers) == [repr(float(str(number))) for number in numbers]
+
+
 @pytest.mark.parametrize(
     "number,text",
     [
@@ -330,6 +346,17 @@ def test_nan_and_inf_are_refused_and_leave_no_file(tmp_path, form, value):
         "index.parquet",
         "manifest.json",
     ]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_block_that_fails_stops_all_threads(tmp_path, monkeypatch, threads):
+    monkeypatch.setattr(tsv, "NUMBERS", 8)
+    vectors = random_vectors(300, 4)
+    vectors[101] = np.inf
+    folder = space(tmp_path, vectors)
+    with pytest.raises(InputError, match="first at row 101"):
+        export_table(folder, "tsv", tmp_path / "x.tsv", threads)
+    assert not (tmp_path / "x.tsv").exists()
 
 
 # VmHWM, not ru_maxrss: the latter starts at the size of the process that forked this one.

@@ -46,14 +46,16 @@ EIGHT_ZEROS = u64(int.from_bytes(b"00000000", "little"))
 NINE_DIGITS = u64(100_000_000)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def leading_zeros(context: Any, word: Any) -> Any:
+def count_leading_zeros(context: Any, word: Any) -> Any:
     """Count the zero bits above the highest set one of a uint64; 64 for 0."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), build
+
+
+leading_zeros: Any = intrinsic(count_leading_zeros)
 
 
 @njit(nogil=True, inline="always")
@@ -102,7 +104,7 @@ def shortest(bits: Any) -> Any:
     mantissa = bits & u64(0x7FFFFF)
     closer = np.int64((mantissa == u64(0)) & (biased > 1))
     c4 = (mantissa | (u64(biased > 0) << u64(23))) << u64(2)
-    q = max(biased, 1) - 150
+    q = max(biased, np.int64(1)) - 150
     k = (q * 1262611 - closer * 524031) >> 22
     shift = u64(q + ((-k * 1741647) >> 19) + 1)
     scale = SCALES[u64(31 - k)]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.report.colouring import GROUP_COLOURS, OTHERS_COLOUR
 from kgtextvec.report.compare_charts import (
@@ -111,13 +110,7 @@ def compare_spaces(spaces: list[Path], scores: Path, texts: list[Path], out_html
     The same files give the same bytes. Raises InputError when a file is missing or damaged.
     """
     rows = read_rows(scores)
-    try:
-        read = read_spaces(spaces, texts, rows)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{spaces[0]}: its manifest, or another one's, lacks {error}. Rerun the step that"
-            " made it."
-        ) from None
+    read = read_spaces(spaces, texts, rows)
     colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
     tables = by_table(read)
     html = page(
@@ -254,7 +247,13 @@ def further(rows: Sequence[Row]) -> list[dict[str, Any]]:
         told.append(
             {
                 "title": score.replace("_", " ").capitalize(),
-                "keys": ["Table", "Model", "Space", *([] if whole else ["By", "Group"]), "Method"],
+                "columns": [
+                    "Table",
+                    "Model",
+                    "Space",
+                    *([] if whole else ["By", "Group"]),
+                    "Method",
+                ],
                 "heads": [metric.replace("_", " ") for metric in metrics],
                 "lines": [
                     ([*key[:-1], method_name(key[-1])], [found.get(metric) for metric in metrics])

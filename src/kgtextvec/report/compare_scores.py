@@ -133,7 +133,7 @@ def read_spaces(folders: Iterable[Path], texts: Iterable[Path], rows: Sequence[R
         if row.by == "all":
             scores = by_space.setdefault((row.model, row.table, row.space), {})
             scores[row.score, row.method, row.metric] = row.found
-    read = [(folder_of(path), read_json(folder_of(path) / "manifest.json")) for path in folders]
+    read = [(folder_of(path), read_manifest(folder_of(path))) for path in folders]
     newest = {
         (told["model"]["name"], told["table"]): told
         for _, told in sorted(read, key=lambda one: one[1]["space"] == "full")
@@ -147,7 +147,11 @@ def read_spaces(folders: Iterable[Path], texts: Iterable[Path], rows: Sequence[R
             Space(
                 *(model, table, space),
                 kind=told["kind"],
-                **{key: told.get(key) for key in ("dims", "rows", "texts", "text", "precision")},
+                dims=told.get("dims"),
+                rows=told.get("rows"),
+                texts=told.get("texts"),
+                text=told.get("text"),
+                precision=told.get("precision"),
                 file=files.get(table),
                 n_bytes=bytes_of(folder / "embeddings.npy"),
                 parameters=told["model"].get("parameters"),
@@ -159,6 +163,20 @@ def read_spaces(folders: Iterable[Path], texts: Iterable[Path], rows: Sequence[R
             )
         )
     return spaces
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a space's manifest. Raises InputError when it does not say whose it is."""
+    told = read_json(folder / "manifest.json")
+    whose: tuple[Any, ...]
+    try:
+        whose = (told["model"]["name"], told["table"], told["space"], told["kind"])
+    except (KeyError, TypeError):
+        whose = ()
+    if not whose or not all(isinstance(name, str) for name in whose):
+        raise InputError(f"{folder / 'manifest.json'}: not a space's. Rerun the step that made it.")
+    found: dict[str, Any] = told
+    return found
 
 
 def folder_of(path: Path) -> Path:

@@ -266,7 +266,7 @@ def better_rule(name: str, ranked: Sequence[Space], asked: Headline) -> str:
     rest = listed([f"{space.table} ({must(asked, space).value:.3f})" for space in ranked[1:]])
     number = f"{asked.name} {with_interval(first)}"
     how = "clearly above" if apart(first, second) else "with no clear difference from"
-    return f"{name}: {ranked[0].table} is best ({number}), {how} {rest}."
+    return f"{name}: best with {ranked[0].table}, at {number}, {how} {rest}."
 
 
 def rule_of(space: Space) -> str:

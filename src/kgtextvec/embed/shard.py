@@ -3,13 +3,11 @@
 import argparse
 import errno
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -36,6 +34,7 @@ from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import need_space, sha256_of, whole_file, write_json
 from kgtextvec.lease import leased
 from kgtextvec.progress import Progress, say
+from kgtextvec.signals import asked_to_stop
 
 PART_BYTES = 32 << 20
 PART_SECONDS = 20.0
@@ -298,18 +297,3 @@ def stored(
             flush()
             raise
         flush()
-
-
-@contextmanager
-def asked_to_stop() -> Iterator[list[int]]:
-    """Give a list that a SIGTERM fills, instead of dying at once."""
-    signals: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        signals.append(number)
-
-    before = signal.signal(signal.SIGTERM, note)
-    try:
-        yield signals
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -235,3 +235,35 @@ def test_one_rule_under_two_names_is_no_comparison():
 )
 def test_bytes_are_told_in_a_unit_that_suits(n, words):
     assert as_bytes(n) == words
+
+
+def test_many_pairs_are_counted_and_the_best_is_named():
+    group = []
+    for model, long, short in (
+        ("a", 0.3, 0.2),
+        ("b", 0.4, 0.1),
+        ("c", 0.2, 0.205),
+        ("d", 0.3, 0.29),
+    ):
+        for table, text, mrr in (("long", "{name} {description}", long), ("short", "name", short)):
+            group.append(Space(model, table, "full", text=text, file="e", scores={MRR: near(mrr)}))
+    assert rules_verdict(group)[1:] == [
+        "Of 4 pairs of model and space, best by cold-start MRR is long in 3, clearly in 2;"
+        " short in 1, clearly in 0.",
+        "b full: best with long, at cold-start MRR 0.400 (95 % interval 0.390 to 0.410), clearly"
+        " above short (0.100).",
+    ]
+
+
+def test_a_better_baseline_beside_another_space_is_told():
+    other = space(
+        "b", dims=3072, scores={MRR: near(0.2), ("cold_start", "tfidf_svd", "mrr"): near(0.35)}
+    )
+    best = space(
+        "a", dims=64, scores={MRR: near(0.3), ("cold_start", "tfidf_svd", "mrr"): near(0.1)}
+    )
+    said = verdict([best, other])
+    assert "a full beats its best baseline, TF-IDF + SVD at 0.100." in said
+    assert (
+        "A better baseline stands beside another space: TF-IDF + SVD, 3072 dims, at 0.350." in said
+    )

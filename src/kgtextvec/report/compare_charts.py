@@ -20,6 +20,7 @@ INK, SOFT, LINE, GROUND = "#1c2128", "#545d68", "#d5d9df", "#ffffff"
 IN_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "ground", OTHERS_COLOUR: "other"}
 IN_THE_PAGE |= {colour: f"group-{i}" for i, colour in enumerate(GROUP_COLOURS)}
 MOST_TICKS = 7
+APART = 1.015
 Pick = Callable[[Space], float | None]
 
 
@@ -110,13 +111,16 @@ def draw_points(
     joined: bool = False,
 ) -> None:
     """Draw a point per space at (pick, headline): filled for full spaces, hollow for reduced."""
-    for model in dict.fromkeys(space.model for space in spaces):
+    models = list(dict.fromkeys(space.model for space in spaces))
+    for place, model in enumerate(models):
         number = colours[model]
+        # Spaces of equal dims stand a little apart, so that no interval hides another.
+        aside = APART ** (place - (len(models) - 1) / 2) if joined else 1.0
         colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
         marker = MARKERS[(number + number // len(GROUP_COLOURS)) % len(MARKERS)]
         points = sorted(
             (
-                (float(x), found.value, space.space != "full", found)
+                (float(x) * aside, found.value, space.space != "full", found)
                 for space in spaces
                 if space.model == model and (x := pick(space)) and (found := asked.of(space))
             ),
@@ -163,7 +167,7 @@ def spread_out(values: Sequence[float]) -> list[float]:
     """Return those of rising `values` that are far enough from the one before to be written."""
     kept: list[float] = []
     for value in values:
-        if not kept or value / kept[-1] > (values[-1] / values[0]) ** 0.09:
+        if not kept or value / kept[-1] > (values[-1] / values[0]) ** 0.065:
             kept.append(value)
     return kept
 

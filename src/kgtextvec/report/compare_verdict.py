@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kgtextvec.report.compare_scores import OWN, Score, Space, by_table, method_name
+from kgtextvec.report.compare_scores import OWN, Score, Space, baselines_of, by_table, method_name
 
 NAMED = 3  # so many spaces are named in a sentence; more are counted
 
@@ -51,7 +51,7 @@ def verdict(spaces: Sequence[Space]) -> list[str]:
     said = []
     if asked.score != "cold_start":
         said += ["There is no cold-start score (it needs triples), so the label probe speaks."]
-    said += [who_is_best(ranked, asked, len(spaces)), *beside_baselines(best, asked)]
+    said += [who_is_best(ranked, asked, len(spaces)), *beside_baselines(best, asked, spaces)]
     said += kept(spaces, asked)
     return said + cheapest(ranked, asked)
 
@@ -78,8 +78,11 @@ def who_is_best(ranked: Sequence[Space], asked: Headline, n_spaces: int) -> str:
     return f"{told} No clear difference from {listed(names)}: the intervals overlap."
 
 
-def beside_baselines(best: Space, asked: Headline) -> list[str]:
-    """Hold the best space against its best baseline, and against TF-IDF if that is another."""
+def beside_baselines(best: Space, asked: Headline, spaces: Sequence[Space]) -> list[str]:
+    """Hold the best space against its best baseline, and against TF-IDF if that is another.
+
+    Some baselines have a space's dims: one that does better beside another space is told, too.
+    """
     found = {
         method: number
         for score, method, metric in best.scores
@@ -94,6 +97,12 @@ def beside_baselines(best: Space, asked: Headline) -> list[str]:
     words = [method for method in ordered if method.startswith("tfidf")]
     if words and ordered[0] not in words:
         said.append(against(best, asked, words[0], found[words[0]], ""))
+    name, top = baselines_of(spaces, asked.score, [asked.metric])[0]
+    if top[asked.metric].value > found[ordered[0]].value:
+        said.append(
+            f"A better baseline stands beside another space: {name},"
+            f" at {top[asked.metric].value:.3f}."
+        )
     return said
 
 
@@ -180,8 +189,9 @@ def kept_by_many(space: str, each: Sequence[Kept], name: str) -> str:
     ):
         known = sorted((value, model) for value, model in values if value is not None)
         if known:
-            (least, first), (most, last) = known[0], known[-1]
-            parts.append(f"{percent(least)} ({first}) to {percent(most)} ({last}) {what}")
+            ends = [(percent(value), model) for value, model in (known[0], known[-1])]
+            told = f"{ends[0][0]} ({ends[0][1]}) to {ends[1][0]} ({ends[1][1]})"
+            parts.append(f"{told if ends[0][0] != ends[1][0] else ends[0][0]} {what}")
     return f"{space} keeps {' and '.join(parts)}, over {len(each)} models."
 
 
@@ -251,22 +261,35 @@ def rules_verdict(group: Sequence[Space]) -> list[str]:
     by_pair: dict[str, list[Space]] = {}
     for space in group if asked else ():
         by_pair.setdefault(space.name, []).append(space)
-    for name, pair in by_pair.items():
-        ranked = ranking(pair, asked) if asked else []
-        if asked and len(ranked) > 1:
-            said.append(better_rule(name, ranked, asked))
-    if len(said) == 1:
-        said.append("No score is there for more than one of them.")
-    return said
+    pairs = [ranking(pair, asked) for pair in by_pair.values()] if asked else []
+    pairs = [ranked for ranked in pairs if len(ranked) > 1]
+    if asked is None or not pairs:
+        return [*said, "No score is there for more than one of them."]
+    if len(pairs) > NAMED:
+        said += wins_by_rule(pairs, asked)
+        pairs = [min(pairs, key=lambda ranked: -must(asked, ranked[0]).value)]
+    return said + [better_rule(ranked, asked) for ranked in pairs]
 
 
-def better_rule(name: str, ranked: Sequence[Space], asked: Headline) -> str:
+def wins_by_rule(pairs: Sequence[Sequence[Space]], asked: Headline) -> list[str]:
+    """Count where each table scores best, and clearly so, over pairs of model and space."""
+    wins: dict[str, list[bool]] = {}
+    for ranked in pairs:
+        clear = apart(must(asked, ranked[0]), must(asked, ranked[1]))
+        wins.setdefault(ranked[0].table, []).append(clear)
+    counts = [f"{table} in {len(won)}, clearly in {sum(won)}" for table, won in wins.items()]
+    return [
+        f"Of {len(pairs)} pairs of model and space, best by {asked.name} is {'; '.join(counts)}."
+    ]
+
+
+def better_rule(ranked: Sequence[Space], asked: Headline) -> str:
     """Say which table scores best with one model and space; `ranked` has the best first."""
     first, second = (must(asked, space) for space in ranked[:2])
     rest = listed([f"{space.table} ({must(asked, space).value:.3f})" for space in ranked[1:]])
     number = f"{asked.name} {with_interval(first)}"
     how = "clearly above" if apart(first, second) else "with no clear difference from"
-    return f"{name}: best with {ranked[0].table}, at {number}, {how} {rest}."
+    return f"{ranked[0].name}: best with {ranked[0].table}, at {number}, {how} {rest}."
 
 
 def rule_of(space: Space) -> str:

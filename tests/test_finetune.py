@@ -18,8 +18,8 @@ from finetune_models import (
 
 from kgtextvec.errors import InputError
 from kgtextvec.finetune.corpus import Stream, hold_out, read_corpus, read_sentences, read_vocabulary
-from kgtextvec.finetune.language_model import LanguageModel, run_cell
-from kgtextvec.finetune.perplexity import measure
+from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, run_cell
+from kgtextvec.finetune.measure import measure
 from kgtextvec.finetune.softmax import (
     Sample,
     draw_sample,
@@ -28,7 +28,7 @@ from kgtextvec.finetune.softmax import (
     measured_losses,
     sampled_losses,
 )
-from kgtextvec.finetune.source import BIAS, SLOT, WEIGHTS, open_source
+from kgtextvec.finetune.source import open_source
 from kgtextvec.finetune.train import Settings, Trainer
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "elmo"
@@ -43,7 +43,7 @@ def tensors(arrays, dtype=torch.float32):
 def opened(folder: Path, dtype=torch.float64):
     """A model's source, weights and slots, by default in double precision."""
     source = open_source(folder)
-    weights, slots = source.read()
+    weights, slots = source.weights(), source.slots()
     return source, tensors(weights, dtype), tensors(slots, dtype)
 
 
@@ -70,7 +70,7 @@ def test_perplexity_is_the_oracles(model, rows):
     folder, options, weights, _ = model
     source, values, _ = opened(folder)
     lm = language_model(source, values)
-    found = measure(lm, values[WEIGHTS], values[BIAS], corpus_of(source, SENTENCES), rows)
+    found = measure(lm, values, corpus_of(source, SENTENCES), rows)
     forward, backward = costs(SENTENCES, options, weights, rows)
     assert found.words == forward.size
     assert found.forward == pytest.approx(np.exp(forward.mean()), rel=1e-10)
@@ -82,7 +82,7 @@ def test_a_text_that_fills_no_row_is_told(model):
     source, values, _ = opened(model[0])
     lm = language_model(source, values)
     with pytest.raises(InputError, match=r"too few sentences \(7\) to read 8 side by side"):
-        measure(lm, values[WEIGHTS], values[BIAS], corpus_of(source, SENTENCES), 8)
+        measure(lm, values, corpus_of(source, SENTENCES), 8)
 
 
 def test_a_step_is_the_hand_computed_one(model):
@@ -324,11 +324,11 @@ def test_a_sampled_step_touches_its_own_rows_alone(model):
 def test_perplexity_is_what_bilm_tf_printed(rows):
     home = GOLDEN / "tf_checkpoint"
     source = open_source(home, home / "vocab.txt")
-    weights, _ = source.read()
+    weights = source.weights()
     values = tensors(weights)
     lm = language_model(source, values)
     corpus = corpus_of(source, read_sentences(home / "data.txt"))
-    found = measure(lm, values[WEIGHTS], values[BIAS], corpus, rows)
+    found = measure(lm, values, corpus, rows)
     printed = json.loads((home / "result.json").read_text())[f"ppl_bs{rows}"]
     assert found.average == pytest.approx(printed, rel=1e-6)
 
@@ -337,14 +337,15 @@ def test_perplexity_is_what_bilm_tf_printed(rows):
 def test_six_restarted_steps_end_where_tensorflow_ended():
     home, vocabulary = GOLDEN / "tf_restart_before", GOLDEN / "tf_checkpoint" / "vocab.txt"
     source = open_source(home, vocabulary)
-    weights, slots = source.read()
+    weights, slots = source.weights(), source.slots()
     corpus = corpus_of(source, read_sentences(GOLDEN / "tf_checkpoint" / "data.txt"))
     clip = source.training["all_clip_norm_val"]
     settings = Settings(2, 10, 0.2, 0.0, clip, samples=None, seed=None)
     trainer = Trainer(source.config, tensors(weights), tensors(slots), corpus, settings)
     for _ in range(6):
         trainer.step()
-    expected, expected_slots = open_source(GOLDEN / "tf_restart_after", vocabulary).read()
+    after = open_source(GOLDEN / "tf_restart_after", vocabulary)
+    expected, expected_slots = after.weights(), after.slots()
     found = trainer.tensors()
     for name in expected:
         assert np.abs(found[name].detach().numpy() - expected[name]).max() <= 1e-6

@@ -16,6 +16,8 @@ VERBS = {
     "download-model": ("models", "fetch a model's files, checked against models.lock.yaml"),
     "unpack-model": ("models", "unpack a model's archive safely"),
     "convert-model": ("models", "check a model and save it as safetensors"),
+    "finetune-model": ("finetune", "train a language model further on texts, resumably"),
+    "perplexity": ("finetune", "measure a text's perplexity as bilm-tf does"),
     "read-texts": ("texts", "read a table strictly, find its distinct texts, deal them to shards"),
     "lint": ("texts", "check a table and list what is wrong with it; writes nothing"),
     "embed-shard": ("embed", "turn the texts of a shard into vectors"),

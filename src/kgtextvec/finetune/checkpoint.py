@@ -123,8 +123,8 @@ def save(work: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) 
     return folder
 
 
-def newest(work: Path) -> Snapshot | None:
-    """Return the newest snapshot that is whole, or None; say what is passed over."""
+def newest(work: Path, steps: int) -> Snapshot | None:
+    """Return the newest whole snapshot of at most `steps` steps, or None; say what is damaged."""
     for folder in snapshots(work):
         try:
             snapshot = read_snapshot(folder)
@@ -132,5 +132,6 @@ def newest(work: Path) -> Snapshot | None:
         except InputError as error:
             say(f"passed over: {error}")
         else:
-            return snapshot
+            if snapshot.about["steps"] <= steps:
+                return snapshot
     return None

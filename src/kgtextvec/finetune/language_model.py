@@ -16,6 +16,9 @@ from kgtextvec.encoders.elmo import FORGET_BIAS, Cell, ElmoConfig, ElmoModel, St
 
 Tensors = dict[str, Tensor]
 
+WEIGHTS, BIAS = "softmax.weight", "softmax.bias"  # (V, P) and (V,), beside ElmoModel's names
+SLOT = "/Adagrad"  # after a tensor's name: its accumulator
+
 
 class LanguageModel:
     """An ELMo over `tensors` by ElmoModel's names; they are used where they lie, not copied."""

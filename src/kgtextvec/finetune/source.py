@@ -25,13 +25,12 @@ from kgtextvec.encoders.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.finetune.checkpoint import Snapshot, read_snapshot
+from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS
 
 if TYPE_CHECKING:
     from kgtextvec.encoders.elmo import ElmoConfig
 
 INITIAL_ACCUMULATOR = 1.0  # bilm-tf's, for a checkpoint that was stripped of its slots
-SLOT = "/Adagrad"
-WEIGHTS, BIAS = "softmax.weight", "softmax.bias"
 OURS = "checkpoint"  # folder of our own form, beside options.json and the vocabulary
 ADVICE = "Give the folder of a training checkpoint: .index, .data-…, options.json, vocabulary."
 
@@ -59,18 +58,20 @@ class Source:
         """Words of the vocabulary, `</S>` and the like included."""
         return self.places[-1].shape[0]
 
-    def read(self) -> tuple[Arrays, Arrays]:
-        """Return weights and accumulators by our names, mapped; each is checked meanwhile."""
+    def weights(self) -> Arrays:
+        """Return the weights by our names, mapped; their checksums are looked at meanwhile."""
         if isinstance(self.held, Snapshot):
             self.held.check()
-        weights = {place.tensor: self.take(place, "") for place in self.places}
-        return weights, {place.tensor: self.slot(place) for place in self.places}
+        return {place.tensor: self.take(place, "") for place in self.places}
 
-    def slot(self, place: Place) -> NDArray[np.float32]:
-        """Return a tensor's accumulator."""
+    def slots(self) -> Arrays:
+        """Return Adagrad's accumulators in the same way."""
         if self.has_slots:
-            return self.take(place, SLOT)
-        return np.full(place.shape, INITIAL_ACCUMULATOR, dtype=np.float32)
+            return {place.tensor: self.take(place, SLOT) for place in self.places}
+        return {
+            place.tensor: np.full(place.shape, INITIAL_ACCUMULATOR, np.float32)
+            for place in self.places
+        }
 
     def take(self, place: Place, ending: str) -> NDArray[np.float32]:
         """Return one tensor."""

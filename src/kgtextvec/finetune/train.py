@@ -19,9 +19,8 @@ from kgtextvec.encoders.elmo import ElmoConfig, State
 from kgtextvec.errors import InputError
 from kgtextvec.finetune.checkpoint import Snapshot
 from kgtextvec.finetune.corpus import Corpus, Stream, Words
-from kgtextvec.finetune.language_model import LanguageModel, Tensors
+from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
 from kgtextvec.finetune.softmax import draw_sample, full_losses, sampled_losses
-from kgtextvec.finetune.source import BIAS, SLOT, WEIGHTS
 
 Numbers = NDArray[np.int64]
 
@@ -162,10 +161,14 @@ class Trainer:
 
     # --- to be taken up again
 
+    def weights(self) -> Tensors:
+        """Return the weights by name, the softmax's last."""
+        return self.model.parameters | self.softmax
+
     def tensors(self) -> Tensors:
         """Return all numbers by name: weights, accumulators, state, costs."""
-        weights = self.model.parameters | self.softmax
-        found = {**weights, **{name + SLOT: value for name, value in self.slots.items()}}
+        found = self.weights()
+        found |= {name + SLOT: value for name, value in self.slots.items()}
         for d, k, what in self.state_names():
             found[f"state.{d}.{k}.{what}"] = self.state[d][k][what]
         return found | {"costs": torch.tensor(self.costs, dtype=torch.float64)}

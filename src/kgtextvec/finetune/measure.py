@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from kgtextvec.errors import InputError
 from kgtextvec.finetune.corpus import Corpus, Stream, Words
-from kgtextvec.finetune.language_model import LanguageModel
+from kgtextvec.finetune.language_model import BIAS, WEIGHTS, LanguageModel, Tensors
 from kgtextvec.finetune.softmax import measured_losses
 
 STEPS = 16  # windows of one step that are read at once; changes speed, never the numbers
@@ -30,15 +29,14 @@ class Perplexity:
 
 
 @torch.no_grad()
-def measure(
-    model: LanguageModel, weights: Tensor, bias: Tensor, corpus: Corpus, rows: int
-) -> Perplexity:
+def measure(model: LanguageModel, softmax: Tensors, corpus: Corpus, rows: int) -> Perplexity:
     """Measure as bilm-tf's `test` does: `rows` sentences side by side, one word at a time.
 
     The state is carried from sentence to sentence, nothing drops out, the softmax is the full
     one; when a row finds no further sentence, what the others still hold is left out. So the
-    number depends on `rows` a little. Raises InputError when no word is left.
+    number depends on `rows` a little. Raises InputError when there are too few sentences.
     """
+    check_rows(corpus, rows)
     state = model.zero_state(rows)
     costs, count = np.zeros(2), 0
     for words, targets in blocks(corpus, rows):
@@ -47,16 +45,20 @@ def measure(
         for d in range(2):
             expected = torch.from_numpy(corpus.ids[targets[d]].reshape(-1).astype(np.int64))
             flat = outputs[d].reshape(-1, outputs.shape[-1])
-            found = measured_losses(flat, weights, bias, expected.to(flat.device))
+            found = measured_losses(flat, softmax[WEIGHTS], softmax[BIAS], expected.to(flat.device))
             costs[d] += float(found.double().sum())
-    if not count:
-        raise InputError(
-            f"the text has too few sentences ({len(corpus.spans):,}) to read {rows} side by side."
-            " Give more text, or lower the batch size."
-        )
     forward, backward = costs / count
     both = (forward + backward) / 2
     return Perplexity(math.exp(forward), math.exp(backward), math.exp(both), count)
+
+
+def check_rows(corpus: Corpus, rows: int) -> None:
+    """Raise InputError unless every row gets a sentence."""
+    if not 0 < rows <= len(corpus.spans):
+        raise InputError(
+            f"the text has too few sentences ({len(corpus.spans):,}) to read {rows} side by side."
+            " Give more text, or another batch size."
+        )
 
 
 def blocks(corpus: Corpus, rows: int) -> Iterator[tuple[Words, Words]]:

@@ -1,0 +1,211 @@
+"""finetune-model's run: resume or start, train, measure."""
+
+import fcntl
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from kgtextvec.device import choose_device
+from kgtextvec.errors import InputError, Stopped
+from kgtextvec.files import need_space, read_json, write_json
+from kgtextvec.finetune.checkpoint import Snapshot, newest, save
+from kgtextvec.finetune.corpus import read_vocabulary
+from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
+from kgtextvec.finetune.measure import Perplexity, check_rows, measure
+from kgtextvec.finetune.plan import Plan, corpus_of
+from kgtextvec.finetune.source import Arrays, Source, open_source
+from kgtextvec.finetune.train import Trainer
+from kgtextvec.lease import leased
+from kgtextvec.progress import clock, say
+from kgtextvec.signals import asked_to_stop
+
+SAY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained model and how it went.
+
+    `snapshot` is its last, in the work folder; `steps_here` and `seconds` are of this run alone.
+    """
+
+    tensors: Tensors
+    costs: list[float]
+    before: Perplexity
+    after: Perplexity
+    snapshot: Path
+    device: str
+    steps_here: int
+    seconds: float
+
+
+def run(planned: Plan, device: str, threads: int | None, snapshot_minutes: float) -> Outcome:
+    """Train, from the newest snapshot if there is one.
+
+    Raises Stopped after SIGTERM, with a snapshot written.
+    """
+    planned.work.mkdir(parents=True, exist_ok=True)
+    if threads:
+        torch.set_num_threads(threads)
+    place = choose_device(device)
+    with alone(planned.work), leased("cpu" if place == "mps" else place) as held:
+        snapshot = newest(planned.work, planned.steps)
+        trainer = start(planned, snapshot, held)
+        need_space({planned.work: 2 * 4 * sum(v.numel() for v in trainer.tensors().values())})
+        before = measured_once(planned, trainer)
+        began, already = time.monotonic(), trainer.steps
+        with deterministic(held), asked_to_stop() as stop:
+            last = train(planned, trainer, stop, snapshot_minutes * 60)
+        seconds = time.monotonic() - began
+        after = measure(trainer.model, trainer.softmax, planned.texts.held, planned.texts.rows)
+        say(f"held-out perplexity: {before.average:,.2f} before, {after.average:,.2f} after")
+        weights = {name: value.detach().cpu() for name, value in trainer.weights().items()}
+        here = trainer.steps - already
+        return Outcome(weights, trainer.costs, before, after, last, held, here, seconds)
+
+
+def start(planned: Plan, snapshot: Snapshot | None, device: str) -> Trainer:
+    """Make the trainer, from the snapshot or from the checkpoint."""
+    if snapshot:
+        names = [place.tensor for place in planned.source.places]
+        weights: Arrays = {name: snapshot.tensor(name) for name in names}
+        slots: Arrays = {name: snapshot.tensor(name + SLOT) for name in names}
+    else:
+        weights, slots = planned.source.weights(), planned.source.slots()
+    trainer = Trainer(
+        planned.source.config,
+        to_device(weights, device),
+        to_device(slots, device),
+        planned.texts.learned,
+        planned.settings,
+    )
+    if snapshot:
+        trainer.go_to(snapshot)
+        say(f"resumed at step {trainer.steps:,} of {planned.steps:,}, from {snapshot.folder}")
+    return trainer
+
+
+def to_device(arrays: Arrays, device: str) -> Tensors:
+    """Give arrays to torch; on a CPU they stay where they lie."""
+    return {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+
+
+def train(planned: Plan, trainer: Trainer, stop: list[int], every: float) -> Path:
+    """Take the steps that are left; return the folder of the last snapshot."""
+    report = Report(planned, trainer.steps)
+    saved, folder = time.monotonic(), None
+    while trainer.steps < planned.steps:
+        report.add(trainer.step())
+        if stop or trainer.steps == planned.steps or time.monotonic() - saved >= every:
+            folder = save(planned.work, trainer.steps, trainer.tensors(), trainer.about())
+            saved = time.monotonic()
+        if stop and trainer.steps < planned.steps:
+            raise Stopped(
+                f"step {trainer.steps:,} of {planned.steps:,} is stored in {folder}; resume by"
+                " rerunning the same command"
+            )
+    return folder or save(planned.work, trainer.steps, trainer.tensors(), trainer.about())
+
+
+class Report:
+    """Says now and then how training goes."""
+
+    def __init__(self, planned: Plan, done: int) -> None:
+        self.planned, self.done, self.began = planned, done, done
+        self.start = self.shown = time.monotonic()
+        self.costs: list[float] = []
+
+    def add(self, cost: float) -> None:
+        """Count a step."""
+        self.done += 1
+        self.costs.append(cost)
+        now = time.monotonic()
+        if now - self.shown < SAY_SECONDS and self.done < self.planned.steps:
+            return
+        self.shown = now
+        rate = (self.done - self.began) / max(now - self.start, 1e-9)
+        words = rate * self.planned.settings.batch_size * self.planned.settings.unroll_steps
+        loss = sum(self.costs) / len(self.costs)
+        self.costs = []
+        say(
+            f"finetune: step {self.done:,}/{self.planned.steps:,}, {words:,.0f} tokens/s, loss"
+            f" {loss:.4f}, perplexity {perplexity_of(loss):,.1f},"
+            f" ETA {clock((self.planned.steps - self.done) / rate)}"
+        )
+
+
+def perplexity_of(cost: float) -> float:
+    """Return exp of a cost, infinity where it is too large."""
+    return math.exp(cost) if cost < 700 else math.inf
+
+
+def measured_once(planned: Plan, trainer: Trainer) -> Perplexity:
+    """Return the perplexity before any step; it is kept beside the snapshots."""
+    kept = planned.work / "before.json"
+    if kept.is_file():
+        return Perplexity(**read_json(kept))
+    texts = planned.texts
+    if trainer.steps:
+        device = str(trainer.softmax[BIAS].device)
+        found = measure(*language_model(planned.source, device), texts.held, texts.rows)
+    else:
+        found = measure(trainer.model, trainer.softmax, texts.held, texts.rows)
+    write_json(kept, asdict(found))
+    return found
+
+
+def language_model(source: Source, device: str) -> tuple[LanguageModel, Tensors]:
+    """Return a source's network, and its softmax."""
+    network = to_device(source.weights(), device)
+    softmax = {name: network.pop(name) for name in (WEIGHTS, BIAS)}
+    return LanguageModel(source.config, network), softmax
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Hold a work folder, so that no other process trains in it. Raises InputError if one does."""
+    handle = os.open(work, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(f"{work}: another process trains here. Wait until it ends.") from None
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """On a CPU, let sums of many threads come out the same each time."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(device == "cpu" or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def perplexity_of_text(
+    model: Path,
+    text: Path,
+    vocabulary: Path | None,
+    tokens: str,
+    rows: int,
+    device: str,
+    threads: int | None,
+) -> Perplexity:
+    """Measure a text with the language model in a folder."""
+    source = open_source(model, vocabulary)
+    corpus = corpus_of(text, tokens, read_vocabulary(source.vocabulary, source.rows), source)
+    check_rows(corpus, rows)
+    if threads:
+        torch.set_num_threads(threads)
+    place = choose_device(device)
+    with leased("cpu" if place == "mps" else place) as held:
+        return measure(*language_model(source, held), corpus, rows)

@@ -1,0 +1,95 @@
+"""What fine-tuning leaves: the model in bilm-tf's form, a checkpoint, the record, the losses."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kgtextvec import __version__
+from kgtextvec.encoders.elmo_convert import places
+from kgtextvec.files import whole_file, whole_folder, write_json
+from kgtextvec.finetune.page import render_page
+from kgtextvec.finetune.plan import RECIPE, Plan
+from kgtextvec.finetune.run import Outcome
+from kgtextvec.finetune.source import OURS, Source
+
+N_CHARACTERS = 262  # in options for inference, as bilm-tf and AllenNLP want it
+
+
+def write_model(planned: Plan, outcome: Outcome, out: Path) -> None:
+    """Make the folder `out`: weights.hdf5, options.json, vocabulary.txt, checkpoint/."""
+    with whole_folder(out) as part:
+        write_hdf5(planned.source, outcome, part / "weights.hdf5")
+        options = json.loads(planned.source.options.read_bytes())
+        options["char_cnn"]["n_characters"] = N_CHARACTERS
+        (part / "options.json").write_text(json.dumps(options), "utf-8")
+        shutil.copyfile(planned.source.vocabulary, part / "vocabulary.txt")
+        (part / OURS).mkdir()
+        for file in outcome.snapshot.iterdir():
+            link_or_copy(file, part / OURS / file.name)
+
+
+def write_hdf5(source: Source, outcome: Outcome, path: Path) -> None:
+    """Write the weights as bilm-tf dumps them; the softmax is left out."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for place in places(source.config):
+            file.create_dataset(place.hdf5, data=outcome.tensors[place.tensor].numpy())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or a copy where the file system can't."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def facts(planned: Plan, outcome: Outcome, name: str, origin: str, text: str) -> dict[str, Any]:
+    """Return the record of a fine-tuning, JSON-able."""
+    texts, settings = planned.texts, planned.settings
+    words = outcome.steps_here * settings.batch_size * settings.unroll_steps
+    return {
+        "model": name,
+        "from": origin,
+        "text": text,
+        "sentences": len(texts.learned.spans),
+        "words": texts.learned.predictions - len(texts.learned.spans),
+        "held_out_sentences": len(texts.held.spans),
+        "unknown_share": texts.unknown,
+        "steps": len(outcome.costs),
+        "settings": asdict(settings),
+        "before": asdict(outcome.before),
+        "after": asdict(outcome.after),
+        "rows_measured": texts.rows,
+        "last_loss": float(np.mean(outcome.costs[-100:])),
+        "device": outcome.device,
+        "seconds": round(outcome.seconds, 3),
+        "tokens_per_second": round(words / max(outcome.seconds, 1e-9), 1),
+        "key": planned.key,
+        "recipe": RECIPE,
+        "version": __version__,
+    }
+
+
+def write_results(
+    about: dict[str, Any], costs: list[float], losses: Path, record: Path, page: Path
+) -> None:
+    """Write the losses (TSV: step, loss, perplexity), the record (JSON) and the page (HTML)."""
+    with whole_file(losses) as part:
+        rows = (f"{i}\t{cost:.6f}\t{np.exp(cost):.6g}\n" for i, cost in enumerate(costs, 1))
+        part.write_text("step\tloss\tperplexity\n" + "".join(rows), "utf-8")
+    write_json(record, about)
+    with whole_file(page) as part:
+        part.write_text(render_page(about, costs), "utf-8")
+
+
+def write_downloaded(about: dict[str, Any], path: Path) -> None:
+    """Write the record that convert-model takes in place of download-model's."""
+    source = f"fine-tuned from {about['from']}"
+    write_json(path, {"model": about["model"], "source": source, "revision": about["key"]})

@@ -1,0 +1,318 @@
+"""finetune-model and perplexity as commands: resumed to the bit, stopped, refused, bounded."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from finetune_models import (
+    SENTENCES,
+    WORDS,
+    slots_of,
+    tiny_checkpoint,
+    training_options,
+    weights_of,
+    write_model,
+)
+
+from kgtextvec.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT.parent / "shared" / "golden" / "elmo"
+golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published numbers are not here")
+PLACE = ("--softmax", "sampled", "--samples", "6", "--dropout", "0.2", "--batch-size", "2")
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-P", "-m", "kgtextvec", *map(str, words)]
+
+
+def kgtextvec(*words: object) -> subprocess.CompletedProcess:
+    """Run a command here, which spares the seconds that a new process takes to import torch."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(word) for word in words])
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def finetune(folder: Path, model: Path, text: Path, *more: object) -> subprocess.CompletedProcess:
+    return kgtextvec(*words_of(folder, model, text, *more))
+
+
+def words_of(folder: Path, model: Path, text: Path, *more: object) -> tuple:
+    return ("finetune-model", model, "--text", text, "--out", folder / "tuned",
+            "--work", folder / "work", "--device", "cpu", "--threads", 1, *more)  # fmt: skip
+
+
+@pytest.fixture
+def text(tmp_path) -> Path:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n".join(SENTENCES * 6) + "\n", "utf-8")
+    return path
+
+
+def numbers(folder: Path) -> dict[str, bytes]:
+    """All that training left, to the bit."""
+    return {"tensors": (folder / "tuned/checkpoint/tensors.bin").read_bytes(),
+            "losses": (folder / "tuned/finetune.tsv").read_bytes()}  # fmt: skip
+
+
+def test_training_lowers_the_perplexity_of_held_out_text(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    done = finetune(tmp_path, model, text, "--epochs", 20, "--held-out", 0.1)
+    assert done.returncode == 0, done.stderr
+    about = json.loads((tmp_path / "tuned/finetune.json").read_text())
+    assert about["after"]["average"] < about["before"]["average"] / 2
+    assert (about["sentences"], about["held_out_sentences"]) == (38, 4)
+    assert "tokens/s, loss" in done.stderr and "ETA" in done.stderr
+    lines = (tmp_path / "tuned/finetune.tsv").read_text().splitlines()
+    assert lines[0] == "step\tloss\tperplexity" and len(lines) == about["steps"] + 1
+    page = (tmp_path / "tuned/finetune.html").read_text()
+    assert "<svg" in page and "http" not in page.replace("http-equiv", "")
+
+
+def test_the_command_measures_what_training_reported(tmp_path, text):
+    model, held = tiny_checkpoint(tmp_path / "model"), tmp_path / "held.txt"
+    held.write_text("\n".join(SENTENCES) + "\n", "utf-8")
+    assert finetune(tmp_path, model, text, "--held-out", held).returncode == 0
+    about = json.loads((tmp_path / "tuned/finetune.json").read_text())
+    for folder, when in ((model, "before"), (tmp_path / "tuned", "after")):
+        done = kgtextvec(
+            "perplexity", "--model", folder, "--text", held, "--batch-size", 1, "--json"
+        )
+        assert json.loads(done.stdout) == pytest.approx(about[when], rel=1e-6)
+    assert about["rows_measured"] == 1
+
+
+def test_a_killed_training_goes_on_to_the_same_numbers(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    longer = (*PLACE, "--epochs", 12)
+    done = finetune(tmp_path / "whole", model, text, *longer)
+    assert done.returncode == 0, done.stderr
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    resumed = 0
+    for wait in (1, 12):
+        with (broken / "log").open("w") as log:
+            running = subprocess.Popen(
+                command(*words_of(broken, model, text, *longer, "--snapshot-minutes", 0)),
+                env=environment(), stderr=log,
+            )  # fmt: skip
+        wait_for(lambda: newest_step(broken) >= wait, running)  # noqa: B023
+        running.send_signal(signal.SIGKILL)
+        assert running.wait() == -signal.SIGKILL
+        resumed += "resumed at step" in (broken / "log").read_text()
+    assert resumed == 1
+    done = finetune(broken, model, text, *longer)
+    assert done.returncode == 0 and "resumed at step" in done.stderr, done.stderr
+    assert numbers(broken) == numbers(tmp_path / "whole")
+    assert len(list((broken / "work").glob("*/step-*"))) <= 2
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.01)
+
+
+def newest_step(folder: Path) -> int:
+    return max((int(p.name[5:]) for p in (folder / "work").glob("*/step-*")), default=0)
+
+
+def test_sigterm_leaves_a_snapshot_and_says_how_to_go_on(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    longer = (*PLACE, "--epochs", 40)
+    running = subprocess.Popen(
+        command(*words_of(tmp_path, model, text, *longer)),
+        env=environment(), stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for(lambda: any((tmp_path / "work").glob("*/before.json")), running)
+    time.sleep(0.3)
+    running.terminate()
+    said = running.communicate()[1]
+    assert running.returncode == 143, said
+    assert "resume by rerunning the same command" in said
+    assert newest_step(tmp_path) >= 1
+    assert not (tmp_path / "tuned").exists()
+
+
+def test_a_longer_training_goes_on_with_a_shorter_ones_work(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    assert finetune(tmp_path, model, text, *PLACE, "--epochs", 1).returncode == 0
+    done = finetune(tmp_path, model, text, *PLACE, "--epochs", 2)
+    assert "resumed at step" in done.stderr
+    assert finetune(tmp_path / "whole", model, text, *PLACE, "--epochs", 2).returncode == 0
+    assert numbers(tmp_path) == numbers(tmp_path / "whole")
+    done = finetune(tmp_path, model, text, *PLACE, "--epochs", 2, "--seed", 1)
+    assert "resumed" not in done.stderr
+
+
+def test_a_damaged_snapshot_is_passed_over(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    assert finetune(tmp_path, model, text, *PLACE).returncode == 0
+    before = numbers(tmp_path)
+    (tensors,) = (tmp_path / "work").glob("*/step-*/tensors.bin")
+    content = bytearray(tensors.read_bytes())
+    content[100] ^= 1
+    tensors.unlink()
+    tensors.write_bytes(content)
+    done = finetune(tmp_path, model, text, *PLACE)
+    assert done.returncode == 0 and "passed over" in done.stderr and "damaged" in done.stderr
+    assert numbers(tmp_path) == before
+
+
+def test_training_goes_on_from_what_it_left(tmp_path, text):
+    """The tuned model's checkpoint has weights and accumulators, and is a source itself."""
+    model = tiny_checkpoint(tmp_path / "model")
+    assert finetune(tmp_path, model, text).returncode == 0
+    done = finetune(tmp_path / "more", tmp_path / "tuned", text)
+    assert done.returncode == 0, done.stderr
+    first, second = (
+        json.loads((folder / "tuned/finetune.json").read_text())
+        for folder in (tmp_path, tmp_path / "more")
+    )
+    assert second["before"] == pytest.approx(first["after"], rel=1e-6)
+    checkpoint = tmp_path / "tuned/checkpoint/tensors.bin"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1] + b"\1")
+    assert "damaged" in finetune(tmp_path / "again", tmp_path / "tuned", text).stderr
+
+
+def test_the_tuned_weights_are_bilm_tfs_hdf5(tmp_path, text):
+    """Without a step's worth of learning rate nothing moves: names and numbers are the old ones."""
+    options = training_options()
+    weights = weights_of(options)
+    model = write_model(tmp_path / "model", options, weights, slots_of(weights))
+    done = finetune(tmp_path, model, text, "--learning-rate", 0)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(tmp_path / "tuned/weights.hdf5") as file:
+        for name, value in weights.items():
+            if not name.startswith("softmax"):
+                assert file[name][...].tobytes() == value.tobytes()
+    written = json.loads((tmp_path / "tuned/options.json").read_text())
+    assert written["char_cnn"].pop("n_characters") == 262
+    assert written["lstm"] == options["lstm"]
+    done = kgtextvec("convert-model", tmp_path / "tuned", "--kind", "elmo", "--out", tmp_path / "m")
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_slots_the_accumulators_start_at_one(tmp_path, text):
+    options = training_options()
+    weights = weights_of(options)
+    ones = {name: np.ones_like(value) for name, value in weights.items()}
+    write_model(tmp_path / "bare", options, weights, None)
+    write_model(tmp_path / "ones", options, weights, ones)
+    for name in ("bare", "ones"):
+        done = finetune(tmp_path / f"of-{name}", tmp_path / name, text, "--held-out", 0.1)
+        assert done.returncode == 0, done.stderr
+    assert numbers(tmp_path / "of-bare") == numbers(tmp_path / "of-ones")
+
+
+# --- what is refused, before anything heavy starts
+
+
+def refused(tmp_path, model, text, told, *more):
+    done = finetune(tmp_path, model, text, *more)
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("ERROR: ") and told in line, line
+    assert not (tmp_path / "work").exists() and not (tmp_path / "tuned").exists()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (WORDS[:-1], "vocabulary.txt: 15 words, but the checkpoint's softmax has 16 rows"),
+        ([*WORDS, "more"], "vocabulary.txt: 17 words, but"),
+        ([w for w in WORDS if w != "<UNK>"] + ["x"], "vocabulary.txt: <UNK> is not in"),
+    ],
+)  # fmt: skip
+def test_a_vocabulary_that_does_not_fit_is_told(tmp_path, text, words, told):
+    model = tiny_checkpoint(tmp_path / "model")
+    (model / "vocabulary.txt").write_text("\n".join(words), "utf-8")
+    line = refused(tmp_path, model, text, told)
+    assert "Give the word list that the checkpoint was trained with" in line
+
+
+def test_a_cut_data_file_is_told(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    data = model / "model.ckpt-3.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-4])
+    refused(tmp_path, model, text, "model.ckpt-3.data-00000-of-00001: cut: lm/softmax/b/Adagrad")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n\t\n"])
+def test_an_empty_corpus_is_told(tmp_path, content):
+    text = tmp_path / "empty.txt"
+    text.write_bytes(content)
+    model = tiny_checkpoint(tmp_path / "model")
+    refused(tmp_path, model, text, "empty.txt: no word in it. Give a text")
+
+
+def test_other_faults_are_told(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model")
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(b"the gene\n\xff\xfe\n")
+    refused(tmp_path, model, bad, "bad.txt: not UTF-8")
+    bad.write_text("one line\n")
+    refused(tmp_path, model, bad, "one sentence, so none can be held out")
+    refused(tmp_path, model, tmp_path / "none.txt", "none.txt: no such text")
+    refused(tmp_path, model, text, "held_out: 2 is no share", "--held-out", 2)
+    refused(tmp_path, model, text, "samples: 16 of a vocabulary of 16 words",
+            "--softmax", "sampled", "--samples", 16)  # fmt: skip
+    (model / "model.ckpt-3.index").unlink()
+    refused(tmp_path, model, text, "holds 0 files of checkpoint index")
+
+
+def test_weights_without_a_softmax_are_told(tmp_path, text):
+    options = training_options()
+    weights = weights_of(options)
+    kept = {name: value for name, value in weights.items() if not name.startswith("softmax")}
+    model = write_model(tmp_path / "model", options, kept, None)
+    refused(tmp_path, model, text, "lm/softmax/b is missing, so this is no checkpoint of training")
+
+
+def test_odd_training_options_are_named(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model", dropout=1.5)
+    refused(tmp_path, model, text, "options.json: dropout is 1.5")
+
+
+def test_a_step_that_ends_in_no_number_is_told(tmp_path, text):
+    model = tiny_checkpoint(tmp_path / "model", all_clip_norm_val=1e30)
+    done = finetune(tmp_path, model, text, "--learning-rate", 1e30, "--epochs", 5)
+    assert done.returncode == 2, done.stderr
+    assert "Lower finetune's learning_rate" in done.stderr.splitlines()[-1]
+
+
+def test_perplexity_needs_sentences_enough(tmp_path):
+    model, text = tiny_checkpoint(tmp_path / "model"), tmp_path / "t.txt"
+    text.write_text("the gene\n")
+    done = kgtextvec("perplexity", "--model", model, "--text", text)
+    assert done.returncode == 2 and "too few sentences (1) to read 256" in done.stderr
+
+
+@golden
+def test_the_command_prints_what_bilm_tf_printed(tmp_path):
+    home = GOLDEN / "tf_checkpoint"
+    printed = json.loads((home / "result.json").read_text())
+    for rows in (1, 2):
+        done = kgtextvec(
+            "perplexity", "--model", home / "model.ckpt-300.index", "--vocabulary",
+            home / "vocab.txt", "--text", home / "data.txt", "--batch-size", rows, "--json",
+        )  # fmt: skip
+        found = json.loads(done.stdout)["average"]
+        assert found == pytest.approx(printed[f"ppl_bs{rows}"], rel=1e-6)

@@ -1,11 +1,8 @@
 """embed_shard: the texts of a shard to vectors, from the store where it has them."""
 
 import argparse
-import errno
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from kgtextvec.device import choose_device, choose_precision
@@ -27,16 +23,15 @@ from kgtextvec.embed.settings import (
     limit_tokens,
     stored_dims,
 )
-from kgtextvec.embed.store import Part, Store, keys_of
-from kgtextvec.encoders import Among, Encoded, load_encoder
+from kgtextvec.embed.shelf import Shelf
+from kgtextvec.embed.store import Store, keys_of
+from kgtextvec.embed.stored import stored
+from kgtextvec.encoders import Among, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
-from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import need_space, sha256_of, whole_file, write_json
 from kgtextvec.lease import leased
-from kgtextvec.progress import Progress, say
-from kgtextvec.signals import asked_to_stop
+from kgtextvec.progress import say
 
-PART_BYTES = 32 << 20
 PART_SECONDS = 20.0
 TEXT_BYTES = 41  # beside its vector: key, two counts, a flag
 
@@ -130,18 +125,11 @@ def embed_shard(
                     take_stored(shelf, vectors_at, keys, about, settings)
                 todo = np.flatnonzero(shelf.missing)
                 say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
+                set_threads(threads)
                 if len(todo):
-                    need_space({store: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
-                    chosen = shard["text"].take(pa.array(todo)).to_pylist()
                     set_threads(threads)
-                    with leased(device) as place:
-                        whole = settings | {"device": place, "layers": "concat"}
-                        encoder = load_encoder(model, about, whole)
-                        finished = encoder.encode(chosen, Among(todo, shelf.n_tokens.copy()))
-                        for encoded in stored(finished, keys[todo], vectors_at, part_seconds):
-                            vectors = chosen_layers(encoded.vectors, about, settings)
-                            shelf.put(todo[encoded.rows], encoded, vectors)
-                        del encoder, finished  # the next to lease the GPU finds its memory free
+                    chosen = shard["text"].take(pa.array(todo)).to_pylist()
+                    fill(shelf, chosen, keys, vectors_at, model, about, settings, part_seconds)
         else:
             say(f"{texts}: {n_texts:,} texts, all from the store")
         shelf.close()
@@ -167,8 +155,30 @@ def embed_shard(
     )
 
 
+def fill(
+    shelf: Shelf,
+    texts: list[str],
+    keys: NDArray[np.uint8],
+    store: Store,
+    model: Path,
+    about: dict[str, Any],
+    settings: dict[str, Any],
+    part_seconds: float,
+) -> None:
+    """Compute what is missing on the shelf: its `texts`; `keys` (n, 32) are those of all texts."""
+    todo = np.flatnonzero(shelf.missing)
+    need_space({store.folder.parent: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
+    with leased(settings["device"]) as place:
+        encoder = load_encoder(model, about, settings | {"device": place, "layers": "concat"})
+        finished = encoder.encode(texts, Among(todo, shelf.n_tokens.copy()))
+        for encoded in stored(finished, keys[todo], store, part_seconds):
+            vectors = chosen_layers(encoded.vectors, about, settings)
+            shelf.put(todo[encoded.rows], encoded, vectors)
+        del encoder, finished  # the next to lease the GPU finds its memory free
+
+
 def take_stored(
-    shelf: "Shelf",
+    shelf: Shelf,
     store: Store,
     keys: NDArray[np.uint8],
     about: dict[str, Any],
@@ -179,62 +189,6 @@ def take_stored(
     for rows, found in store.find(keys[missing]):
         if found.vectors.shape[1] == stored_dims(about):
             shelf.put(missing[rows], found, chosen_layers(found.vectors, about, settings))
-
-
-class Shelf:
-    """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
-
-    def __init__(self, path: Path, n_texts: int, dims: int) -> None:
-        need_space({path: n_texts * dims * 4})
-        self.vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
-        if hasattr(os, "posix_fallocate"):  # else a disk that fills up later kills by SIGBUS
-            with path.open("rb+") as file, suppress_unsupported():
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        self.n_tokens = np.zeros(n_texts, dtype=np.int32)
-        self.n_unknown = np.zeros(n_texts, dtype=np.int32)
-        self.truncated = np.zeros(n_texts, dtype=np.bool_)
-        self.missing = np.ones(n_texts, dtype=np.bool_)
-
-    def put(
-        self, rows: NDArray[np.int64], found: Part | Encoded, vectors: NDArray[np.float32]
-    ) -> None:
-        """Put vectors and what is known of their texts into those rows."""
-        self.vectors[rows] = vectors
-        self.n_tokens[rows] = found.n_tokens
-        self.n_unknown[rows] = found.n_unknown
-        self.truncated[rows] = found.truncated
-        self.missing[rows] = False
-
-    def close(self) -> None:
-        """Flush the vectors; every row must have come in."""
-        if self.missing.any():
-            raise RuntimeError(f"{int(self.missing.sum())} texts came back without a vector")
-        self.vectors.flush()
-        del self.vectors
-
-    def write_tokens(self, path: Path) -> None:
-        """Write what is known of each text's tokens, in the shard's order."""
-        with whole_file(path) as part:
-            pq.write_table(
-                pa.table(
-                    {
-                        "n_tokens": self.n_tokens,
-                        "truncated": self.truncated,
-                        "n_unknown": self.n_unknown,
-                    }
-                ),
-                part,
-            )
-
-
-@contextmanager
-def suppress_unsupported() -> Iterator[None]:
-    """Let a file system that can't reserve space do without."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
-            raise
 
 
 def number_or_auto(word: str) -> int | None:
@@ -250,50 +204,3 @@ def set_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-
-
-def stored(
-    encoded: Iterator[Encoded], keys: NDArray[np.uint8], store: Store, seconds: float
-) -> Iterator[Encoded]:
-    """Pass finished texts on, and put them into the store a part at a time.
-
-    After SIGTERM the part in hand is stored and Stopped is raised.
-    """
-    held: list[Encoded] = []
-    since = time.monotonic()
-    n_bytes = 0
-
-    def flush() -> None:
-        nonlocal since, n_bytes
-        if held:
-            rows = np.concatenate([one.rows for one in held])
-            store.write(
-                Part(
-                    keys=keys[rows],
-                    vectors=np.concatenate([one.vectors for one in held]),
-                    n_tokens=np.concatenate([one.n_tokens for one in held]),
-                    truncated=np.concatenate([one.truncated for one in held]),
-                    n_unknown=np.concatenate([one.n_unknown for one in held]),
-                )
-            )
-            held.clear()
-        since, n_bytes = time.monotonic(), 0
-
-    with asked_to_stop() as stop, Progress("embed", len(keys)) as progress:
-        try:
-            for one in encoded:
-                held.append(one)
-                n_bytes += one.vectors.nbytes
-                progress.add(len(one.rows), tokens=int(one.n_tokens.sum()))
-                yield one
-                if n_bytes >= PART_BYTES or time.monotonic() - since >= seconds:
-                    flush()
-                if stop:
-                    raise Stopped(
-                        f"{progress.done:,} of {progress.total:,} texts are in the store;"
-                        " resume by rerunning the same command"
-                    )
-        except (InputError, Stopped):  # what was finished before is not lost
-            flush()
-            raise
-        flush()

@@ -1,0 +1,73 @@
+"""The vectors of a shard as they come in, memory-mapped under a temporary name."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from kgtextvec.embed.store import Part
+from kgtextvec.encoders import Encoded
+from kgtextvec.files import need_space, whole_file
+
+
+class Shelf:
+    """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
+
+    def __init__(self, path: Path, n_texts: int, dims: int) -> None:
+        need_space({path: n_texts * dims * 4})
+        self.vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
+        if hasattr(os, "posix_fallocate"):  # else a disk that fills up later kills by SIGBUS
+            with path.open("rb+") as file, suppress_unsupported():
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        self.n_tokens = np.zeros(n_texts, dtype=np.int32)
+        self.n_unknown = np.zeros(n_texts, dtype=np.int32)
+        self.truncated = np.zeros(n_texts, dtype=np.bool_)
+        self.missing = np.ones(n_texts, dtype=np.bool_)
+
+    def put(
+        self, rows: NDArray[np.int64], found: Part | Encoded, vectors: NDArray[np.float32]
+    ) -> None:
+        """Put vectors and what is known of their texts into those rows."""
+        self.vectors[rows] = vectors
+        self.n_tokens[rows] = found.n_tokens
+        self.n_unknown[rows] = found.n_unknown
+        self.truncated[rows] = found.truncated
+        self.missing[rows] = False
+
+    def close(self) -> None:
+        """Flush the vectors; every row must have come in."""
+        if self.missing.any():
+            raise RuntimeError(f"{int(self.missing.sum())} texts came back without a vector")
+        self.vectors.flush()
+        del self.vectors
+
+    def write_tokens(self, path: Path) -> None:
+        """Write what is known of each text's tokens, in the shard's order."""
+        with whole_file(path) as part:
+            pq.write_table(
+                pa.table(
+                    {
+                        "n_tokens": self.n_tokens,
+                        "truncated": self.truncated,
+                        "n_unknown": self.n_unknown,
+                    }
+                ),
+                part,
+            )
+
+
+@contextmanager
+def suppress_unsupported() -> Iterator[None]:
+    """Let a file system that can't reserve space do without."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise

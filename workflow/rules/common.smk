@@ -350,7 +350,8 @@ def pages():
         ending=["html", "json"],
     )
     if config["evaluate"]["scores"]:
-        found += ["<results>/scores.tsv", "<results>/compare.html"]
+        names = ("scores.tsv", "compare.html", "compare.ipynb")
+        found += [f"<results>/{name}" for name in names]
     if config["report"]["maps"]:
         found += in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
     if config["report"]["notebooks"]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.report.colouring import GROUP_COLOURS, OTHERS_COLOUR
 from kgtextvec.report.compare_charts import (
@@ -14,6 +15,7 @@ from kgtextvec.report.compare_charts import (
     draw_cost,
     draw_dims,
 )
+from kgtextvec.report.compare_notebook import render_comparison
 from kgtextvec.report.compare_scores import (
     OWN,
     Row,
@@ -102,13 +104,25 @@ def compare_spaces_arguments(parser: argparse.ArgumentParser) -> None:
         help="results/texts/{table}/manifest.json: they tell which tables read one file",
     )
     parser.add_argument("--out-html", type=Path, required=True, help="the page")
+    parser.add_argument("--template", type=Path, help="a notebook to run on the same, .ipynb")
+    parser.add_argument("--out-notebook", type=Path, help="the notebook, executed")
 
 
-def compare_spaces(spaces: list[Path], scores: Path, texts: list[Path], out_html: Path) -> None:
+def compare_spaces(
+    spaces: list[Path],
+    scores: Path,
+    texts: list[Path],
+    out_html: Path,
+    template: Path | None = None,
+    out_notebook: Path | None = None,
+) -> None:
     """Write a self-contained page that compares spaces by their scores and costs.
 
-    The same files give the same bytes. Raises InputError when a file is missing or damaged.
+    With `template` also a notebook beside it, executed. The same files give the same bytes.
+    Raises InputError when a file is missing or damaged.
     """
+    if (template is None) != (out_notebook is None):
+        raise InputError("compare-spaces: --template and --out-notebook go together. Give both.")
     rows = read_rows(scores)
     read = read_spaces(spaces, texts, rows)
     colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
@@ -130,6 +144,8 @@ def compare_spaces(spaces: list[Path], scores: Path, texts: list[Path], out_html
     )
     with whole_file(out_html) as part:
         part.write_text(html, "utf-8")
+    if template and out_notebook:
+        render_comparison(template, scores, headline(read), out_notebook)
 
 
 def part_of_table(

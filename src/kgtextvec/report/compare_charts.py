@@ -19,7 +19,8 @@ OTHERS_DARK = "#79818d"
 INK, SOFT, LINE, GROUND = "#1c2128", "#545d68", "#d5d9df", "#ffffff"
 IN_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "ground", OTHERS_COLOUR: "other"}
 IN_THE_PAGE |= {colour: f"group-{i}" for i, colour in enumerate(GROUP_COLOURS)}
-MOST_TICKS = 7
+FEWEST_TICKS = 3
+AROUND = 1.6  # room beside the points on a logarithmic axis
 APART = 1.015
 Pick = Callable[[Space], float | None]
 
@@ -158,7 +159,7 @@ def log_axis(
 ) -> None:
     """Make x logarithmic around `values` (all above 0), with `ticks` written as asked."""
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 1.6, max(values) * 1.6)
+    axes.set_xlim(min(values) / AROUND, max(values) * AROUND)
     axes.set_xticks(ticks, [written(tick) for tick in ticks])
     axes.set_xticks([], minor=True)
 
@@ -173,21 +174,20 @@ def spread_out(values: Sequence[float]) -> list[float]:
 
 
 def round_numbers(values: Sequence[float]) -> list[float]:
-    """Return 1, 2 and 5 times powers of ten around `values`; powers alone if that is too many."""
-    low, high = min(values) / 1.6, max(values) * 1.6
-    found = [
-        step * 10.0**power
-        for power in range(-3, 16)
-        for step in (1, 2, 5)
-        if low <= step * 10.0**power <= high
-    ]
-    powers = [value for value in found if f"{value:e}".startswith("1")]
-    return found if len(found) <= MOST_TICKS else powers
+    """Return round numbers around `values`: as many of each power of ten as make a scale."""
+    low, high = min(values) / AROUND, max(values) * AROUND
+    found: list[float] = []
+    for steps in ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)):
+        every = [step * 10.0**power for power in range(-3, 16) for step in steps]
+        found = [value for value in every if low <= value <= high]
+        if len(found) >= FEWEST_TICKS:
+            break
+    return found
 
 
 def height_of(colours: dict[str, int]) -> float:
     """Return inches that give the legend room for every model."""
-    return max(3.6, 0.9 + 0.21 * (len(colours) + 2))
+    return max(4.0, 0.9 + 0.21 * (len(colours) + 2))
 
 
 def legend(figure: Any) -> None:

@@ -78,8 +78,6 @@ def render_notebook(
     PCA or scores.json are not there. The same inputs give the same bytes.
     Raises InputError when a file of the space is missing, does not fit the others, or a cell fails.
     """
-    import nbformat
-
     manifest = check_space(space, pca)
     notebook = read_template(template)
     folder = out_notebook.parent
@@ -102,9 +100,7 @@ def render_notebook(
         },
     )
     execute(notebook, folder, template)
-    notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
-    with whole_file(out_notebook) as part:
-        part.write_text(nbformat.writes(notebook) + "\n", "utf-8")
+    write_notebook(notebook, out_notebook)
     with whole_file(out_html) as part:
         part.write_text(as_page(notebook, title), "utf-8")
 
@@ -178,6 +174,15 @@ def set_cells(notebook: Any, title: str, parameters: dict[str, Any]) -> None:
                     _, comment, why = line.partition("  # ")
                     lines[i] = f"{name} = {parameters[name]!r}{comment}{why}"
             cell.source = "\n".join(lines)
+
+
+def write_notebook(notebook: Any, path: Path) -> None:
+    """Write an executed notebook, without what its kernel told of this machine."""
+    import nbformat
+
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    with whole_file(path) as part:
+        part.write_text(nbformat.writes(notebook) + "\n", "utf-8")
 
 
 def execute(notebook: Any, folder: Path, template: Path) -> None:

@@ -19,6 +19,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/finetune.smk"
 include: "workflow/rules/content.smk"
 include: "workflow/rules/bundles.smk"
 include: "workflow/rules/models.smk"

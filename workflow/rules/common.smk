@@ -31,6 +31,7 @@ FIT_ON = config["reduce"]["fit_on"]
 BUNDLED = "dglke drkg openke pykeen pyg pgvector word2vec faiss".split()
 # Bumped by hand when a step's results change. Nothing else in the engine's code causes a rerun.
 RECIPE = {
+    "finetune_model": 1,
     "convert_model": 1,
     "read_texts": 1,
     "embed_shard": 1,
@@ -55,7 +56,7 @@ RECIPE = {
 def check_config():
     """Stop with one line at what the schema can't see."""
     for model in MODELS:
-        if model not in CATALOGUE:
+        if model not in CATALOGUE | config["finetune"]:
             raise WorkflowError(
                 f"config, models: {model} is not in the catalogue. Add it under `catalogue:`,"
                 f" or choose one of {', '.join(sorted(CATALOGUE))}."

@@ -39,8 +39,8 @@ rule unpack_model:
 
 rule convert_model:
     input:
-        folder="<resources>/unpacked/{model}",
-        downloaded="<resources>/downloads/{model}.json",
+        folder=model_files,
+        downloaded=model_record,
     output:
         directory("<resources>/models/{model}"),
     log:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo test slow slurm check bench clean
+.PHONY: help demo links test slow slurm check bench clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,7 +24,12 @@ help:  ## list the targets
 	$(PIP) check
 	@touch $@
 
-.venv/slow-installed: .venv/test-installed requirements/lock-consumers.txt
+.venv/links-installed: .venv/demo-installed requirements/lock-links.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/lock-links.txt
+	$(PIP) check
+	@touch $@
+
+.venv/slow-installed: .venv/test-installed .venv/links-installed requirements/lock-consumers.txt
 	$(PIP) install --require-hashes --no-deps -r requirements/lock-consumers.txt
 	$(PIP) check
 	@touch $@
@@ -36,6 +41,8 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "map:       results/all-MiniLM-L6-v2/entities/pca64/map.html (open it in a browser)"
 	@echo "notebook:  results/all-MiniLM-L6-v2/entities/pca64/explore.html (and .ipynb)"
 	@echo "quality:   results/texts/entities/quality.html"
+
+links: .venv/links-installed  ## install what evaluate.link_prediction needs (PyKEEN)
 
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -20,7 +20,12 @@ compile engine.in workflow.in demo.in test.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt)" > lock-test.txt.part
 mv lock-test.txt.part lock-test.txt
 pins lock.txt lock-test.txt > constraints.part
-compile engine.in workflow.in demo.in test.in consumers.in --constraint constraints.part |
-    drop "$from_torch" | drop "$(names lock.txt lock-test.txt)" > lock-consumers.txt.part
+# Link prediction is installed with the tests' tools or without them, so it has what they share.
+compile engine.in workflow.in demo.in links.in --constraint constraints.part |
+    drop "$from_torch" | drop "$(names lock.txt)" > lock-links.txt.part
+mv lock-links.txt.part lock-links.txt
+pins lock.txt lock-test.txt lock-links.txt | sort -u > constraints.part
+compile engine.in workflow.in demo.in test.in links.in consumers.in --constraint constraints.part |
+    drop "$from_torch" | drop "$(names lock.txt lock-test.txt lock-links.txt)" > lock-consumers.txt.part
 mv lock-consumers.txt.part lock-consumers.txt
 rm constraints.part

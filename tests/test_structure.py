@@ -129,12 +129,12 @@ def test_every_config_key_has_a_description():
 
 
 def locked() -> dict[str, str]:
-    """Versions of requirements/lock.txt on Linux with the environments' Python."""
+    """Versions of lock.txt and lock-links.txt on Linux with the environments' Python."""
     at = {"python_version": "3.11", "python_full_version": "3.11.9", "sys_platform": "linux"}
     found = {}
     for name, version, marker in re.findall(
         r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))?",
-        (ROOT / "requirements/lock.txt").read_text(),
+        "".join((ROOT / f"requirements/{name}.txt").read_text() for name in ("lock", "lock-links")),
         flags=re.M,
     ):
         if not marker or Marker(marker.strip()).evaluate(at):

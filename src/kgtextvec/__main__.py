@@ -35,6 +35,7 @@ VERBS = {
     "evaluate-space": ("evaluate", "score a space beside baselines"),
     "cache-tokens": ("probe", "turn every word of a probe's corpora into vectors, all layers"),
     "probe-model": ("probe", "train small models on word vectors: entities, inference"),
+    "predict-links": ("evaluate.links", "train PyKEEN's models from vectors and from random ones"),
     "collect-scores": ("evaluate", "put all scores into one table"),
     "draw-quality": ("report", "write the quality report of a table"),
     "draw-map": ("report", "lay a space out in two dimensions and draw it"),

@@ -194,10 +194,16 @@ def summary(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
         graph.names[relation]: summed(ranked.relations == relation)
         for relation in np.unique(ranked.relations)
     }
-    degrees = graph.degrees[ranked.sources]
-    by_degree = {}
-    for low, high in DEGREES:
-        some = (degrees >= low) & (degrees <= (high or degrees.max()))
-        if some.any():
-            by_degree[f"{low}-{high}" if high else f"{low}+"] = summed(some)
+    groups = buckets(graph.degrees[ranked.sources])
+    by_degree = {group: summed(some) for group, some in groups.items()}
     return {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}
+
+
+def buckets(degrees: Rows) -> dict[str, NDArray[np.bool_]]:
+    """Return which of the degrees (m,), from 1, are in each range that any is in: (m,) each."""
+    found = {}
+    for low, high in DEGREES:
+        some = (degrees >= low) & (degrees <= (high or degrees.max(initial=0)))
+        if some.any():
+            found[f"{low}-{high}" if high else f"{low}+"] = some
+    return found

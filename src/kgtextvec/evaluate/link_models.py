@@ -1,0 +1,253 @@
+"""Models of PyKEEN: started from given vectors, trained on an equal budget, ranked."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.evaluate.cold_start import Floats, reached
+from kgtextvec.evaluate.graph import Rows
+from kgtextvec.evaluate.link_split import Split
+from kgtextvec.progress import Progress
+
+IN_PAIRS = ("ComplEx", "RotatE")  # their numbers are complex: two of ours make one
+LOSS = "CrossEntropyLoss"
+CELLS = 1 << 26  # numbers that ranking holds at a time: 256 MB
+TAIL, HEAD = 2, 0  # the side asked for, as the column of triples
+
+Vectors = NDArray[np.float32]
+# Gives scores (b, n) of all entities at a side of (b, 3) triples, as a tensor.
+Scorer = Callable[[Rows, int], Any]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What each training may spend: epochs, triples a batch, Adam's step, negatives a triple."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    negatives: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts: numbers of entities (n, d) and of relations (r, d)."""
+
+    entities: Any
+    relations: Any
+
+
+class Trainer:
+    """Trains models on a split's triples, on a device: `cpu` or one of CUDA's."""
+
+    def __init__(self, split: Split, dims: int, budget: Budget, device: str, folder: Path) -> None:
+        import torch
+        from pykeen.triples import CoreTriplesFactory
+
+        self.split, self.dims, self.budget, self.device = split, dims, budget, device
+        self.folder = folder  # PyKEEN makes one for checkpoints, which we don't ask for
+        self.factory = CoreTriplesFactory(
+            torch.from_numpy(split.train),
+            num_entities=len(split.rows),
+            num_relations=len(split.names),
+        )
+
+    def made(self, name: str, seed: int, start: Start | None = None) -> Any:
+        """Return a model that starts from `start`, or from numbers drawn by `seed`.
+
+        Entities are drawn as by Glorot & Bengio 2010. That isn't PyKEEN's way for ComplEx, whose
+        standard normal numbers need many more epochs, and would make any other start look good.
+        """
+        import torch
+        from pykeen import models
+        from pykeen.nn.init import xavier_uniform_
+
+        options: dict[str, Any] = {"entity_initializer": xavier_uniform_}
+        if name == "ComplEx":
+            options |= {"relation_initializer": xavier_uniform_, "regularizer": None}
+        if start:
+            options["entity_initializer"] = copied(start.entities)
+            options["relation_initializer"] = copied(start.relations)
+        model = getattr(models, name)(
+            triples_factory=self.factory,
+            embedding_dim=self.dims // 2 if name in IN_PAIRS else self.dims,
+            loss=LOSS,
+            random_seed=seed,
+            **options,
+        )
+        return model.to(torch.device(self.device))
+
+    def starts(self, name: str, vectors: Vectors, seed: int) -> Iterator[tuple[str, Start]]:
+        """Yield where each arm starts: random, from the vectors (n, d), from shuffled ones.
+
+        Relations start alike in all. Vectors are centred and scaled by one factor, so that their
+        numbers have the root mean square of the random ones: what differs is what they tell.
+        Shuffled ones are the same vectors, dealt to other entities by `seed`.
+        """
+        import torch
+
+        model = self.made(name, seed)
+        random, relations = (
+            numbers_of(representations[0])
+            for representations in (model.entity_representations, model.relation_representations)
+        )
+        centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+        spread = float(np.sqrt(np.square(centred).mean()))
+        scale = float(random.double().square().mean().sqrt()) / spread if spread else 0.0
+        ours = torch.from_numpy((centred * scale).astype(np.float32)).reshape(random.shape)
+        order = np.random.default_rng(seed).permutation(len(vectors))
+        yield "random", Start(random, relations)
+        yield "vectors", Start(ours, relations)
+        yield "shuffled", Start(ours[torch.from_numpy(order)], relations)
+
+    def train(self, name: str, start: Start, seed: int, what: str) -> tuple[Any, list[float]]:
+        """Return the trained model and the loss of each epoch; `what` names it in the log.
+
+        By the stochastic local closed world assumption: each triple stands against `negatives`
+        with another head or tail. Order and negatives are drawn by `seed` alone.
+        """
+        import torch
+        from pykeen.training import SLCWATrainingLoop
+
+        budget = self.budget
+        model = self.made(name, seed, start)
+        loop = SLCWATrainingLoop(
+            model=model,
+            triples_factory=self.factory,
+            optimizer="Adam",
+            optimizer_kwargs={"lr": budget.learning_rate},
+            negative_sampler="basic",
+            negative_sampler_kwargs={"num_negs_per_pos": budget.negatives},
+            automatic_memory_optimization=False,
+        )
+        torch.manual_seed(seed)
+        with Progress(what, budget.epochs, "epochs") as progress:
+            losses = loop.train(
+                triples_factory=self.factory,
+                num_epochs=budget.epochs,
+                batch_size=budget.batch_size,
+                use_tqdm=False,
+                pin_memory=False,
+                checkpoint_directory=self.folder,
+                callbacks=telling(progress, what),
+            )
+        return model, losses
+
+
+def copied(numbers: Any) -> Callable[[Any], Any]:
+    """Return an initialiser of PyKEEN that gives a copy of `numbers`.
+
+    PretrainedInitializer gives the tensor itself. PyKEEN initialises twice: on a CPU the second
+    time draws random numbers into the very tensor that the first time gave (1.11.1), and only
+    models that normalise entities, as TransE does, would start from what they were given.
+    """
+
+    def initialise(weights: Any) -> Any:
+        return numbers.to(weights, copy=True)
+
+    return initialise
+
+
+def numbers_of(representation: Any) -> Any:
+    """Return a representation's numbers (n, …), complex ones as pairs, apart from the model."""
+    import torch
+
+    found = representation(indices=None).detach().cpu()
+    return (torch.view_as_real(found) if found.is_complex() else found).clone()
+
+
+def telling(progress: Progress, what: str) -> Any:
+    """Return a callback that counts epochs and tells the loss."""
+    from pykeen.training.callbacks import TrainingCallback
+
+    class Telling(TrainingCallback):  # type: ignore[misc]
+        def post_epoch(self, epoch: int, epoch_loss: float, **kwargs: Any) -> None:
+            progress.what = f"{what}, loss {epoch_loss:.4g}"
+            progress.add(1)
+
+    return Telling()
+
+
+def by_model(model: Any) -> Scorer:
+    """Return the scores of a model."""
+    import torch
+
+    model.eval()
+
+    def scores(triples: Rows, side: int) -> Any:
+        batch = torch.from_numpy(triples).to(model.device)
+        return model.score_t(batch[:, :2]) if side == TAIL else model.score_h(batch[:, 1:])
+
+    return scores
+
+
+def by_popularity(split: Split) -> Scorer:
+    """Return scores that need no training: how often an entity is at that side of the relation."""
+    import scipy.sparse as sp
+    import torch
+
+    shape = (len(split.names), len(split.rows))
+    ones = np.ones(len(split.train), np.float32)
+    counts = {
+        side: sp.csr_array((ones, (split.train[:, 1], split.train[:, side])), shape=shape)
+        for side in (TAIL, HEAD)
+    }
+
+    def scores(triples: Rows, side: int) -> Any:
+        return torch.from_numpy(counts[side][triples[:, 1]].toarray())
+
+    return scores
+
+
+def ranked(score: Scorer, split: Split, dims: int) -> Floats:
+    """Rank each test triple's tail, then each one's head, among all entities: (2 t, 3).
+
+    Columns are those of cold_start.METRICS. Other true answers, of training and test, are left out
+    first (filtered, Bordes et al. 2013). Raises InputError when scores aren't finite.
+    """
+    import torch
+
+    every = np.concatenate([split.train, split.test])
+    size = max(1, CELLS // (len(split.rows) * dims))
+    found = []
+    for side in (TAIL, HEAD):
+        queries = every[:, 1] * len(split.rows) + every[:, TAIL - side]
+        order = np.argsort(queries, kind="stable")
+        queries, answers = queries[order], every[order, side]
+        for first in range(0, len(split.test), size):
+            some = split.test[first : first + size]
+            asked = some[:, 1] * len(split.rows) + some[:, TAIL - side]
+            low, high = (np.searchsorted(queries, asked, side=end) for end in ("left", "right"))
+            with torch.inference_mode():
+                above, level = places(score(some, side), some[:, side], answers, low, high)
+            found.append(reached(above, level))
+    return np.concatenate(found)
+
+
+def places(scores: Any, asked: Rows, answers: Rows, low: Rows, high: Rows) -> tuple[Rows, Rows]:
+    """Return, for each asked answer (b,), how many others score higher, and how many are level.
+
+    `scores` is (b, n); answers[low[i]:high[i]] are the true ones of query i, which don't count.
+    Level ones include the asked one itself.
+    """
+    import torch
+
+    lengths = high - low
+    rows = np.repeat(np.arange(len(asked)), lengths)
+    others = answers[np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - high, lengths)]
+    each = torch.arange(len(asked))
+    mine = scores[each, torch.from_numpy(asked)]
+    if not torch.isfinite(scores).all():
+        raise InputError(
+            "evaluate.link_prediction: training gave numbers that aren't finite. Lower its"
+            " learning_rate."
+        )
+    scores[torch.from_numpy(rows), torch.from_numpy(others)] = -torch.inf
+    scores[each, torch.from_numpy(asked)] = mine
+    above, level = scores > mine[:, None], scores == mine[:, None]
+    return above.sum(dim=1).cpu().numpy(), level.sum(dim=1).cpu().numpy()

@@ -1,0 +1,81 @@
+"""Ranks of several trainings in the form of scores.json: means over seeds, by degree."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.evaluate.cold_start import METRICS, Floats, buckets
+from kgtextvec.evaluate.intervals import number
+from kgtextvec.evaluate.link_split import Split
+
+Groups = dict[str, dict[str, NDArray[np.bool_]]]
+Values = dict[str, dict[str, Floats]]
+
+
+def groups_of(split: Split) -> Groups:
+    """Return which queries belong to each group: by, group, then (2 t,); tails asked first.
+
+    Degrees are those in training: of the entity that is asked from, and of the answer.
+    """
+    heads, tails = split.degrees[split.test[:, 0]], split.degrees[split.test[:, 2]]
+    return {
+        "all": {"all": np.ones(2 * len(split.test), bool)},
+        "degree": buckets(np.append(heads, tails)),
+        "answer_degree": buckets(np.append(tails, heads)),
+    }
+
+
+def means(metrics: Floats, groups: Groups) -> Values:
+    """Return the means of (2 t, 3) metrics in each group: by, group, then (3,)."""
+    return {
+        by: {group: metrics[some].mean(axis=0) for group, some in found.items()}
+        for by, found in groups.items()
+    }
+
+
+def told(values: Values) -> dict[str, Any]:
+    """Return means by the names of their metrics, to six decimals."""
+    return {
+        by: {
+            group: {name: round(float(one), 6) for name, one in zip(METRICS, found, strict=True)}
+            for group, found in groups.items()
+        }
+        for by, groups in values.items()
+    }
+
+
+def summary(runs: dict[str, list[Values]], groups: Groups) -> dict[str, Any]:
+    """Sum up the trainings of a model: method → its values, one per seed, seeds in one order.
+
+    Returns by → group → method → metric. For `vectors`, mrr_gain_over_… are differences to each
+    other method, seed by seed.
+    """
+    found: dict[str, Any] = {}
+    for by, of_groups in groups.items():
+        for group, some in of_groups.items():
+            n = int(some.sum())
+            values = {
+                method: np.stack([one[by][group] for one in several])
+                for method, several in runs.items()
+            }
+            methods = {
+                method: {name: over_seeds(each[:, i], n) for i, name in enumerate(METRICS)}
+                for method, each in values.items()
+            }
+            for other in [method for method in values if method != "vectors"]:
+                gain = values["vectors"][:, 0] - values[other][:, 0]
+                methods["vectors"][f"mrr_gain_over_{other}"] = over_seeds(gain, n)
+            found.setdefault(by, {})[group] = methods
+    return found
+
+
+def over_seeds(values: Floats, n: int) -> dict[str, Any]:
+    """Return the mean of (seeds,) and Student's 95 % interval of it; none for one seed."""
+    from scipy.stats import t
+
+    mean = values.mean()
+    if len(values) < 2:
+        return number(mean, n=n)
+    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return number(mean, (mean - half, mean + half), n)

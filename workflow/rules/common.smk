@@ -15,6 +15,8 @@ if isinstance(config.get("tables"), dict):
     }
 if config.get("align") is None:
     config.pop("align", None)
+if (config.get("evaluate") or {}).get("link_prediction", 0) is None:
+    config["evaluate"].pop("link_prediction")
 validate(config, "../schemas/config.schema.yaml")
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
@@ -45,6 +47,7 @@ RECIPE = {
     "export_entity2d": 1,
     "write_loaders": 1,
     "evaluate_space": 1,
+    "predict_links": 1,
     "collect_scores": 1,
     "draw_quality": 1,
     "draw_map": 1,
@@ -350,6 +353,8 @@ def pages():
         table=TABLES,
         ending=["html", "json"],
     )
+    if LINKS:
+        found += link_predictions() + ["<results>/scores.tsv"]
     if config["evaluate"]["scores"]:
         names = ("scores.tsv", "compare.html", "compare.ipynb")
         found += [f"<results>/{name}" for name in names]

@@ -38,6 +38,7 @@ checkpoint evaluate_space:
 rule collect_scores:
     input:
         scores(),
+        link_predictions(),
     output:
         report(
             "<results>/scores.tsv",

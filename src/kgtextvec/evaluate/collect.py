@@ -16,7 +16,7 @@ COLUMNS = (
 def write_table(files: list[Path], out: Path) -> None:
     """Write the scores in `files` as tab-separated lines, sorted, to `out`."""
     lines: list[tuple[str, ...]] = []
-    seen: dict[tuple[str, str, str], Path] = {}
+    seen: dict[tuple[str, str, str, str], Path] = {}
     for file in files:
         card = read_json(file)
         try:
@@ -24,13 +24,15 @@ def write_table(files: list[Path], out: Path) -> None:
             here = list(lines_of(card))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{file}: not a file of evaluate-space ({error!r}). Delete it and rerun."
+                f"{file}: not a file of scores ({error!r}). Delete it and rerun."
             ) from None
-        if space in seen:
-            raise InputError(
-                f"{file}: tells of {', '.join(space)}, as {seen[space]} does. Name each once."
-            )
-        seen[space] = file
+        for score in card["scores"]:
+            if (*space, score) in seen:
+                raise InputError(
+                    f"{file}: tells of {', '.join(space)}, as {seen[*space, score]} does. Name each"
+                    " once."
+                )
+            seen[*space, score] = file
         lines += here
     lines.sort()
     with whole_file(out) as part:

@@ -33,9 +33,8 @@ class NerProbe(nn.Module):
     def __init__(self, layers: int, dims: int, tags: Sequence[str]) -> None:
         super().__init__()
         self.mix = Mix(layers)
-        widths = (dims, *HIDDEN)
         dense: list[nn.Module] = []
-        for inputs, outputs in pairwise(widths):
+        for inputs, outputs in pairwise((dims, *HIDDEN)):
             dense += [nn.Linear(inputs, outputs), nn.ReLU()]
         self.dense = nn.Sequential(*dense, nn.Linear(HIDDEN[-1], len(tags)))
         self.crf = Crf(legal_steps(tags))

@@ -1,6 +1,5 @@
 """Word vectors on disk, computed once per model and corpus, and those of the controls."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
@@ -111,20 +110,20 @@ class Stored:
         self.shape, self.dtype, self.start = mapped.shape[1:], mapped.dtype, mapped.offset
         self.size = self.dtype.itemsize * self.shape[0] * self.shape[1]
         del mapped  # plain reads from here: a map's pages would count as the process's memory
-        self.file = path.open("rb")
-        self.offsets = offsets
+        self.path, self.offsets = path, offsets
         self.layers = 1 if only_token else self.shape[0]
         self.dims = self.shape[1]
 
     def sentences(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """Return (n_words, layers, dims) for each of those sentences."""
         found = []
-        for row in rows:
-            first, last = int(self.offsets[row]), int(self.offsets[row + 1])
-            begin, size = self.start + first * self.size, (last - first) * self.size
-            block = np.frombuffer(os.pread(self.file.fileno(), size, begin), self.dtype)
-            whole = block.reshape(-1, *self.shape)
-            found.append(whole[:, : self.layers].astype(np.float32))
+        with self.path.open("rb", buffering=0) as file:
+            for row in rows.tolist():
+                first, last = int(self.offsets[row]), int(self.offsets[row + 1])
+                file.seek(self.start + first * self.size)
+                block = np.frombuffer(file.read((last - first) * self.size), self.dtype)
+                whole = block.reshape(-1, *self.shape)
+                found.append(whole[:, : self.layers].astype(np.float32))
         return found
 
 

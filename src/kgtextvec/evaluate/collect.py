@@ -24,7 +24,8 @@ def write_table(files: list[Path], out: Path) -> None:
             here = list(lines_of(card))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{file}: not a file of scores ({error!r}). Delete it and rerun."
+                f"{file}: not a file of evaluate-space or predict-links ({error!r}). Delete it and"
+                " rerun."
             ) from None
         for score in card["scores"]:
             if (*space, score) in seen:

@@ -188,11 +188,12 @@ def scored(spaces: Sequence[Space], score: str) -> bool:
 def grid(spaces: Sequence[Space], score: str) -> dict[str, Any]:
     """Return a score as a table: a line per space and per baseline, a column per metric."""
     title, what, heads = KNOWN[score]
-    metrics = [metric for metric in heads if any(space.get(score, metric) for space in spaces)]
+    own = {key[2] for space in spaces for key in space.scores if key[:2] == (score, OWN)}
+    metrics = [metric for metric in heads if metric in own] or sorted(own)
     return {
         "title": title,
         "what": what,
-        "heads": [heads[metric] for metric in metrics],
+        "heads": [heads.get(metric, metric.replace("_", " ")) for metric in metrics],
         "lines": [
             (space.model, space.space, space.dims, [space.get(score, metric) for metric in metrics])
             for space in spaces

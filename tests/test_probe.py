@@ -36,7 +36,7 @@ def ner(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ner")
     train = write_ner(folder / "train.tsv", 600, seed=0)
     test = write_ner(folder / "test.tsv", 150, seed=1)
-    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch": 8}
+    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch_size": 8}
     return folder, run(folder, "ner", elmo(folder / "elmo"), train, test, **more)
 
 
@@ -46,7 +46,7 @@ def nli(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nli")
     train = write_nli(folder / "train.jsonl", slice(0, 300))
     test = write_nli(folder / "test.jsonl", slice(300, 360))
-    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch": 16, "epochs": 30}
+    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch_size": 16, "epochs": 30}
     model = elmo(folder / "elmo", layers=1)
     return folder, run(folder, "nli", model, train, test, labels="entailment,neutral", **more)
 
@@ -123,7 +123,7 @@ def test_one_seed_gives_the_same_numbers_again_and_another_seed_others(probe, tm
         files = [write_ner(tmp_path / f"{i}.tsv", 60, seed=i) for i in range(2)]
     else:
         files = [write_nli(tmp_path / f"{i}.jsonl", slice(40 * i, 40 * i + 40)) for i in range(2)]
-    more = {"seeds": "3,4", "controls": "random,shuffled", "epochs": 2, "batch": 8}
+    more = {"seeds": "3,4", "controls": "random,shuffled", "epochs": 2, "batch_size": 8}
     first = run(tmp_path, probe, model, *files, **more)
     assert run(tmp_path, probe, model, *files, **more)["runs"] == first["runs"]
     by_seed = {run["seed"]: run["losses"] for run in first["runs"] if run["method"] == "vectors"}
@@ -133,7 +133,7 @@ def test_one_seed_gives_the_same_numbers_again_and_another_seed_others(probe, tm
 def test_the_best_epoch_on_the_dev_pairs_counts(tmp_path):
     files = [write_nli(tmp_path / f"{i}.jsonl", slice(60 * i, 60 * i + 60)) for i in range(3)]
     model = elmo(tmp_path / "elmo", layers=1)
-    settings = {"seeds": "1", "controls": "", "epochs": 12, "batch": 8}
+    settings = {"seeds": "1", "controls": "", "epochs": 12, "batch_size": 8}
     settings["labels"] = "entailment,neutral"
     (found, _) = run(tmp_path, "nli", model, *files[:2], dev=[files[2]], **settings)["runs"]
     best = found["epoch"]

@@ -48,6 +48,8 @@ RECIPE = {
     "write_loaders": 1,
     "evaluate_space": 1,
     "predict_links": 1,
+    "cache_tokens": 1,
+    "probe_model": 1,
     "collect_scores": 1,
     "draw_quality": 1,
     "draw_map": 1,
@@ -353,8 +355,8 @@ def pages():
         table=TABLES,
         ending=["html", "json"],
     )
-    if LINKS:
-        found += link_predictions() + ["<results>/scores.tsv"]
+    if LINKS or PROBES:
+        found += link_predictions() + probes() + ["<results>/scores.tsv"]
     if config["evaluate"]["scores"]:
         names = ("scores.tsv", "compare.html", "compare.ipynb")
         found += [f"<results>/{name}" for name in names]

@@ -39,6 +39,7 @@ rule collect_scores:
     input:
         scores(),
         link_predictions(),
+        probes(),
     output:
         report(
             "<results>/scores.tsv",

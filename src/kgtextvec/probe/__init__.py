@@ -97,7 +97,7 @@ def probe_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", default="0,1,2", help="with commas between (default: 0,1,2)")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--out", type=Path, required=True, help="results (JSON) to write")
 
@@ -118,7 +118,7 @@ def probe_model(
     controls: str = "random,shuffled",
     seeds: str = "0,1,2",
     epochs: int = 10,
-    batch: int = 32,
+    batch_size: int = 32,
     learning_rate: float = 2e-3,
 ) -> None:
     """Train probes on the vectors and on the controls, seed by seed; write scores as JSON.
@@ -134,7 +134,7 @@ def probe_model(
         "controls": controls,
         "seeds": seeds,
         "epochs": epochs,
-        "batch": batch,
+        "batch_size": batch_size,
         "learning_rate": learning_rate,
     }
     write_results(corpora, model, vectors, settings, device, threads, out)

@@ -199,7 +199,7 @@ def write_results(
     set_threads(threads)
     runs: list[dict[str, Any]] = []
     with leased(choose_device(device)) as place:
-        training = Training(wanted["epochs"], wanted["batch"], wanted["learning_rate"], place)
+        training = Training(wanted["epochs"], wanted["batch_size"], wanted["learning_rate"], place)
         for method in ["vectors", *(one for one in CONTROLS if one in controls)]:
             for seed in seeds:
                 start = time.monotonic()
@@ -223,7 +223,7 @@ def write_results(
             "counts": counts_of(corpora),
             "runs": runs,
             "settings": {
-                **{key: wanted[key] for key in ("epochs", "batch", "learning_rate")},
+                **{key: wanted[key] for key in ("epochs", "batch_size", "learning_rate")},
                 "seeds": seeds,
                 "controls": controls,
                 "scheme": wanted["scheme"] if corpora.tagged else None,

@@ -41,6 +41,7 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "map:       results/all-MiniLM-L6-v2/entities/pca64/map.html (open it in a browser)"
 	@echo "notebook:  results/all-MiniLM-L6-v2/entities/pca64/explore.html (and .ipynb)"
 	@echo "quality:   results/texts/entities/quality.html"
+	@echo "compared:  results/compare.html (which space is worth what, in words and charts)"
 
 links: .venv/links-installed  ## install what evaluate.link_prediction needs (PyKEEN)
 
@@ -66,3 +67,4 @@ bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --he
 
 clean:  ## remove what make demo made, but not the stored vectors
 	rm -rf results/all-MiniLM-L6-v2 results/texts logs .snakemake
+	rm -f results/scores.tsv results/compare.html results/compare.ipynb

@@ -253,15 +253,15 @@ def test_relation_types_and_no_triples_make_a_page(tmp_path):
 
 
 def test_scores_that_the_page_does_not_know_are_shown_as_they_come(tmp_path):
-    trained = {"text": {"mrr": number(0.41, 0.01)}, "random": {"mrr": number(0.33, 0.02)}}
+    trained = {"random": {"mrr": number(0.33, 0.02)}, "vectors": {"mrr": number(0.41, 0.01)}}
     by_probe = {"ner": {"NCBI": {"vectors": {"f1": number(0.77)}}}}
-    scores = {"link_prediction": {"all": {"all": trained}}, "probe": by_probe}
+    scores = {"link_prediction_TransE": {"all": {"all": trained}}, "probe": by_probe}
     write_space(tmp_path, "a", "entities", "full", 8, scores)
     tables = Page(compared(tmp_path)).tables
-    assert tables["Link prediction"] == [
+    assert tables["Link prediction TransE"] == [
         ["Table", "Model", "Space", "Method", "mrr"],
+        ["entities", "a", "full", "vectors", "0.410 0.400 to 0.420"],
         ["entities", "a", "full", "random vectors", "0.330 0.310 to 0.350"],
-        ["entities", "a", "full", "text", "0.410 0.400 to 0.420"],
     ]
     assert tables["Probe"][1] == ["entities", "a", "full", "ner", "NCBI", "vectors", "0.770"]
 

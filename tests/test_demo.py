@@ -31,7 +31,8 @@ def test_every_file_that_the_docs_name_is_there(demo):
                 "manifest.json", "scores.json", "layout.parquet", "map.html", "map.png", "map.svg",
                 "explore.ipynb", "explore.html",
             }  # fmt: skip
-    assert (demo.folder / "results/scores.tsv").exists()
+    for name in ("scores.tsv", "compare.html", "compare.ipynb"):
+        assert (demo.folder / "results" / name).exists()
     assert (demo.folder / "results/all-MiniLM-L6-v2/pca64.npz").exists()
 
 
@@ -59,6 +60,14 @@ def test_text_vectors_beat_their_baselines_on_the_sample(demo):
         assert mrr.loc["vectors", "low"] > mrr.loc[baseline, "high"]
 
 
+def test_the_comparison_says_what_the_demo_is_worth(demo):
+    page = (demo.folder / "results/compare.html").read_text("utf-8")
+    assert "The best of 2 spaces is all-MiniLM-L6-v2" in page
+    assert "beats its best baseline, TF-IDF at 0." in page
+    assert "all-MiniLM-L6-v2 pca64 keeps " in page and "in 64 of 384 dims." in page
+    assert "Nothing here says which space is best" in page, "relation types have no triples"
+
+
 def test_the_second_run_does_nothing(demo):
     assert not demo.run().jobs
 
@@ -79,5 +88,6 @@ def test_the_report_has_every_page_with_its_caption(demo):
     assert sum(name.endswith("map.html") for name in names) == 4
     assert sum(name.endswith("explore.html") for name in names) == 4
     assert sum(name.endswith("quality.html") for name in names) == 2
+    assert sum(name.endswith("compare.html") for name in names) == 1
     for category in ("1 texts", "2 maps", "3 notebooks", "4 scores"):
         assert category in text

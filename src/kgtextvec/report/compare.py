@@ -261,9 +261,10 @@ def further(rows: Sequence[Row]) -> list[dict[str, Any]]:
         for row in whole or mine:
             key = (row.table, row.model, row.space, *(() if whole else (row.by, row.group)))
             lines.setdefault((*key, row.method), {})[row.metric] = row.found
+        own_first = sorted(lines.items(), key=lambda one: (one[0][:-1], one[0][-1] != OWN))
         told.append(
             {
-                "title": score.replace("_", " ").capitalize(),
+                "title": score[:1].upper() + score[1:].replace("_", " "),
                 "columns": [
                     "Table",
                     "Model",
@@ -274,7 +275,7 @@ def further(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "heads": [metric.replace("_", " ") for metric in metrics],
                 "lines": [
                     ([*key[:-1], method_name(key[-1])], [found.get(metric) for metric in metrics])
-                    for key, found in list(lines.items())[:MOST_LINES]
+                    for key, found in own_first[:MOST_LINES]
                 ],
                 "hidden": max(len(lines) - MOST_LINES, 0),
             }

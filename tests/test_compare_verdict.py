@@ -155,7 +155,7 @@ def test_the_cheapest_within_the_interval_is_the_fastest():
     said = verdict([cost("a", 0.3, seconds=10.0), cost("b", 0.295, seconds=2.0), fast_but_bad])
     assert said[-1] == (
         "The cheapest of the 2 spaces within the interval of a full is b full, at 0.295"
-        " (4.0 kB, 50 texts/s)."
+        " (4 kB, 50 texts/s)."
     )
 
 
@@ -165,7 +165,7 @@ def test_speeds_that_were_not_measured_alike_are_not_compared():
         said = verdict([slow, cost("b", 0.295, **other)])
         assert said[-1] == (
             "a full is also the cheapest of the 2 within its interval"
-            " (4.0 kB, 5.0 million parameters; not all speeds were measured alike)."
+            " (4 kB, 5.0 million parameters; not all speeds were measured alike)."
         )
 
 

@@ -1,11 +1,14 @@
 # All spaces side by side: one page and one notebook over all models, tables and spaces.
+#
+# By time stamps, as the table of scores: a manifest that is written anew is new to the page, even
+# when the vectors are not, since it tells what they cost.
 
 
 rule compare_spaces:
     input:
-        manifests=manifests_of_spaces,
-        cards=scores_of_spaces,
-        texts=manifests_of_texts,
+        manifests=in_spaces("manifest.json"),
+        cards=scores(),
+        texts=expand("<results>/texts/{table}/manifest.json", table=TABLES),
         scores="<results>/scores.tsv",
         template=ancient(workflow.source_path("../notebooks/compare.ipynb")),
     output:
@@ -23,7 +26,6 @@ rule compare_spaces:
         "../../envs/report.yaml"
     params:
         engine=engine,
-        digest=compared_digest,
         recipe=RECIPE["compare_spaces"],
     shell:
         "{params.engine} compare-spaces {input.manifests:q} --scores {input.scores:q}"

@@ -10,8 +10,6 @@
 import gc
 import hashlib
 from functools import cache
-from itertools import product
-from types import SimpleNamespace
 
 # Jobs are many small objects that live to the end: looking for garbage among them, as often as
 # Python does, took a quarter of the time to plan thousands of shards.
@@ -196,39 +194,3 @@ def quality_digest(wildcards):
 def named_entities(wildcards):
     """Names of the entities whose neighbours the notebook shows, as JSON."""
     return json.dumps(config["report"]["named"])
-
-
-def every_space():
-    """Model, table and space of every space, by name as wildcards are."""
-    return [
-        SimpleNamespace(model=model, table=table, space=space)
-        for model, table, space in product(MODELS, TABLES, SPACES)
-    ]
-
-
-def manifests_of_spaces(wildcards):
-    """The manifest of every space."""
-    return [ancient(space_made(one).manifest) for one in every_space()]
-
-
-def scores_of_spaces(wildcards):
-    """The scores of every space."""
-    return [
-        ancient(checkpoints.evaluate_space.get(**vars(one)).output.scores)
-        for one in every_space()
-    ]
-
-
-def manifests_of_texts(wildcards):
-    """The manifest of every table: it names the file."""
-    return [ancient(texts_made(table).manifest) for table in TABLES]
-
-
-def compared_digest(wildcards):
-    """Digests of what the page is made from, file by file."""
-    parts = (manifests_of_spaces, scores_of_spaces, manifests_of_texts)
-    return [
-        sha256_at(str(path), Path(path).stat().st_mtime_ns)
-        for part in parts
-        for path in part(wildcards)
-    ]

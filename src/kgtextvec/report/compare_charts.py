@@ -21,7 +21,7 @@ IN_THE_PAGE = {INK: "ink", SOFT: "soft", LINE: "line", GROUND: "ground", OTHERS_
 IN_THE_PAGE |= {colour: f"group-{i}" for i, colour in enumerate(GROUP_COLOURS)}
 FEWEST_TICKS = 3
 AROUND = 1.6  # room beside the points on a logarithmic axis
-APART = 1.015
+APART = 1.12  # from the first to the last of the points that stand at one place
 Pick = Callable[[Space], float | None]
 
 
@@ -73,7 +73,7 @@ def draw_dims(spaces: Sequence[Space], asked: Headline, colours: dict[str, int],
             value = by_method[name].value
             axes.axhline(value, color=SOFT, linestyle=style, linewidth=1.2, label=name, zorder=1)
         dims = [float(space.dims) for space in spaces if space.dims and asked.of(space)]
-        log_axis(axes, dims, spread_out(sorted(set(dims))), lambda n: f"{n:,.0f}")
+        log_axis(axes, dims, spread_out(sorted(set(dims)), 0.065), lambda n: f"{n:,.0f}")
         axes.set_xlabel("dims")
         axes.set_ylabel(asked.name)
         legend(figure)
@@ -111,18 +111,21 @@ def draw_points(
     pick: Pick,
     joined: bool = False,
 ) -> None:
-    """Draw a point per space at (pick, headline): filled for full spaces, hollow for reduced."""
-    models = list(dict.fromkeys(space.model for space in spaces))
-    for place, model in enumerate(models):
+    """Draw a point per space at (pick, headline): filled for full spaces, hollow for reduced.
+
+    Each is moved a little along x, by its place in the list, so that no interval hides another.
+    """
+    for model in dict.fromkeys(space.model for space in spaces):
         number = colours[model]
-        # Spaces of equal dims stand a little apart, so that no interval hides another.
-        aside = APART ** (place - (len(models) - 1) / 2) if joined else 1.0
         colour = GROUP_COLOURS[number % len(GROUP_COLOURS)]
         marker = MARKERS[(number + number // len(GROUP_COLOURS)) % len(MARKERS)]
         points = sorted(
             (
-                (float(x) * aside, found.value, space.space != "full", found)
-                for space in spaces
+                (
+                    float(x) * APART ** ((place + 0.5) / len(spaces) - 0.5),
+                    *(found.value, space.space != "full", found),
+                )
+                for place, space in enumerate(spaces)
                 if space.model == model and (x := pick(space)) and (found := asked.of(space))
             ),
             key=lambda point: point[:3],
@@ -164,11 +167,11 @@ def log_axis(
     axes.set_xticks([], minor=True)
 
 
-def spread_out(values: Sequence[float]) -> list[float]:
-    """Return those of rising `values` that are far enough from the one before to be written."""
+def spread_out(values: Sequence[float], share: float) -> list[float]:
+    """Return those of rising `values` that lie `share` of their whole (log) range apart."""
     kept: list[float] = []
     for value in values:
-        if not kept or value / kept[-1] > (values[-1] / values[0]) ** 0.065:
+        if not kept or value / kept[-1] > (values[-1] / values[0]) ** share:
             kept.append(value)
     return kept
 
@@ -182,7 +185,7 @@ def round_numbers(values: Sequence[float]) -> list[float]:
         found = [value for value in every if low <= value <= high]
         if len(found) >= FEWEST_TICKS:
             break
-    return found
+    return spread_out(found, 0.2) if len(found) > FEWEST_TICKS else found
 
 
 def height_of(colours: dict[str, int]) -> float:

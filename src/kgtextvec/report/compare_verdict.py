@@ -347,9 +347,10 @@ def as_bytes(n: float | None) -> str:
         if size < 1000:
             break
         size, unit = size / 1000, larger
-    return f"{size:,.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:,.1f} {unit}"
+    digits = 0 if size >= 100 or unit == "bytes" else 1
+    return f"{size:,.{digits}f}".removesuffix(".0") + f" {unit}"
 
 
 def rate(value: float) -> str:
     """Write a rate: whole from ten on, else with one digit after the point."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")

@@ -371,15 +371,30 @@ def test_the_sampled_cost_is_what_tensorflow_gave():
     assert expected_counts(y, tries, len(w)) == pytest.approx(of_targets[:, 0], rel=1e-5)
 
 
-def test_a_layer_reads_as_the_model_that_embeds_does(model):
+@pytest.mark.parametrize("direction", [0, 1])
+def test_a_layer_and_its_slopes_are_those_of_the_model_that_embeds(model, direction):
+    """Beside plain autograd through ElmoModel's own layer, from a state that is not zero."""
     source, values, _ = opened(model[0])
-    lm = language_model(source, values)
-    cell = lm.network.cells[0][0]
-    rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.normal(size=(3, 5, source.config.projection_size)))
-    h, c = lm.zero_state(3)[0][0]
-    ours, (last_h, last_c) = run_cell(cell, x.transpose(0, 1), h, c)
-    theirs, (their_h, their_c) = cell(x, torch.full((3,), 5), (h, c))
-    assert torch.allclose(ours.transpose(0, 1), theirs, atol=1e-12)
-    assert torch.allclose(last_h, their_h, atol=1e-12)
-    assert torch.allclose(last_c, their_c, atol=1e-12)
+    cell = language_model(source, values).network.cells[direction][1]
+    chance = torch.Generator().manual_seed(0)
+    size, hidden = source.config.projection_size, source.config.cell_size
+    given = [
+        torch.randn(shape, generator=chance, dtype=torch.float64)
+        for shape in ((3, 5, size), (3, size), (3, hidden), (3, 5, size))
+    ]
+    found = []
+    for ours in (True, False):
+        cell.zero_grad()
+        x, h, c, wish = (value.clone() for value in given)
+        x.requires_grad_()
+        if ours:
+            y, last = run_cell(cell, x.transpose(0, 1), h, c)
+            y = y.transpose(0, 1)
+        else:
+            y, last = cell(x, torch.full((3,), 5), (h, c))
+        (y * wish).sum().backward()
+        slopes = [parameter.grad.clone() for parameter in cell.parameters()]
+        found.append([y.detach(), *(part.detach() for part in last), x.grad, *slopes])
+    assert len(found[0]) == 7
+    for ours, theirs in zip(*found, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-11) and theirs.abs().max() > 1e-3

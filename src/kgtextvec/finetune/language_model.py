@@ -79,13 +79,40 @@ def drop(x: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
     return x * kept / (1.0 - share)
 
 
+class Given(torch.autograd.Function):
+    """The input's part of the gates for all steps, x @ kernel[:P] + bias, (T, B, 4H).
+
+    Going back it also gathers the slope of the state's half of the kernel, in one product over all
+    steps: autograd would add up one matrix of the kernel's size per step. `earlier` is a list
+    that holds the state before each step, (B, P), by then.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: Tensor, bias: Tensor, earlier: list[Tensor]) -> Tensor:
+        """Multiply."""
+        ctx.save_for_backward(x, kernel)
+        ctx.earlier = earlier
+        return x @ kernel[: x.shape[2]] + bias
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        """Give the slopes of x, kernel and bias from those of the gates."""
+        x, kernel = ctx.saved_tensors
+        size, of_gates = x.shape[2], slopes[0].flatten(0, 1)  # (T B, 4H)
+        of_kernel = torch.empty_like(kernel)
+        torch.mm(x.flatten(0, 1).t(), of_gates, out=of_kernel[:size])
+        torch.mm(torch.cat(ctx.earlier).t(), of_gates, out=of_kernel[size:])
+        return slopes[0] @ kernel[:size].t(), of_kernel, of_gates.sum(0), None
+
+
 def run_cell(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Read x (T, B, P) from h (B, P), c (B, H): outputs (T, B, P) and the last h, c, detached."""
-    size = x.shape[2]
-    state_kernel = cell.kernel[size:]
-    given = x @ cell.kernel[:size] + cell.bias  # (T, B, 4H)
+    state_kernel = cell.kernel.detach()[x.shape[2] :]
+    earlier: list[Tensor] = []
+    given: Tensor = Given.apply(x, cell.kernel, cell.bias, earlier)  # type: ignore[no-untyped-call]
     outputs = []
     for inputs in given.unbind(0):
+        earlier.append(h.detach())
         i, j, f, o = (inputs + h @ state_kernel).chunk(4, 1)
         c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(j)
         if cell.cell_clip is not None:

@@ -1,6 +1,7 @@
 """The command line: one verb per rule, of the same name; `python -m kgtextvec VERB --help`."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,9 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code: 0, 2 for what the user can mend, 130/143 if stopped."""
+    # Imports make a million objects that stay; to search them for garbage time and again takes a
+    # fifth of a small job.
+    gc.set_threshold(100_000)
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         prog="kgtextvec",

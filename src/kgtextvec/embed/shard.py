@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.device import choose_device, choose_precision
 from kgtextvec.embed.claim import claimed
+from kgtextvec.embed.quick import quick_imports
 from kgtextvec.embed.settings import (
     MODEL_KEYS,
     RECIPE,
@@ -95,7 +95,8 @@ def embed_shard(
     Stopped after SIGTERM, with the finished part stored.
     """
     about = read_model_folder(model)
-    shard = pq.read_table(texts)
+    # Neither pq.read_table nor pa.array: both import pandas, which takes longer than the file.
+    shard = pq.ParquetFile(texts).read()
     keys = keys_of(shard["text_sha256"].to_pylist())
     device = choose_device(device)
     settings = {
@@ -125,10 +126,10 @@ def embed_shard(
                     take_stored(shelf, vectors_at, keys, about, settings)
                 todo = np.flatnonzero(shelf.missing)
                 say(f"{texts}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
-                set_threads(threads)
                 if len(todo):
                     set_threads(threads)
-                    chosen = shard["text"].take(pa.array(todo)).to_pylist()
+                    all_texts = shard["text"].to_pylist()
+                    chosen = [all_texts[row] for row in todo.tolist()]
                     fill(shelf, chosen, keys, vectors_at, model, about, settings, part_seconds)
         else:
             say(f"{texts}: {n_texts:,} texts, all from the store")
@@ -169,7 +170,8 @@ def fill(
     todo = np.flatnonzero(shelf.missing)
     need_space({store.folder.parent: len(todo) * (4 * stored_dims(about) + TEXT_BYTES)})
     with leased(settings["device"]) as place:
-        encoder = load_encoder(model, about, settings | {"device": place, "layers": "concat"})
+        with quick_imports(about["kind"]):
+            encoder = load_encoder(model, about, settings | {"device": place, "layers": "concat"})
         finished = encoder.encode(texts, Among(todo, shelf.n_tokens.copy()))
         for encoded in stored(finished, keys[todo], store, part_seconds):
             vectors = chosen_layers(encoded.vectors, about, settings)

@@ -13,7 +13,6 @@ The notation is Python's: 0.0001 up to 1e16 in full, always with a point; else 1
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ def count_leading_zeros(context: Any, word: Any) -> Any:
     """Count the zero bits above the highest set one of a uint64; 64 for 0."""
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, 0))
 
     return types.uint64(types.uint64), build
 

@@ -20,6 +20,8 @@ from compare_results import (
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
 from kgtextvec.report import compare_spaces
+from kgtextvec.report.compare_charts import DARK_COLOURS, OTHERS_DARK
+from kgtextvec.report.pages import TEMPLATES
 
 HOSTILE = "</td><script>alert(1)</script>{{ 7*7 }} --> {description}"
 
@@ -325,3 +327,10 @@ def test_what_is_missing_or_damaged_is_told(tmp_path, damage, told):
             [tmp_path / "a/t/full"], tmp_path / "scores.tsv", [], tmp_path / "compare.html"
         )
     assert not (tmp_path / "compare.html").exists()
+
+
+def test_dark_colours_are_those_of_the_map():
+    source = (TEMPLATES.parent / "page/colours.js").read_text("utf-8")
+    dark = re.findall(r'dark: (?:\[(.*?)\]|"(.*?)")', source)
+    assert dark[0][0] == ", ".join(f'"{colour}"' for colour in DARK_COLOURS)
+    assert dark[-1][1] == OTHERS_DARK

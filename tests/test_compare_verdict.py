@@ -46,7 +46,8 @@ def test_of_many_level_spaces_three_are_named():
 
 def test_without_intervals_nothing_is_clear():
     spaces = [space(m, scores={MRR: Score(v)}) for m, v in (("a", 0.9), ("b", 0.1))]
-    assert "0.900 (no interval). No clear difference from b full" in verdict(spaces)[0]
+    told = "0.900 (no interval). No clear difference from b full (0.100): intervals are missing."
+    assert told in verdict(spaces)[0]
 
 
 @given(lists(tuples(floats(0, 1), floats(0, 0.5)), min_size=2, max_size=8))

@@ -75,7 +75,9 @@ def who_is_best(ranked: Sequence[Space], asked: Headline, n_spaces: int) -> str:
     if not level:
         return f"{told} Its interval lies above those of all others."
     names = [f"{space.name} ({must(asked, space).value:.3f})" for space in level]
-    return f"{told} No clear difference from {listed(names)}: the intervals overlap."
+    bare = any(must(asked, space).low is None for space in (best, *level))
+    why = "intervals are missing" if bare else "the intervals overlap"
+    return f"{told} No clear difference from {listed(names)}: {why}."
 
 
 def beside_baselines(best: Space, asked: Headline, spaces: Sequence[Space]) -> list[str]:

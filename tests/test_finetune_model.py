@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -24,6 +26,7 @@ from finetune_models import (
 )
 
 from kgtextvec.__main__ import main
+from kgtextvec.finetune.page import binned, render_page, round_numbers, running_mean
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT.parent / "shared" / "golden" / "elmo"
@@ -221,6 +224,35 @@ def test_without_slots_the_accumulators_start_at_one(tmp_path, text):
     assert numbers(tmp_path / "of-bare") == numbers(tmp_path / "of-ones")
 
 
+def test_the_page_shows_what_it_is_given_and_escapes_it(tmp_path):
+    perplexity = {"forward": 2.0, "backward": 4.0, "average": 3.0, "words": 9}
+    about = {
+        "model": "<b>", "from": "a&b", "text": "<script>", "sentences": 1200, "words": 9,
+        "held_out_sentences": 3, "unknown_share": 0.125, "steps": 3,
+        "before": perplexity, "after": perplexity | {"average": 2.5}, "device": "cpu",
+        "tokens_per_second": 1.0, "settings": {"batch_size": 2, "unroll_steps": 4,
+        "learning_rate": 0.2, "clip_norm": 1.0, "samples": None, "dropout": 0.1},
+    }  # fmt: skip
+    page = render_page(about, [3.0, 1.0, 2.0])
+    assert "<b>" not in page and "<script" not in page and "a&amp;b" in page
+    assert "fell from 3.00 to 2.50" in page and "12.50 %" in page
+    (raw, _) = re.findall(r'points="([^"]+)"', page)
+    (x1, y1), (x2, y2), (x3, y3) = (map(float, place.split(",")) for place in raw.split())
+    assert x1 < x2 < x3 and y1 < y3 < y2 and x2 - x1 == pytest.approx(x3 - x2)
+    assert "did not fall" in render_page(about | {"after": perplexity}, [1.0])
+
+
+def test_a_curve_of_many_steps_is_averaged():
+    costs = np.arange(1000.0)
+    steps, means = binned(costs)
+    assert len(steps) == 400 and means.mean() == pytest.approx(costs.mean(), rel=1e-3)
+    assert means == pytest.approx(steps - 1)
+    assert running_mean(np.array([0.0, 3.0, 6.0, 9.0]), 1).tolist() == [1.5, 3.0, 6.0, 7.5]
+    assert round_numbers(2.8, 6.79) == [3, 4, 5, 6]
+    assert round_numbers(1, 797) == [200, 400, 600]
+    assert round_numbers(0.0, 0.05) == [0, 0.01, 0.02, 0.03, 0.04, 0.05]
+
+
 # --- what is refused, before anything heavy starts
 
 
@@ -318,10 +350,56 @@ def test_the_command_prints_what_bilm_tf_printed(tmp_path):
         assert found == pytest.approx(printed[f"ppl_bs{rows}"], rel=1e-6)
 
 
+def test_the_samples_descriptions_are_learned(tmp_path):
+    """A table's texts, dealt to shards, split as the model splits what it embeds."""
+    sample = ROOT / "resources/sample/entities.tsv"
+    done = kgtextvec(
+        "read-texts", sample, "--table", "entities", "--kind", "entities", "--text",
+        "description,name", "--shards", 3, "--out-dir", tmp_path / "texts",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    words = Counter(sample.read_text("utf-8").split()).most_common(400)
+    vocabulary = ["<S>", "</S>", "<UNK>", ".", ",", "-", *dict.fromkeys(word for word, _ in words)]
+    options = training_options(batch_size=8, unroll_steps=10, dropout=0.1)
+    weights = weights_of(options, words=len(vocabulary))
+    model = write_model(tmp_path / "model", options, weights, slots_of(weights), vocabulary)
+    shards = tmp_path / "texts/shards"
+    done = finetune(tmp_path, model, shards, "--tokens", "treebank_hyphen", "--epochs", 2)
+    assert done.returncode == 0, done.stderr
+    about = json.loads((tmp_path / "tuned/finetune.json").read_text())
+    assert about["after"]["average"] < 0.5 * about["before"]["average"]
+    assert about["held_out_sentences"] == round(
+        0.05 * (about["sentences"] + about["held_out_sentences"])
+    )
+    assert 0 < about["unknown_share"] < 0.5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("softmax", ["full", "sampled"])
+def test_a_gpu_trains_as_a_cpu_does(tmp_path, text, softmax):
+    """Without dropout, whose draws are each device's own; float32 rounds otherwise there."""
+    model = tiny_checkpoint(tmp_path / "model")
+    found = []
+    for device in ("cpu", "cuda"):
+        done = finetune(
+            tmp_path / device, model, text, "--softmax", softmax, "--samples", 6,
+            "--epochs", 3, "--device", device,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads((tmp_path / device / "tuned/finetune.json").read_text()))
+    assert found[1]["device"].startswith("cuda")
+    assert found[1]["last_loss"] == pytest.approx(found[0]["last_loss"], rel=1e-3)
+    assert found[1]["after"] == pytest.approx(found[0]["after"], rel=1e-3)
+    again = finetune(tmp_path / "cuda", model, text, "--softmax", softmax, "--samples", 6,
+                     "--epochs", 4, "--device", "cuda")  # fmt: skip
+    assert again.returncode == 0 and "resumed at step" in again.stderr
+
+
 # VmHWM, not ru_maxrss: the latter starts at the size of the process that forked this one.
 PEAK = """
 import sys
 from kgtextvec.__main__ import main
+from kgtextvec.finetune.page import binned, render_page, round_numbers, running_mean
 code = main(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(status.split("VmHWM:")[1].split()[0])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 860, 360
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 20, 50
+LEFT, RIGHT, TOP, BOTTOM = 60, 30, 20, 50
 POINTS = 400  # of a line: more steps are averaged
 TICKS = 5
 STYLE = """
@@ -97,7 +97,7 @@ def told(about: dict[str, Any]) -> list[tuple[str, str]]:
 def draw(costs: NDArray[np.float64]) -> str:
     """Return the curve of the costs, one a step, as SVG."""
     steps, raw = binned(costs)
-    smooth = running_mean(raw, max(len(raw) // 20, 1))
+    smooth = running_mean(raw, len(raw) // 40)
     low, high = float(raw.min()), float(raw.max())
     margin = 0.05 * (high - low) or 0.5
     low, high = max(low - margin, 0.0), high + margin
@@ -109,14 +109,18 @@ def draw(costs: NDArray[np.float64]) -> str:
         return TOP + (high - cost) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     parts = []
-    for cost in np.linspace(low, high, TICKS):
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(cost):.1f}"'
-                     f' y2="{y(cost):.1f}"/>')  # fmt: skip
-        parts.append(f'<text x="{LEFT - 8}" y="{y(cost) + 4:.1f}" text-anchor="end">'
-                     f"{cost:.2f}</text>")  # fmt: skip
-    for step in sorted({round(s) for s in np.linspace(1, len(costs), TICKS)}):
-        parts.append(f'<text x="{x(step):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">'
-                     f"{step:,}</text>")  # fmt: skip
+    for cost in round_numbers(low, high):
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(cost):.1f}"'
+            f' y2="{y(cost):.1f}"/><text x="{LEFT - 8}" y="{y(cost) + 4:.1f}" text-anchor="end">'
+            f"{cost:g}</text>"
+        )
+    for step in round_numbers(1, max(len(costs), 2)):
+        if step == round(step):
+            parts.append(
+                f'<text x="{x(step):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">'
+                f"{round(step):,}</text>"
+            )
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">step</text>'
     )
@@ -137,10 +141,18 @@ def binned(costs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.
     return steps, np.add.reduceat(costs, edges[:-1]) / np.diff(edges)
 
 
-def running_mean(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Return the mean of each value and the width - 1 before it, fewer at the start."""
+def running_mean(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
+    """Return the mean of each value and its neighbours, `reach` on each side where there are."""
     sums = np.cumsum(np.concatenate([[0.0], values]))
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(ends - width, 0)
+    places = np.arange(len(values))
+    starts, ends = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
     means: NDArray[np.float64] = (sums[ends] - sums[starts]) / (ends - starts)
     return means
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """Return some round numbers from low to high, evenly apart."""
+    rough = (high - low) / TICKS
+    unit = 10.0 ** np.floor(np.log10(rough))
+    apart = next(float(unit * k) for k in (1, 2, 5, 10) if unit * k >= rough)
+    return [round(i * apart, 10) for i in range(int(np.ceil(low / apart)), int(high / apart) + 1)]

@@ -16,6 +16,7 @@ from tiny_models import (
     tiny_roberta,
 )
 
+from kgtextvec.device import choose_precision
 from kgtextvec.encoders.packed import NotPackableError, Packed
 from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.transformer import TransformerEncoder
@@ -239,3 +240,18 @@ def test_a_single_text_that_does_not_fit_is_named(folders):
 def test_a_batch_smaller_than_a_text_is_told(folders):
     with pytest.raises(InputError, match=r"batch_tokens: 32 is below max_tokens \(64\)"):
         make(folders["bert"], batch_tokens=32)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "mends", "precision"),
+    [
+        ("auto", "cuda:0", True, "float16"),
+        ("auto", "cuda", False, "bfloat16"),
+        ("auto", "cpu", True, "float32"),
+        ("bfloat16", "cuda", True, "bfloat16"),
+    ],
+)
+def test_half_precision_is_the_finer_one_where_an_overflow_is_mended(
+    asked, device, mends, precision
+):
+    assert choose_precision(asked, device, mends) == precision

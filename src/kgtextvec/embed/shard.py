@@ -101,7 +101,7 @@ def embed_shard(
     device = choose_device(device)
     settings = {
         "device": device,
-        "precision": choose_precision(precision, device),
+        "precision": choose_precision(precision, device, about["kind"] == "transformer"),
         "pooling": pooling,
         "max_tokens": limit_tokens(max_tokens, about),
         "long_text": long_text,

@@ -156,8 +156,11 @@ def test_sigterm_leaves_a_snapshot_and_says_how_to_go_on(tmp_path, text):
 def test_a_longer_training_goes_on_with_a_shorter_ones_work(tmp_path, text):
     model = tiny_checkpoint(tmp_path / "model")
     assert finetune(tmp_path, model, text, *PLACE, "--epochs", 1).returncode == 0
+    (work,) = (tmp_path / "work").iterdir()
+    (work / ".step-0000000007.1-abc.part").mkdir()  # as a kill -9 leaves it
     done = finetune(tmp_path, model, text, *PLACE, "--epochs", 2)
     assert "resumed at step" in done.stderr
+    assert {path.name[:5] for path in work.iterdir()} == {"befor", "step-"}
     assert finetune(tmp_path / "whole", model, text, *PLACE, "--epochs", 2).returncode == 0
     assert numbers(tmp_path) == numbers(tmp_path / "whole")
     done = finetune(tmp_path, model, text, *PLACE, "--epochs", 2, "--seed", 1)

@@ -61,7 +61,15 @@ def finetune_model(
     )
     outcome = run(planned, device, threads, snapshot_minutes)
     write_model(planned, outcome, out)
-    told = facts(planned, outcome, name, origin or model.name, text_name or str(text))
+    wished = {
+        "model": name,
+        "from": origin or model.name,
+        "text": text_name or str(text),
+        "tokens": tokens,
+        "held_out": held_out,
+        "epochs": epochs,
+    }
+    told = facts(planned, outcome, wished)
     write_results(
         told,
         outcome.costs,

@@ -3,6 +3,7 @@
 import fcntl
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,10 +31,7 @@ SAY_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained model and how it went.
-
-    `snapshot` is its last, in the work folder; `steps_here` and `seconds` are of this run alone.
-    """
+    """A trained model and how it went; `snapshot` is its last, in the work folder."""
 
     tensors: Tensors
     costs: list[float]
@@ -41,7 +39,6 @@ class Outcome:
     after: Perplexity
     snapshot: Path
     device: str
-    steps_here: int
     seconds: float
 
 
@@ -59,15 +56,12 @@ def run(planned: Plan, device: str, threads: int | None, snapshot_minutes: float
         trainer = start(planned, snapshot, held)
         need_space({planned.work: 2 * 4 * sum(v.numel() for v in trainer.tensors().values())})
         before = measured_once(planned, trainer)
-        began, already = time.monotonic(), trainer.steps
         with deterministic(held), asked_to_stop() as stop:
             last = train(planned, trainer, stop, snapshot_minutes * 60)
-        seconds = time.monotonic() - began
         after = measure(trainer.model, trainer.softmax, planned.texts.held, planned.texts.rows)
         say(f"held-out perplexity: {before.average:,.2f} before, {after.average:,.2f} after")
         weights = {name: value.detach().cpu() for name, value in trainer.weights().items()}
-        here = trainer.steps - already
-        return Outcome(weights, trainer.costs, before, after, last, held, here, seconds)
+        return Outcome(weights, trainer.costs, before, after, last, held, trainer.seconds)
 
 
 def start(planned: Plan, snapshot: Snapshot | None, device: str) -> Trainer:
@@ -169,13 +163,21 @@ def language_model(source: Source, device: str) -> tuple[LanguageModel, Tensors]
 
 @contextmanager
 def alone(work: Path) -> Iterator[None]:
-    """Hold a work folder, so that no other process trains in it. Raises InputError if one does."""
+    """Hold a work folder, so that no other process trains in it; clear what a killed one left.
+
+    Raises InputError if another process holds it.
+    """
     handle = os.open(work, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{work}: another process trains here. Wait until it ends.") from None
+        except OSError as error:
+            say(f"{work}: knows no file locks ({error.strerror}), going on without")
+        for part in work.glob(".step-*.part"):
+            shutil.rmtree(part)
         yield
-    except BlockingIOError:
-        raise InputError(f"{work}: another process trains here. Wait until it ends.") from None
     finally:
         os.close(handle)
 

@@ -7,6 +7,7 @@ a step touches the rows of its targets and samples alone. All chance follows fro
 """
 
 import math
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +61,7 @@ class Trainer:
         ]
         self.state: State = self.model.zero_state(settings.batch_size)
         self.costs: list[float] = []
+        self.seconds = 0.0  # that all steps took, those of earlier runs too
 
     @property
     def steps(self) -> int:
@@ -71,6 +73,7 @@ class Trainer:
 
         Raises InputError when the cost is no number any more.
         """
+        began = time.monotonic()
         words, targets = self.window()
         outputs, state = self.model.read(
             words, self.corpus.chars, self.state, self.settings.dropout, self.torch_chance()
@@ -89,6 +92,7 @@ class Trainer:
         self.update(leaves, rows)
         self.state = state
         self.costs.append(value)
+        self.seconds += time.monotonic() - began
         return value
 
     def window(self) -> tuple[Words, Words]:
@@ -177,6 +181,7 @@ class Trainer:
         """Return what else a snapshot holds, JSON-able."""
         return {
             "steps": self.steps,
+            "seconds": self.seconds,
             "settings": asdict(self.settings),
             "streams": [stream.position() for stream in self.streams],
         }
@@ -191,6 +196,7 @@ class Trainer:
         layers = range(self.model.config.num_hidden_layers)
         self.state = [[(state[d, k, 0], state[d, k, 1]) for k in layers] for d in range(2)]
         self.costs = snapshot.tensor("costs").tolist()
+        self.seconds = snapshot.about["seconds"]
         for stream, position in zip(self.streams, snapshot.about["streams"], strict=True):
             stream.go_to(position)
 

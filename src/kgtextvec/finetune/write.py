@@ -50,14 +50,12 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def facts(planned: Plan, outcome: Outcome, name: str, origin: str, text: str) -> dict[str, Any]:
-    """Return the record of a fine-tuning, JSON-able."""
+def facts(planned: Plan, outcome: Outcome, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a fine-tuning, JSON-able; `asked` is what the user called for."""
     texts, settings = planned.texts, planned.settings
-    words = outcome.steps_here * settings.batch_size * settings.unroll_steps
+    words = len(outcome.costs) * settings.batch_size * settings.unroll_steps
     return {
-        "model": name,
-        "from": origin,
-        "text": text,
+        **asked,
         "sentences": len(texts.learned.spans),
         "words": texts.learned.predictions - len(texts.learned.spans),
         "held_out_sentences": len(texts.held.spans),

@@ -2,7 +2,7 @@
 
 from kgtextvec.errors import InputError
 
-# bfloat16 has the range of float32, so nothing overflows; float16 can, but is 70 times as near to it.
+# bfloat16 has the range of float32, so nothing overflows; float16 can, but is 70 times as near it.
 AUTO_PRECISION = {"cuda": "bfloat16", "mps": "float32", "cpu": "float32"}
 
 

@@ -17,7 +17,7 @@ from kgtextvec.probe import cache_tokens, probe_model
 from kgtextvec.probe.scores import over_seeds
 from kgtextvec.probe.vectors import Random, Sentences, Stored, write_vectors
 
-ALL_CONTROLS = "random,shuffled,token_layer"
+ALL_CONTROLS = "random,shuffled_labels,token_layer"
 
 
 def run(folder: Path, probe: str, model: Path, train: Path, test: Path, **more) -> dict:
@@ -52,14 +52,14 @@ def nli(tmp_path_factory):
 
 
 def test_a_tag_of_the_word_before_is_learnt_from_context_and_not_from_the_token_layer(ner):
-    scores = ner[1]["scores"]["ner"]["all"]["all"]
+    scores = ner[1]["scores"]["entity_probe"]["all"]["all"]
     assert scores["vectors"]["f1"]["value"] > 0.8
     assert scores["token_layer"]["f1"]["value"] <= scores["chance"]["f1"]["value"]
 
 
 def test_the_controls_of_entities_are_at_chance(ner):
-    scores = ner[1]["scores"]["ner"]["all"]["all"]
-    for control in ("random", "shuffled"):
+    scores = ner[1]["scores"]["entity_probe"]["all"]["all"]
+    for control in ("random", "shuffled_labels"):
         assert scores[control]["f1"]["value"] <= scores["chance"]["f1"]["value"]
     assert scores["chance"]["f1"]["value"] < 0.5
     # Where places alone are drawn anew, there are as many entities as there should be.
@@ -68,25 +68,25 @@ def test_the_controls_of_entities_are_at_chance(ner):
 
 
 def test_inference_from_word_order_is_learnt_from_context_and_not_from_the_token_layer(nli):
-    scores = nli[1]["scores"]["nli"]["all"]["all"]
+    scores = nli[1]["scores"]["inference_probe"]["all"]["all"]
     assert scores["vectors"]["accuracy"]["value"] > 0.7
     # All premises have the same words: to the token layer all pairs are one, exactly.
     assert scores["token_layer"]["accuracy"]["value"] == 0.5
 
 
 def test_the_controls_of_inference_are_at_chance(nli):
-    scores = nli[1]["scores"]["nli"]["all"]["all"]
+    scores = nli[1]["scores"]["inference_probe"]["all"]["all"]
     assert scores["random"]["accuracy"]["value"] == 0.5
     assert scores["majority"]["accuracy"]["value"] == 0.5
     # 120 pairs: five standard deviations of a coin's share of hits are 0.23
-    assert abs(scores["shuffled"]["accuracy"]["value"] - 0.5) < 0.23
+    assert abs(scores["shuffled_labels"]["accuracy"]["value"] - 0.5) < 0.23
 
 
 def test_layer_weights_are_told_per_seed_and_sum_to_one(ner):
     (weights,) = [r["layer_weights"] for r in ner[1]["runs"] if r["method"] == "vectors"]
     assert len(weights) == 3 and sum(weights) == pytest.approx(1, abs=1e-5)
-    by_layer = ner[1]["scores"]["ner"]["layer"]
-    assert [by_layer[str(i)]["vectors"]["weight"]["value"] for i in range(3)] == weights
+    by_layer = ner[1]["scores"]["entity_probe_layers"]["layer"]
+    assert [by_layer[f"{i:02}"]["vectors"]["weight"]["value"] for i in range(3)] == weights
     assert len(set(weights)) == 3, "they are learnt"
 
 
@@ -108,11 +108,13 @@ def test_scores_go_into_the_table_of_all_scores(ner, nli, tmp_path):
     assert [(row["model"], row["table"], row["space"]) for row in f1] == [
         ("tiny-elmo", "ner", "tokens")
     ]
-    value = ner[1]["scores"]["ner"]["all"]["all"]["vectors"]["f1"]["value"]
+    value = ner[1]["scores"]["entity_probe"]["all"]["all"]["vectors"]["f1"]["value"]
     assert float(f1[0]["value"]) == pytest.approx(value)
-    assert {row["score"] for row in rows} == {"ner", "nli"}
-    assert {row["method"] for row in rows if row["score"] == "nli" and row["by"] == "all"} == {
-        *("vectors", "random", "shuffled", "token_layer", "majority")
+    assert {row["score"] for row in rows} == {
+        f"{name}_probe{part}" for name in ("entity", "inference") for part in ("", "_layers")
+    }
+    assert {row["method"] for row in rows if row["table"] == "nli" and row["by"] == "all"} == {
+        *("vectors", "random", "shuffled_labels", "token_layer", "majority")
     }
 
 
@@ -123,7 +125,7 @@ def test_one_seed_gives_the_same_numbers_again_and_another_seed_others(probe, tm
         files = [write_ner(tmp_path / f"{i}.tsv", 60, seed=i) for i in range(2)]
     else:
         files = [write_nli(tmp_path / f"{i}.jsonl", slice(40 * i, 40 * i + 40)) for i in range(2)]
-    more = {"seeds": "3,4", "controls": "random,shuffled", "epochs": 2, "batch_size": 8}
+    more = {"seeds": "3,4", "controls": "random,shuffled_labels", "epochs": 2, "batch_size": 8}
     first = run(tmp_path, probe, model, *files, **more)
     assert run(tmp_path, probe, model, *files, **more)["runs"] == first["runs"]
     by_seed = {run["seed"]: run["losses"] for run in first["runs"] if run["method"] == "vectors"}

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 PROBES = ("ner", "nli")
-CONTROLS = ("random", "shuffled", "token_layer")
+CONTROLS = ("random", "shuffled_labels", "token_layer")
 
 
 def corpus_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,8 +92,8 @@ def probe_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--controls",
-        default="random,shuffled",
-        help=f"with commas between, among {', '.join(CONTROLS)} (default: random,shuffled)",
+        default="random,shuffled_labels",
+        help=f"with commas between, among {', '.join(CONTROLS)} (default: random,shuffled_labels)",
     )
     parser.add_argument("--seeds", default="0,1,2", help="with commas between (default: 0,1,2)")
     parser.add_argument("--epochs", type=int, default=10)
@@ -115,7 +115,7 @@ def probe_model(
     device: str = "auto",
     threads: int | None = None,
     scheme: str = "bio",
-    controls: str = "random,shuffled",
+    controls: str = "random,shuffled_labels",
     seeds: str = "0,1,2",
     epochs: int = 10,
     batch_size: int = 32,

@@ -218,7 +218,7 @@ def write_results(
             "space": "tokens",
             "dims": cache["dims"],
             "rows": cache["words"],
-            "scores": {corpora.probe: card_scores(runs)},
+            "scores": card_scores(corpora.probe, runs),
             "notes": [],
             "counts": counts_of(corpora),
             "runs": runs,
@@ -256,7 +256,7 @@ def run_once(
     seed: int,
 ) -> dict[str, Any]:
     """Train and score one probe."""
-    mixed_up = method == "shuffled"
+    mixed_up = method == "shuffled_labels"
     if corpora.tagged:
         data = ner_data(corpora)
         entities = ner_shuffled(data.train, seed) if mixed_up else data.train.entities

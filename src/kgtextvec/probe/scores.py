@@ -5,16 +5,17 @@ from typing import Any
 
 import numpy as np
 
-Numbers = dict[tuple[str, str, str, str], list[float]]
+NAMES = {"ner": "entity_probe", "nli": "inference_probe"}
 
 
-def card_scores(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return by → group → method → metric → {value, interval, n}; n is the number of seeds.
+def card_scores(probe: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return score → by → group → method → metric → {value, interval, n}; n: number of seeds.
 
-    Groups are `all`, the types of entities or the labels (`by: type`), when there are several,
-    and the layers (`by: layer`), whose metric is their weight in the mix.
+    Groups are `all`, and the types of entities or the labels (`by: type`) when there are several.
+    The layers' weights in the mix are a score of their own, `…_layers`, `by: layer`.
     """
-    numbers: Numbers = defaultdict(list)
+    numbers: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    name = NAMES[probe]
     groups = {group for run in runs for group in run["metrics"]} - {"all"}
     for run in runs:
         for group, metrics in run["metrics"].items():
@@ -22,13 +23,17 @@ def card_scores(runs: list[dict[str, Any]]) -> dict[str, Any]:
                 continue
             by = "all" if group == "all" else "type"
             for metric, value in metrics.items():
-                numbers[by, group, run["method"], metric].append(value)
+                numbers[name, by, group, run["method"], metric].append(value)
         if run["method"] == "vectors":
             for layer, weight in enumerate(run["layer_weights"]):
-                numbers["layer", str(layer), "vectors", "weight"].append(weight)
+                numbers[f"{name}_layers", "layer", f"{layer:02}", "vectors", "weight"].append(
+                    weight
+                )
     found: dict[str, Any] = {}
-    for (by, group, method, metric), values in numbers.items():
-        into = found.setdefault(by, {}).setdefault(group, {}).setdefault(method, {})
+    for (*keys, metric), values in numbers.items():
+        into = found
+        for key in keys:
+            into = into.setdefault(key, {})
         into[metric] = over_seeds(values)
     return found
 

@@ -1,25 +1,35 @@
 """Run the benchmarks and write benchmarks/results.json; small by default.
 
-    python -m benchmarks [embed reduce export] [--full]
+    python -m benchmarks [embed reduce export …] [--full]
 
-Every row is {name, ours, theirs, ratio, target}: seconds of both sides, taken in turn in this run,
-each beside a check that the results agree. A disagreement stops the run.
+Every row is {name, ours, theirs, ratio, target} and what else a benchmark tells: both sides, taken
+in turn in this run, each beside a check that the results agree. A disagreement stops the run.
+The file holds the last run of each benchmark with its date and sizes; those that aren't run now
+keep theirs. `python -m benchmarks.plots` draws from it.
 """
 
 import argparse
 import json
 import platform
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+RESULTS = Path(__file__).parent / "results.json"
 SMALL = {
-    "reduce": {"rows": 10_000},
-    "export": {"rows": 4_000},
+    "start": {"rounds": 3},
+    "reduce": {"rows": 10_000, "equal_rows": 10_000},
+    "export": {"rows": 4_000, "rounds": 3},
+    "texts": {"rows": 50_000, "fewer": 5_000, "rounds": 2},
+    "lengths": {"n_texts": 32, "counts": [1_000]},
     "embed": {"n_texts": 48, "repeats": 2},
 }
 FULL = {
-    "reduce": {"rows": 1_000_000},
-    "export": {"rows": 50_000},
+    "start": {"rounds": 7},
+    "reduce": {"rows": 1_000_000, "equal_rows": 40_000},
+    "export": {"rows": 50_000, "rounds": 5},
+    "texts": {"rows": 1_000_000, "fewer": 100_000, "rounds": 3},
+    "lengths": {"n_texts": 256, "counts": [1_000, 10_000, 100_000]},
     "embed": {"n_texts": 2_000, "repeats": 3},
 }
 
@@ -32,16 +42,25 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SMALL))
     parser.add_argument("--full", action="store_true", help="the sizes of RESULTS.md: hours")
     arguments = parser.parse_args()
-    rows = []
     for name in arguments.names or SMALL:
         sizes = (FULL if arguments.full else SMALL)[name]
-        print(f"{name}: {sizes}, {platform.machine()}, Python {platform.python_version()}")
-        for row in import_module(f"benchmarks.bench_{name}").bench(**sizes):
-            print(json.dumps(row))
-            rows.append(row)
-    path = Path(__file__).parent / "results.json"
-    path.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
-    print(f"written to {path}")
+        about = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "sizes": sizes,
+            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        }
+        print(f"{name}: {json.dumps(about)}", flush=True)
+        rows = import_module(f"benchmarks.bench_{name}").bench(**sizes)
+        for row in rows:
+            print(json.dumps(row), flush=True)
+        keep(name, about | {"rows": rows})
+    print(f"written to {RESULTS}")
+
+
+def keep(name: str, run: dict[str, object]) -> None:
+    """Put the run of one benchmark into results.json; the others stay as they are."""
+    kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(kept | {name: run}, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""Draw benchmarks/throughput.svg from the last run of `lengths` in benchmarks/results.json.
+
+    python -m benchmarks.plots
+
+Throughput against the length of texts, and what many short texts cost; a line per precision.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.bench_lengths import MODEL
+
+HERE = Path(__file__).parent
+COLOURS = {"float32": "#1b6ca8", "bfloat16": "#c8553d"}
+# kind of rows, x, y, scale of y, title, x label
+PANELS = (
+    ("length", "tokens_a_text", "tokens_per_second", "linear", "tokens a second", "tokens a text"),
+    ("length", "tokens_a_text", "texts_per_second", "log", "texts a second", "tokens a text"),
+    ("names", "texts", "seconds", "log", "seconds for short names", "number of texts"),
+)
+
+
+def draw(run: dict[str, Any], out: Path) -> None:
+    """Draw a run's rows as three panels; the file's bytes depend on the rows alone."""
+    mpl.use("svg")
+    settings = {"svg.hashsalt": "kgtextvec", "font.size": 9, "svg.fonttype": "none"}
+    with mpl.rc_context(settings):
+        figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
+        for ax, (kind, x, y, scale, title, label) in zip(axes, PANELS, strict=True):
+            rows = [row for row in run["rows"] if row["kind"] == kind]
+            for precision, colour in COLOURS.items():
+                points = [(row[x], row[y]) for row in rows if row["precision"] == precision]
+                line(ax, sorted(points), precision, colour)
+            ax.set(title=title, xlabel=label, xscale="log", yscale=scale)
+            plain_numbers(ax, sorted({row[x] for row in rows}))
+        axes[0].set(ylim=(0, None))
+        axes[0].legend(frameon=False, loc="lower left")
+        figure.suptitle(f"{MODEL}, one thread, CPU time", fontsize=9)
+        figure.savefig(out, metadata={"Date": None})
+        plt.close(figure)
+
+
+def line(ax: Axes, points: list[tuple[float, float]], name: str, colour: str) -> None:
+    """Draw one precision's points, joined."""
+    ax.plot(*zip(*points, strict=True), "o-", color=colour, markersize=3.5, label=name)
+
+
+def plain_numbers(ax: Axes, ticks: list[float]) -> None:
+    """Write numbers in full, and ticks where there are measurements; no frame."""
+    ax.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    ax.minorticks_off()
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    ax.grid(axis="y", alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def main() -> None:
+    """Draw what results.json holds."""
+    results = json.loads((HERE / "results.json").read_text("utf-8"))
+    if "lengths" not in results:
+        raise SystemExit("results.json has no run of lengths: python -m benchmarks lengths --full")
+    draw(results["lengths"], HERE / "throughput.svg")
+    print(f"written to {HERE / 'throughput.svg'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,12 @@
 """finetune-model and perplexity as commands: resumed to the bit, stopped, refused, bounded."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import h5py
@@ -24,46 +21,18 @@ from finetune_models import (
     weights_of,
     write_model,
 )
+from finetune_runs import ROOT, command, environment, finetune, kgtextvec, words_of, write_text
 
-from kgtextvec.__main__ import main
 from kgtextvec.finetune.page import binned, render_page, round_numbers, running_mean
 
-ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT.parent / "shared" / "golden" / "elmo"
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published numbers are not here")
 PLACE = ("--softmax", "sampled", "--samples", "6", "--dropout", "0.2", "--batch-size", "2")
 
 
-def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-
-
-def command(*words: object) -> list[str]:
-    return [sys.executable, "-P", "-m", "kgtextvec", *map(str, words)]
-
-
-def kgtextvec(*words: object) -> subprocess.CompletedProcess:
-    """Run a command here, which spares the seconds that a new process takes to import torch."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        code = main([str(word) for word in words])
-    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
-
-
-def finetune(folder: Path, model: Path, text: Path, *more: object) -> subprocess.CompletedProcess:
-    return kgtextvec(*words_of(folder, model, text, *more))
-
-
-def words_of(folder: Path, model: Path, text: Path, *more: object) -> tuple:
-    return ("finetune-model", model, "--text", text, "--out", folder / "tuned",
-            "--work", folder / "work", "--device", "cpu", "--threads", 1, *more)  # fmt: skip
-
-
 @pytest.fixture
 def text(tmp_path) -> Path:
-    path = tmp_path / "corpus.txt"
-    path.write_text("\n".join(SENTENCES * 6) + "\n", "utf-8")
-    return path
+    return write_text(tmp_path / "corpus.txt")
 
 
 def numbers(folder: Path) -> dict[str, bytes]:
@@ -256,90 +225,6 @@ def test_a_curve_of_many_steps_is_averaged():
     assert round_numbers(0.0, 0.05) == [0, 0.01, 0.02, 0.03, 0.04, 0.05]
 
 
-# --- what is refused, before anything heavy starts
-
-
-def refused(tmp_path, model, text, told, *more):
-    done = finetune(tmp_path, model, text, *more)
-    assert done.returncode == 2, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line]
-    assert line.startswith("ERROR: ") and told in line, line
-    assert not (tmp_path / "work").exists() and not (tmp_path / "tuned").exists()
-    return line
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (WORDS[:-1], "vocabulary.txt: 15 words, but the checkpoint's softmax has 16 rows"),
-        ([*WORDS, "more"], "vocabulary.txt: 17 words, but"),
-        ([w for w in WORDS if w != "<UNK>"] + ["x"], "vocabulary.txt: <UNK> is not in"),
-    ],
-)  # fmt: skip
-def test_a_vocabulary_that_does_not_fit_is_told(tmp_path, text, words, told):
-    model = tiny_checkpoint(tmp_path / "model")
-    (model / "vocabulary.txt").write_text("\n".join(words), "utf-8")
-    line = refused(tmp_path, model, text, told)
-    assert "Give the word list that the checkpoint was trained with" in line
-
-
-def test_a_cut_data_file_is_told(tmp_path, text):
-    model = tiny_checkpoint(tmp_path / "model")
-    data = model / "model.ckpt-3.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:-4])
-    refused(tmp_path, model, text, "model.ckpt-3.data-00000-of-00001: cut: lm/softmax/b/Adagrad")
-
-
-@pytest.mark.parametrize("content", [b"", b"\n \n\t\n"])
-def test_an_empty_corpus_is_told(tmp_path, content):
-    text = tmp_path / "empty.txt"
-    text.write_bytes(content)
-    model = tiny_checkpoint(tmp_path / "model")
-    refused(tmp_path, model, text, "empty.txt: no word in it. Give a text")
-
-
-def test_other_faults_are_told(tmp_path, text):
-    model = tiny_checkpoint(tmp_path / "model")
-    bad = tmp_path / "bad.txt"
-    bad.write_bytes(b"the gene\n\xff\xfe\n")
-    refused(tmp_path, model, bad, "bad.txt: not UTF-8")
-    bad.write_text("one line\n")
-    refused(tmp_path, model, bad, "one sentence, so none can be held out")
-    refused(tmp_path, model, tmp_path / "none.txt", "none.txt: no such text")
-    refused(tmp_path, model, text, "held_out: 2 is no share", "--held-out", 2)
-    refused(tmp_path, model, text, "samples: 16 of a vocabulary of 16 words",
-            "--softmax", "sampled", "--samples", 16)  # fmt: skip
-    (model / "model.ckpt-3.index").unlink()
-    refused(tmp_path, model, text, "holds 0 files of checkpoint index")
-
-
-def test_weights_without_a_softmax_are_told(tmp_path, text):
-    options = training_options()
-    weights = weights_of(options)
-    kept = {name: value for name, value in weights.items() if not name.startswith("softmax")}
-    model = write_model(tmp_path / "model", options, kept, None)
-    refused(tmp_path, model, text, "lm/softmax/b is missing, so this is no checkpoint of training")
-
-
-def test_odd_training_options_are_named(tmp_path, text):
-    model = tiny_checkpoint(tmp_path / "model", dropout=1.5)
-    refused(tmp_path, model, text, "options.json: dropout is 1.5")
-
-
-def test_a_step_that_ends_in_no_number_is_told(tmp_path, text):
-    model = tiny_checkpoint(tmp_path / "model", all_clip_norm_val=1e30)
-    done = finetune(tmp_path, model, text, "--learning-rate", 1e30, "--epochs", 5)
-    assert done.returncode == 2, done.stderr
-    assert "Lower finetune's learning_rate" in done.stderr.splitlines()[-1]
-
-
-def test_perplexity_needs_sentences_enough(tmp_path):
-    model, text = tiny_checkpoint(tmp_path / "model"), tmp_path / "t.txt"
-    text.write_text("the gene\n")
-    done = kgtextvec("perplexity", "--model", model, "--text", text)
-    assert done.returncode == 2 and "too few sentences (1) to read 256" in done.stderr
-
-
 @golden
 def test_the_command_prints_what_bilm_tf_printed(tmp_path):
     home = GOLDEN / "tf_checkpoint"
@@ -402,7 +287,6 @@ def test_a_gpu_trains_as_a_cpu_does(tmp_path, text, softmax):
 PEAK = """
 import sys
 from kgtextvec.__main__ import main
-from kgtextvec.finetune.page import binned, render_page, round_numbers, running_mean
 code = main(sys.argv[1:])
 status = open("/proc/self/status").read()
 print(status.split("VmHWM:")[1].split()[0])

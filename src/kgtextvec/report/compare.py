@@ -123,7 +123,7 @@ def compare_spaces(
     """
     if (template is None) != (out_notebook is None):
         raise InputError("compare-spaces: --template and --out-notebook go together. Give both.")
-    rows = read_rows(scores)
+    rows = read_rows(scores, KNOWN)
     read = read_spaces(spaces, texts, rows)
     colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
     tables = by_table(read)

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,20 @@ class Space:
         return self.scores.get((score, method, metric))
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read scores.tsv; lines without a value are left out. Raises InputError if it is none."""
+def read_rows(path: Path, over_all: Collection[str]) -> list[Row]:
+    """Read scores.tsv; lines without a value are left out. Raises InputError if it is none.
+
+    Of the scores named in `over_all`, lines of groups are left out too: no part of the page shows
+    them, and relations make them by far the most.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
             if missing:
                 raise InputError(f"{path}: has no column {missing[0]}. Delete it and rerun.")
-            return [row for row in map(row_of, lines) if row]
+            wanted = (ln for ln in lines if ln["by"] == "all" or ln["score"] not in over_all)
+            return [row for row in map(row_of, wanted) if row]
     except FileNotFoundError:
         raise InputError(f"{path}: not there. Run collect-scores first.") from None
     except (ValueError, TypeError) as error:

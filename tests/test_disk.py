@@ -44,6 +44,25 @@ def test_sizes_are_those_of_the_files_to_come(tmp_path, name):
     assert 0.9 * bert_base <= sizes[downloads] <= 1.1 * bert_base
 
 
+def test_word_vectors_of_probes_are_counted_until_they_are_there(tmp_path):
+    """6,000 bytes of corpora are about 1,000 words; BERT-base has 13 layers, BioELMo 3."""
+    places_of = places(tmp_path)
+    (tmp_path / "train.tsv").write_bytes(b"abcd\n\n" * 1000)
+    corpora = {"files": [str(tmp_path / "train.tsv"), str(tmp_path / "none")], "stored": "float16"}
+
+    def more(kind, dims, corpora):
+        given = plan(tmp_path / "none", models={"m": {"kind": kind, "dims": dims}})
+        with_probe = expected(given | {"probes": {"ner": corpora}}, *places_of)
+        return with_probe[places_of[2]] - expected(given, *places_of)[places_of[2]]
+
+    assert more("transformer", 768, corpora) == 1000 * 13 * 768 * 2
+    assert more("transformer", 768, corpora | {"stored": "float32"}) == 1000 * 13 * 768 * 4
+    assert more("elmo", 1024, corpora) == 1000 * 3 * 1024 * 2
+    (places_of[2] / "tokens/m").mkdir(parents=True)
+    (places_of[2] / "tokens/m/ner.npy").touch()
+    assert more("transformer", 768, corpora) == 0
+
+
 def test_what_is_there_is_not_counted(tmp_path):
     project = Project(
         tmp_path / "project",

@@ -20,6 +20,8 @@ KEY_BYTES = 41  # of a text in the store, beside its vector
 INDEX_BYTES = 80  # of a row in index.parquet
 BYTES_PER_NUMBER = {"tsv": 11, "npy": 0}  # npy is the space's own file; others hold float32
 ELMO_PARAMETERS = 94_000_000
+ELMO_LAYERS = 3
+WORD_BYTES = 6  # of a corpus, with its tag or its space
 CHUNK = 1 << 20
 READERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 ZSTD_RATIO = 4  # zstd isn't in the standard library: rows are guessed by the file's size
@@ -30,7 +32,8 @@ def disk_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `disk`."""
     parser.add_argument(
         "plan",
-        help="JSON: {tables: {name: file}, models: {name: {kind, dims}}, spaces, exports}",
+        help="JSON: {tables: {name: file}, models: {name: {kind, dims}}, spaces, exports, probes:"
+        " {name: {files, stored}}}",
     )
     parser.add_argument("--store", type=Path, default=Path(".kgtextvec/store"))
     parser.add_argument("--downloads", type=Path, default=Path(".kgtextvec/downloads"))
@@ -76,6 +79,9 @@ def expected(
             weights = 4 * parameters(about.get("kind") or "transformer", dims)
             sizes[resources] += 2 * weights  # unpacked for a while, converted for good
             sizes[downloads] += weights
+        for probe, corpora in plan.get("probes", {}).items():
+            if not (resources / "tokens" / model / f"{probe}.npy").exists():
+                sizes[resources] += word_vectors(corpora, about.get("kind"), dims)
         for table, (n_rows, n_texts) in rows.items():
             if not (results / model / table / "full/embeddings.npy").exists():
                 sizes[store] += n_texts * (4 * dims + KEY_BYTES)
@@ -109,6 +115,14 @@ def rows_of(table: str, file: Path, results: Path) -> tuple[int, int]:
     return max(n_rows, 0), max(n_rows, 0)
 
 
+def word_vectors(corpora: dict[str, Any], kind: str | None, dims: int) -> int:
+    """Guess the bytes of all layers' vectors of all words in a probe's corpora."""
+    there = [Path(file) for file in corpora["files"] if Path(file).is_file()]
+    words = sum(path.stat().st_size for path in there) // WORD_BYTES
+    layers = ELMO_LAYERS if kind == "elmo" else transformer_layers(dims) + 1
+    return words * layers * dims * (2 if corpora["stored"] == "float16" else 4)
+
+
 def chunks(file: IO[bytes]) -> Iterator[bytes]:
     """Read a file a piece at a time."""
     while chunk := file.read(CHUNK):
@@ -123,12 +137,16 @@ def dims_of(about: dict[str, Any], converted: Path) -> int:
         return int(about.get("dims") or 1024)
 
 
+def transformer_layers(dims: int) -> int:
+    """Guess how many layers a model has: 12 as BERT up to 768 dims, above that 24."""
+    return 12 if dims <= 768 else 24
+
+
 def parameters(kind: str, dims: int) -> int:
-    """Guess how many numbers a model has: BERT's 12 layers up to 768 dims, above that 24."""
+    """Guess how many numbers a model has: as a BERT of its dims."""
     if kind == "elmo":
         return ELMO_PARAMETERS
-    layers = 12 if dims <= 768 else 24
-    return 12 * layers * dims**2 + 31_000 * dims
+    return 12 * transformer_layers(dims) * dims**2 + 31_000 * dims
 
 
 def gigabytes(size: float) -> str:

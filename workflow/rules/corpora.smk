@@ -12,18 +12,28 @@ def probes():
     return expand("<results>/{model}/probes/{probe}.json", model=MODELS, probe=PROBES)
 
 
+def files_of(probe, part):
+    """The files of a part (train, dev, test) of a probe's corpora."""
+    found = config["probe"][probe].get(part) or []
+    if isinstance(found, dict):
+        found = [found["sentences"], found["genes"]]
+    return [users_file(path) for path in ([found] if isinstance(found, str) else found)]
+
+
 def corpus(part):
-    """Return an input: the files of that part of the probe's corpora."""
+    """Return an input: those of the wildcard's probe."""
 
     def value(wildcards):
-        found = config["probe"][wildcards.probe].get(part) or []
-        if isinstance(found, dict):
-            found = [found["sentences"], found["genes"]]
-        return [
-            users_file(path) for path in ([found] if isinstance(found, str) else found)
-        ]
+        return files_of(wildcards.probe, part)
 
     return value
+
+
+def corpora_of(probe):
+    """What is asked for the disk that word vectors will take: the files, and how numbers are kept."""
+    parts = [files_of(probe, part) for part in ("train", "dev", "test")]
+    files = [str(file) for part in parts for file in part]
+    return {"files": files, "stored": config["probe"]["stored"]}
 
 
 def reading(wildcards):

@@ -15,6 +15,7 @@ def tell_disk():
         },
         "spaces": SPACES,
         "exports": config["exports"],
+        "probes": {probe: corpora_of(probe) for probe in PROBES},
     }
     where = {
         "store": config["store"],

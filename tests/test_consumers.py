@@ -162,6 +162,39 @@ def test_pykeen_trains_from_our_vectors(spaces, tmp_path):
     np.testing.assert_allclose(entities, units, atol=1e-5)
 
 
+TRAINED = """
+from pykeen.models import ComplEx
+from pykeen.training import SLCWATrainingLoop
+
+model = ComplEx(
+    triples_factory=factory,
+    embedding_dim=entities.shape[1] // 2,
+    entity_initializer=start_from(entities),
+    relation_initializer=start_from(relations),
+)
+loop = SLCWATrainingLoop(model=model, triples_factory=factory, optimizer_kwargs={"lr": 1e-12})
+loop.train(factory, num_epochs=1, batch_size=1, use_tqdm=False)
+for found, want in (
+    (model.entity_representations[0], entities), (model.relation_representations[0], relations)
+):
+    found = torch.view_as_real(found(indices=None)).detach().reshape(want.shape)
+    assert torch.allclose(found, want, atol=1e-6)
+"""
+
+
+def test_what_the_page_starts_pykeen_from_is_there_when_training_begins(spaces, tmp_path):
+    """PyKEEN initialises again then; a model that doesn't normalise shows what it starts from."""
+    library("pykeen")
+    out = bundle(spaces, "pykeen", tmp_path)
+    write_loaders([out], "pykeen", tmp_path / "README.md")
+    page = (tmp_path / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", block + TRAINED], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert not done.returncode, f"{block}\n{done.stderr}"
+
+
 def test_gensim_finds_each_node_by_its_id(spaces, tmp_path):
     library("gensim")
     from gensim.models import KeyedVectors

@@ -49,7 +49,9 @@ Train with these maps beside your triples; put the vectors in with
         """\
 Rows are in the order of sorted ids, which is PyKEEN's. A factory that is made from triples alone
 knows only the ids in them: give it our maps, as below, or let `align` (config/README.md) follow
-your triples. TransE and others normalise the vectors that they start from.
+your triples. TransE and others normalise the vectors that they start from. PyKEEN initialises
+twice: on a CPU its `PretrainedInitializer` (1.11.1) then gives random numbers to models that don't
+normalise, such as ComplEx and RotatE. An initialiser that copies, as below, starts all of them.
 """,
     ),
     "pyg": (
@@ -136,7 +138,6 @@ assert vectors.shape == ({r[rows]}, {r[dims]})
     "pykeen": """\
 import csv, gzip, numpy, torch
 from pykeen.models import TransE
-from pykeen.nn.init import PretrainedInitializer
 from pykeen.triples import TriplesFactory
 
 def ids(path):
@@ -158,11 +159,15 @@ triples = numpy.array([[{e[first]!r}, {r[first]!r}, {e[last]!r}]])  # yours inst
 factory = TriplesFactory.from_labeled_triples(
     triples, entity_to_id=entity_to_id, relation_to_id=relation_to_id
 )
-model = TransE(
+
+def start_from(numbers):
+    return lambda weights: numbers.to(weights, copy=True).view(weights.shape)
+
+model = TransE(  # ComplEx or RotatE: half the dims, two numbers make a complex one
     triples_factory=factory,
     embedding_dim={e[dims]},
-    entity_initializer=PretrainedInitializer(entities),
-    relation_initializer=PretrainedInitializer(relations),
+    entity_initializer=start_from(entities),
+    relation_initializer=start_from(relations),
 )
 #end
 """,

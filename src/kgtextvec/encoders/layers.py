@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from kgtextvec.batches import plan_batches
-from kgtextvec.encoders.prepack import prepacked
+from kgtextvec.encoders.loading import load_transformer
 from kgtextvec.encoders.tokens import CHUNK, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # All layers are kept at once: less than what an encoder takes.
 BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 SPELLED = {"cpu": 256, "mps": 1024, "cuda": 16384}  # words of an ELMo, through its characters
@@ -220,28 +219,6 @@ def window_edges(words: NDArray[np.int64], room: int) -> list[int]:
             end -= 1
         edges.append(end if end > edges[-1] else edges[-1] + room)
     return [*edges, len(words)]
-
-
-def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
-    """Load a checked folder's weights, without network and without remote code."""
-    from transformers import AutoModel, logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    options: dict[str, Any] = {
-        "use_safetensors": True,
-        "local_files_only": True,  # a folder of ours, checked by its digests: nothing to pin
-        "trust_remote_code": False,
-        "dtype": DTYPES[precision],
-    }
-    try:
-        model = AutoModel.from_pretrained(  # nosec B615
-            str(folder), add_pooling_layer=False, **options
-        )
-    except TypeError:  # a model class that has no pooling layer to leave out
-        model = AutoModel.from_pretrained(str(folder), **options)  # nosec B615
-    model = model.to(device).eval().requires_grad_(False)
-    return prepacked(model) if device.type == "cpu" else model
 
 
 class ElmoLayers:

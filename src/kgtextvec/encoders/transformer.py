@@ -13,19 +13,14 @@ from torch import Tensor
 
 from kgtextvec.batches import plan_remaining
 from kgtextvec.encoders import Among, Encoded
+from kgtextvec.encoders.loading import load_transformer
 from kgtextvec.encoders.packed import Packed, packed
 from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.pooling import pooling_of
-from kgtextvec.encoders.prepack import prepacked
 from kgtextvec.encoders.tokens import Pieces, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
 # add padding; a GPU wants as many as fill it.
 BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
@@ -82,26 +77,7 @@ class TransformerEncoder:
 
     def load(self, precision: str) -> Packed | Padded:
         """Load the weights in that precision: packed where the model can, else padded."""
-        from transformers import AutoModel, logging
-
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        options: dict[str, Any] = {
-            "use_safetensors": True,
-            "local_files_only": True,  # a folder of ours, checked by its digests: nothing to pin
-            "trust_remote_code": False,
-            "dtype": DTYPES[precision],
-        }
-        folder = str(self.folder)
-        try:
-            model = AutoModel.from_pretrained(  # nosec B615
-                folder, add_pooling_layer=False, **options
-            )
-        except TypeError:  # a model class that has no pooling layer to leave out
-            model = AutoModel.from_pretrained(folder, **options)  # nosec B615
-        model = model.to(self.device).eval().requires_grad_(False)
-        if self.device.type == "cpu":
-            model = prepacked(model)
+        model = load_transformer(self.folder, precision, self.device)
         parts = (model, self.tokenizer, self.pool, self.device)
         return packed(*parts) or Padded(*parts)
 

@@ -1,0 +1,36 @@
+"""A transformers model from a checked folder: no network, no remote code, no gradients."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kgtextvec.encoders.prepack import prepacked
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
+    """Load the weights in that precision, in evaluation mode, from safetensors."""
+    from transformers import AutoModel, logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    options: dict[str, Any] = {
+        "use_safetensors": True,
+        "local_files_only": True,  # a folder of ours, checked by its digests: nothing to pin
+        "trust_remote_code": False,
+        "dtype": DTYPES[precision],
+    }
+    try:
+        model = AutoModel.from_pretrained(  # nosec B615
+            str(folder), add_pooling_layer=False, **options
+        )
+    except TypeError:  # a model class that has no pooling layer to leave out
+        model = AutoModel.from_pretrained(str(folder), **options)  # nosec B615
+    model = model.to(device).eval().requires_grad_(False)
+    return prepacked(model) if device.type == "cpu" else model

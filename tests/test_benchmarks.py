@@ -1,0 +1,63 @@
+"""The benchmark suite runs: each at a size of seconds, its own checks included."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = {
+    "start": {"rounds": 1},
+    "reduce": {"rows": 3_000, "dims": 64, "components": 16, "equal_rows": 3_000, "rounds": 1},
+    "export": {"rows": 1_500, "dims": 64, "part": 100, "rounds": 1},
+    "texts": {"rows": 3_000, "fewer": 1_000, "rounds": 1},
+    "lengths": {"n_texts": 4, "counts": [30]},
+}
+
+
+@pytest.fixture(autouse=True)
+def checkout(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.chdir(ROOT)
+
+
+def test_small_and_full_sizes_are_for_the_same_benchmarks():
+    runner = import_module("benchmarks.__main__")
+    assert list(runner.SMALL) == list(runner.FULL)
+    assert all((ROOT / f"benchmarks/bench_{name}.py").exists() for name in runner.SMALL)
+    assert set(TINY) < set(runner.SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TINY)
+def test_it_runs_and_tells_its_rows(name):
+    rows = import_module(f"benchmarks.bench_{name}").bench(**TINY[name])
+    assert rows and all({"name", "ours", "target"} <= set(row) for row in rows)
+    assert all(row["ours"] > 0 for row in rows)
+    json.dumps(rows)
+
+
+def test_results_of_one_run_leave_the_others(tmp_path, monkeypatch):
+    runner = import_module("benchmarks.__main__")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.json")
+    for name, run in (("a", {"rows": [1]}), ("b", {"rows": [2]}), ("a", {"rows": [3]})):
+        runner.keep(name, run)
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found == {"a": {"rows": [3]}, "b": {"rows": [2]}}
+
+
+def test_the_picture_shows_what_was_measured(tmp_path):
+    plots = import_module("benchmarks.plots")
+    rows = [
+        {"kind": kind, "precision": precision, "texts": n, "tokens_a_text": n, "seconds": n / 7}
+        | {"tokens_per_second": 9000.0 + n, "texts_per_second": 5000 / n}
+        for kind in ("length", "names")
+        for precision in ("float32", "bfloat16")
+        for n in (13, 1234)
+    ]
+    plots.draw({"rows": rows}, tmp_path / "a.svg")
+    plots.draw({"rows": rows}, tmp_path / "b.svg")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert all(text in drawn for text in ("float32", "bfloat16", "1,234", "tokens a second"))
+    assert drawn == (tmp_path / "b.svg").read_text()

@@ -205,6 +205,23 @@ def test_a_large_cache_is_never_whole_in_memory(tmp_path):
     assert process.memory_info().rss - before < 100e6
 
 
+@pytest.mark.parametrize("probe", ["ner", "nli"])
+def test_test_sentences_that_were_learnt_from_are_told(probe, tmp_path):
+    if probe == "ner":
+        corpora = ["a\tB-X\n\nb\tO\n\nc\tO\n", "b\tO\n\nd\tB-X\n"]
+    else:
+        pairs = [{"premise": p, "hypothesis": "x", "label": "neutral"} for p in "abcbd"]
+        lines = [json.dumps(pair) for pair in pairs]
+        corpora = ["\n".join(lines[:3]), "\n".join(lines[3:])]
+    files = [tmp_path / "train", tmp_path / "test"]
+    for file, text in zip(files, corpora, strict=True):
+        file.write_text(text)
+    model = elmo(tmp_path / "elmo")
+    found = run(tmp_path, probe, model, *files, seeds="0", controls="", epochs=1)
+    what = "sentences" if probe == "ner" else "pairs"
+    assert found["notes"] == [f"1 of 2 test {what} are in the training corpus too"]
+
+
 def test_a_cache_of_other_corpora_is_refused(tmp_path, capsys):
     model = elmo(tmp_path / "elmo")
     train, test, other = (write_ner(tmp_path / f"{i}.tsv", 20, seed=i) for i in range(3))

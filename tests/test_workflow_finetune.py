@@ -1,7 +1,11 @@
 """The workflow trains a small language model further and embeds with it."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import h5py
@@ -135,3 +139,42 @@ def test_a_wrong_section_is_told(tmp_path, project, tuned, told):
     bad = Project(tmp_path / "bad", mine.config | {"finetune": tuned, "models": ["base"]})
     outcome = bad.run("--dry-run", ok=False)
     assert outcome.code and told in outcome.text, outcome.text[-2000:]
+
+
+@pytest.mark.slow
+def test_a_workflow_that_is_killed_while_it_trains_ends_as_one_that_is_not(tmp_path):
+    """kill -9 of Snakemake and all its jobs; then unlock, and the same command."""
+    config = {
+        "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+        "models": ["tuned"],
+        "catalogue": {"base": {"kind": "elmo", "source": "path:raw"}},
+        "finetune": {
+            "tuned": {"from": "base", "text": "entities", "epochs": 100, "snapshot_minutes": 0.02}
+        },
+        "embed": {"device": "cpu"},
+    }
+    target = "results/tuned/finetune.html"
+    one_core = (target, "--cores", "1")
+    outcomes = []
+    for name in ("killed", "whole"):
+        project = Project(tmp_path / name, config)
+        tiny_checkpoint(project.folder / "raw")
+        project.write_entities(entities(24))
+        if name == "killed":
+            running = subprocess.Popen(
+                project.command(*one_core), cwd=tmp_path, env=project.env(), start_new_session=True
+            )
+            until = time.monotonic() + 120
+            while not list(project.folder.glob(".kgtextvec/finetune/*/step-*")):
+                assert running.poll() is None and time.monotonic() < until
+                time.sleep(0.05)
+            os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+            assert not (project.folder / target).exists()
+            project.run("--unlock")
+        assert project.run(*one_core).jobs["finetune_model"] == 1
+        log = (project.folder / "logs/tuned/finetune_model.log").read_text()
+        assert ("resumed at step" in log) == (name == "killed")
+        tensors = project.folder / "resources/finetuned/tuned/checkpoint/tensors.bin"
+        outcomes.append(tensors.read_bytes())
+    assert outcomes[0] == outcomes[1]

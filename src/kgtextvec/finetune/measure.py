@@ -49,7 +49,12 @@ def measure(model: LanguageModel, softmax: Tensors, corpus: Corpus, rows: int) -
             costs[d] += float(found.double().sum())
     forward, backward = costs / count
     both = (forward + backward) / 2
-    return Perplexity(math.exp(forward), math.exp(backward), math.exp(both), count)
+    return Perplexity(perplexity_of(forward), perplexity_of(backward), perplexity_of(both), count)
+
+
+def perplexity_of(cost: float) -> float:
+    """Return exp of a mean cost, infinity where it is too large."""
+    return math.exp(cost) if cost < 700 else math.inf
 
 
 def check_rows(corpus: Corpus, rows: int) -> None:

@@ -1,7 +1,6 @@
 """finetune-model's run: resume or start, train, measure."""
 
 import fcntl
-import math
 import os
 import shutil
 import time
@@ -18,7 +17,7 @@ from kgtextvec.files import need_space, read_json, write_json
 from kgtextvec.finetune.checkpoint import Snapshot, newest, save
 from kgtextvec.finetune.corpus import read_vocabulary
 from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
-from kgtextvec.finetune.measure import Perplexity, check_rows, measure
+from kgtextvec.finetune.measure import Perplexity, check_rows, measure, perplexity_of
 from kgtextvec.finetune.plan import Plan, corpus_of
 from kgtextvec.finetune.source import Arrays, Source, open_source
 from kgtextvec.finetune.train import Trainer
@@ -132,11 +131,6 @@ class Report:
             f" {loss:.4f}, perplexity {perplexity_of(loss):,.1f},"
             f" ETA {clock((self.planned.steps - self.done) / rate)}"
         )
-
-
-def perplexity_of(cost: float) -> float:
-    """Return exp of a cost, infinity where it is too large."""
-    return math.exp(cost) if cost < 700 else math.inf
 
 
 def measured_once(planned: Plan, trainer: Trainer) -> Perplexity:

@@ -84,10 +84,8 @@ class Trainer:
         cost = self.cost(flat, wanted, leaves, rows)
         value = float(cost.detach())
         if not math.isfinite(value):
-            raise InputError(
-                f"step {self.steps + 1}: the cost is {value}. Lower finetune's learning_rate; the"
-                " last snapshot is from before."
-            )
+            advice = "Lower finetune's learning_rate" if self.costs else "Get a sound checkpoint"
+            raise InputError(f"step {self.steps + 1}: the cost is {value}. {advice}.")
         (cost * self.settings.unroll_steps).backward()  # type: ignore[no-untyped-call]
         self.update(leaves, rows)
         self.state = state

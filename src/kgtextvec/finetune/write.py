@@ -12,6 +12,7 @@ import numpy as np
 from kgtextvec import __version__
 from kgtextvec.encoders.elmo_convert import places
 from kgtextvec.files import whole_file, whole_folder, write_json
+from kgtextvec.finetune.measure import perplexity_of
 from kgtextvec.finetune.page import render_page
 from kgtextvec.finetune.plan import RECIPE, Plan
 from kgtextvec.finetune.run import Outcome
@@ -80,7 +81,7 @@ def write_results(
 ) -> None:
     """Write the losses (TSV: step, loss, perplexity), the record (JSON) and the page (HTML)."""
     with whole_file(losses) as part:
-        rows = (f"{i}\t{cost:.6f}\t{np.exp(cost):.6g}\n" for i, cost in enumerate(costs, 1))
+        rows = (f"{i}\t{cost:.6f}\t{perplexity_of(cost):.6g}\n" for i, cost in enumerate(costs, 1))
         part.write_text("step\tloss\tperplexity\n" + "".join(rows), "utf-8")
     write_json(record, about)
     with whole_file(page) as part:

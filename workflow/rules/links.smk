@@ -1,4 +1,4 @@
-# Link prediction, if asked for: models of PyKEEN trained from text and from random vectors.
+# Which spaces link prediction is asked for, if any. The rule is in evaluate.smk.
 
 LINKS = config["evaluate"].get("link_prediction")
 
@@ -40,42 +40,3 @@ def of_links(key):
         return LINKS[key] if LINKS else None
 
     return value
-
-
-rule predict_links:
-    input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
-        triples=graph_file("triples"),
-        test_triples=graph_file("test_triples"),
-    output:
-        links="<results>/{model}/{table}/{space}/link_prediction.json",
-    log:
-        "<logs>/{model}/{table}/predict_links/{space}.log",
-    conda:
-        "../../envs/links.yaml"
-    threads: 8
-    resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
-        mem_mb=grown(8000),
-        runtime=grown(480),
-    params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        digest=space_digest,
-        models=",".join(LINKS["models"]) if LINKS else "",
-        seeds=of_links("seeds"),
-        epochs=of_links("epochs"),
-        batch_size=of_links("batch_size"),
-        learning_rate=of_links("learning_rate"),
-        negatives=of_links("negatives"),
-        seed=of_config("evaluate", "seed"),
-        recipe=RECIPE["predict_links"],
-    shell:
-        '{params.engine} predict-links "$(dirname {input.vectors:q})" --triples {input.triples:q}'
-        " --test-triples {input.test_triples:q} --models {params.models} --seeds {params.seeds}"
-        " --epochs {params.epochs} --batch-size {params.batch_size}"
-        " --learning-rate {params.learning_rate} --negatives {params.negatives}"
-        " --seed {params.seed} {params.run} --threads {threads} --out {output.links:q}"
-        " > {log:q} 2>&1"

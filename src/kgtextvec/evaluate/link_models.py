@@ -209,28 +209,32 @@ def by_popularity(split: Split) -> Scorer:
     return scores
 
 
-def ranked(score: Scorer, split: Split, dims: int) -> Floats:
+def ranked(score: Scorer, split: Split, dims: int, what: str = "ranking") -> Floats:
     """Rank each test triple's tail, then each one's head, among all entities: (2 t, 3).
 
     Columns are those of cold_start.METRICS. Other true answers, of training and test, are left out
-    first (filtered, Bordes et al. 2013). Raises InputError when scores aren't finite.
+    first (filtered, Bordes et al. 2013). `what` names it in the log. Raises InputError when scores
+    aren't finite.
     """
     import torch
 
     every = np.concatenate([split.train, split.test])
     size = max(1, CELLS // (len(split.rows) * dims))
     found = []
-    for side in (TAIL, HEAD):
-        queries = every[:, 1] * len(split.rows) + every[:, TAIL - side]
-        order = np.argsort(queries, kind="stable")
-        queries, answers = queries[order], every[order, side]
-        for first in range(0, len(split.test), size):
-            some = split.test[first : first + size]
-            asked = some[:, 1] * len(split.rows) + some[:, TAIL - side]
-            low, high = (np.searchsorted(queries, asked, side=end) for end in ("left", "right"))
-            with torch.inference_mode():
-                above, level = places(score(some, side), some[:, side], answers, low, high)
-            found.append(reached(above, level))
+    with Progress(what, 2 * len(split.test), "queries") as progress:
+        for side in (TAIL, HEAD):
+            queries = every[:, 1] * len(split.rows) + every[:, TAIL - side]
+            order = np.argsort(queries, kind="stable")
+            queries, answers = queries[order], every[order, side]
+            for first in range(0, len(split.test), size):
+                some = split.test[first : first + size]
+                asked = some[:, 1] * len(split.rows) + some[:, TAIL - side]
+                low, high = (np.searchsorted(queries, asked, side=end) for end in ("left", "right"))
+                with torch.inference_mode():
+                    scores = score(some, side)
+                    above, level = places(scores, some[:, side], answers, low, high)
+                found.append(reached(above, level))
+                progress.add(len(some))
     return np.concatenate(found)
 
 

@@ -65,17 +65,20 @@ def summary(runs: dict[str, list[Values]], groups: Groups) -> dict[str, Any]:
             }
             for other in [method for method in values if method != "vectors"]:
                 gain = values["vectors"][:, 0] - values[other][:, 0]
-                methods["vectors"][f"mrr_gain_over_{other}"] = over_seeds(gain, n)
+                methods["vectors"][f"mrr_gain_over_{other}"] = over_seeds(gain, n, lowest=-1.0)
             found.setdefault(by, {})[group] = methods
     return found
 
 
-def over_seeds(values: Floats, n: int) -> dict[str, Any]:
-    """Return the mean of (seeds,) and Student's 95 % interval of it; none for one seed."""
+def over_seeds(values: Floats, n: int, lowest: float = 0.0) -> dict[str, Any]:
+    """Return the mean of (seeds,) and Student's 95 % interval of it; none for one seed.
+
+    The interval is cut where values can't be: below `lowest` and above 1.
+    """
     from scipy.stats import t
 
     mean = values.mean()
     if len(values) < 2:
         return number(mean, n=n)
     half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return number(mean, (mean - half, mean + half), n)
+    return number(mean, np.clip((mean - half, mean + half), lowest, 1.0), n)

@@ -137,7 +137,7 @@ def trained(
         refuse_non_finite(space.matrix, int(cut.rows[place]), vectors[[place]])
     groups = groups_of(cut)
     dims = space.matrix.dims
-    popularity = means(ranked(by_popularity(cut), cut, dims), groups)
+    popularity = means(ranked(by_popularity(cut), cut, dims, "popularity, ranked"), groups)
     trainer = Trainer(cut, dims, settings.budget, device, folder)
     scores, runs = {}, []
     for name in settings.models:
@@ -145,8 +145,9 @@ def trained(
         for seed in range(settings.seed, settings.seed + settings.seeds):
             for start, begin in trainer.starts(name, vectors, seed):
                 began = time.monotonic()
-                model, losses = trainer.train(name, begin, seed, f"{name}, {start}, seed {seed}")
-                values = means(ranked(by_model(model), cut, dims), groups)
+                what = f"{name}, {start}, seed {seed}"
+                model, losses = trainer.train(name, begin, seed, what)
+                values = means(ranked(by_model(model), cut, dims, f"{what}, ranked"), groups)
                 of_model.setdefault(start, []).append(values)
                 runs.append(
                     {

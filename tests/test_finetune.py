@@ -228,6 +228,22 @@ def test_samples_are_different_rows_drawn_log_uniformly():
     assert expected_counts(np.arange(50), 3, 50) == pytest.approx(1 - (1 - share) ** 3)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sample_is_the_first_different_rows_and_its_counts_follow_from_the_tries(seed):
+    """Drawn anew one at a time from the same random numbers."""
+    chance, rows, tries = np.random.default_rng(seed), [], 0
+    while len(rows) < 12:
+        row = int(np.exp(chance.random() * np.log(31))) - 1
+        tries += 1
+        rows += [row] if row not in rows else []
+    targets = np.array([0, 29])
+    sample = draw_sample(targets, 12, 30, np.random.default_rng(seed))
+    assert sample.rows.tolist() == rows
+    for found, of in ((sample.expected, np.array(rows)), (sample.expected_targets, targets)):
+        share = np.log((of + 2) / (of + 1)) / np.log(31)
+        assert found == pytest.approx(1 - (1 - share) ** tries)
+
+
 def test_first_draws_have_the_log_uniform_shares():
     chance = np.random.default_rng(1)
     first = np.array([draw_sample(np.array([0]), 1, 20, chance).rows[0] for _ in range(20_000)])

@@ -222,6 +222,13 @@ def test_starts_differ_in_what_they_tell_alone(name, tmp_path):
 
 def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):
     space, triples = families(tmp_path)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT / "src"),
+        "HOME": str(tmp_path / "home"),
+        "KGTEXTVEC_PRETEND_GPUS": "1",
+        "KGTEXTVEC_LEASES": str(tmp_path / "leases"),
+    }
+    environment.pop("PYSTOW_HOME")
 
     def run(name, *more):
         words = ["predict-links", space, "--triples", triples, "--epochs", 3, "--seeds", 1]
@@ -229,7 +236,7 @@ def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):
         done = subprocess.run(
             [sys.executable, "-m", "kgtextvec", *map(str, words)],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path / "home")},
+            env=environment,
             capture_output=True,
             text=True,
         )
@@ -242,6 +249,8 @@ def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):
     assert first == second
     assert first["runs"] != other["runs"]
     assert done.stdout == ""
+    assert done.stderr.startswith("GPU pretend-0 leased\n")
+    assert done.stderr.endswith("GPU pretend-0 given back\n")
     assert "\r" not in done.stderr
     assert done.stderr.count("3/3 epochs") == 3 * len(MODELS)
     assert "TransE, vectors, seed 0, loss " in done.stderr

@@ -233,3 +233,19 @@ def test_an_elmos_warm_layers_are_the_models_own(tmp_path):
         with torch.no_grad():
             hidden = torch.stack(model(ids).hidden_states, 2)[0].numpy()
         assert np.abs(vectors - hidden).max() <= 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["transformer", "elmo"])
+def test_a_gpu_gives_the_cpus_vectors(kind, tmp_path):
+    if kind == "elmo":
+        folder, _ = elmo_models.make(tmp_path, elmo_models.options_of())
+    else:
+        folder = made(tmp_path / "bert")
+    on_cpu, on_gpu = (
+        read_all(load_reader(folder, {"kind": kind}, SETTINGS | {"device": device}), SENTENCES)
+        for device in ("cpu", "cuda")
+    )
+    for cpu, gpu in zip(on_cpu, on_gpu, strict=True):
+        # Sums of float32 products in another order: the encoders' own tolerance on a GPU.
+        assert np.abs(cpu - gpu).max() <= 1e-4

@@ -121,6 +121,14 @@ def test_a_corpus_that_changed_concerns_its_own_probe(project):
     (project.folder / "dev.jsonl").write_text(before)
 
 
+def test_bc2gms_two_files_are_named_in_a_mapping(project):
+    for name in ("train.in", "GENE.eval"):
+        (project.folder / name).write_text("not read here")
+    project.config["probe"]["ner"]["train"] = {"sentences": "train.in", "genes": "GENE.eval"}
+    outcome = project.run("-n", "-p", SCORES)
+    assert "--train train.in GENE.eval --dev  --test test.tsv" in outcome.text
+
+
 def test_a_faulty_corpus_stops_its_job_with_one_line(project):
     good = (project.folder / "test.tsv").read_text()
     (project.folder / "test.tsv").write_text("gene\tQ-X\n")

@@ -21,7 +21,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.finetune.checkpoint import Snapshot
 from kgtextvec.finetune.corpus import Corpus, Stream, Words
 from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
-from kgtextvec.finetune.softmax import draw_sample, full_losses, sampled_losses
+from kgtextvec.finetune.softmax import Sample, draw_sample, full_losses, sampled_losses
 
 Numbers = NDArray[np.int64]
 
@@ -60,6 +60,7 @@ class Trainer:
             for backward in (False, True)
         ]
         self.state: State = self.model.zero_state(settings.batch_size)
+        self.samples: list[Sample] = []  # of the step in hand, by direction
         self.costs: list[float] = []
         self.seconds = 0.0  # that all steps took, those of earlier runs too
 

@@ -50,7 +50,7 @@ class Trainer:
         import torch
         from pykeen.triples import CoreTriplesFactory
 
-        self.split, self.dims, self.budget, self.device = split, dims, budget, device
+        self.dims, self.budget, self.device = dims, budget, device
         self.folder = folder  # PyKEEN makes one for checkpoints, which we don't ask for
         self.factory = CoreTriplesFactory(
             torch.from_numpy(split.train),

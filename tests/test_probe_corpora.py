@@ -116,7 +116,7 @@ def test_faulty_bc2gm_files_are_refused_with_their_line(tmp_path, sentences, gen
 def test_pairs_are_read_under_our_names_or_those_of_mednli(tmp_path):
     theirs = {"sentence1": "a b", "sentence2": "c", "gold_label": "neutral", "pairID": "1"}
     lines = "\n".join([json.dumps(PAIR), "", json.dumps(theirs), ""])
-    found = read_pairs(files(tmp_path, lines)[0])
+    found = read_pairs(files(tmp_path, lines))
     assert found.premises == [("IL", "-", "2", "binds", "."), ("a", "b")]
     assert found.hypotheses == [("It", "binds"), ("c",)]
     assert found.labels == [0, 1]
@@ -136,7 +136,7 @@ def test_pairs_are_read_under_our_names_or_those_of_mednli(tmp_path):
 )
 def test_a_faulty_pair_is_refused_with_its_line(tmp_path, line, told):
     with pytest.raises(InputError) as error:
-        read_pairs(files(tmp_path, json.dumps(PAIR) + "\n" + line + "\n")[0])
+        read_pairs(files(tmp_path, json.dumps(PAIR) + "\n" + line + "\n"))
     assert f"corpus0.txt, line 2: {told}" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -146,7 +146,8 @@ def test_a_faulty_pair_is_refused_with_its_line(tmp_path, line, told):
     [
         ("ner", "a\tO\nb\tZ-X\n", CONLL, "corpus0.txt, line 2: the tag"),
         ("ner", CONLL, "a\tI-X\n", "corpus1.txt, line 1: I-X goes on with nothing"),
-        ("ner", "a\tO\n", CONLL, "corpus0.txt: no entity to learn from"),
+        ("ner", "a\tO\n", CONLL, "corpus0.txt: holds no entity"),
+        ("ner", CONLL, "a\tO\n", "corpus1.txt: holds no entity"),
         ("ner", CONLL, "", "corpus1.txt: is empty"),
         ("nli", json.dumps(PAIR), "{", "corpus1.txt, line 1: not valid JSON"),
         ("nli", json.dumps(PAIR | {"label": "x"}), "{", "corpus0.txt, line 1: the label 'x'"),
@@ -166,3 +167,18 @@ def test_both_verbs_stop_with_one_line_before_a_model_loads(
         shown = capsys.readouterr().err.splitlines()
         assert [line for line in shown if told in line and line.startswith("ERROR: ")] == shown[-1:]
         assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nli", "--train", "a", "b", "--test", "c"], "probe.nli: b is one file too many"),
+        (["ner", "--train", "a", "b", "c", "--test", "d"], "probe.ner: 3 files were given"),
+        (["ner", "--train", "a", "--test", "b", "--dev", "c"], "probe.ner.dev: nothing is chosen"),
+        (["nli", "--train", "a"], "probe.nli: no file to test"),
+        (["ner", "--train", "nowhere.tsv", "--test", "a"], "nowhere.tsv: can't be read"),
+    ],
+)
+def test_wrong_numbers_of_files_are_refused(words, told, capsys):
+    assert main(["cache-tokens", *words, "--model", "none", "--out", "none.npy"]) == 2
+    assert capsys.readouterr().err.startswith(f"ERROR: {told}")

@@ -195,13 +195,15 @@ def read_mention(
     return order[name], first, last
 
 
-def read_pairs(path: Path, labels: tuple[str, ...] = LABELS) -> Pairs:
-    """Read JSON lines of premise, hypothesis and label (or sentence1, sentence2, gold_label).
+def read_pairs(paths: list[Path], labels: tuple[str, ...] = LABELS) -> Pairs:
+    """Read JSON lines of premise, hypothesis, label (or sentence1, sentence2, gold_label).
 
     Texts become words by the Treebank's rules, split at hyphens, for every model alike. Raises
     InputError, with file and line, at a line that isn't so or has a label that is none of `labels`.
     """
-    pairs = Pairs([], [], [])
+    if len(paths) > 1:
+        raise InputError(f"probe.nli: {paths[1]} is one file too many. Put the lines into one.")
+    path, pairs = paths[0], Pairs([], [], [])
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue

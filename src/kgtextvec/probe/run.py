@@ -54,6 +54,8 @@ class Corpora:
         labels: str,
     ) -> "Corpora":
         """Read all files. Raises InputError at the first fault."""
+        if probe == "ner" and dev:
+            raise InputError("probe.ner.dev: nothing is chosen by it. Leave it out.")
         files = {
             part: paths for part, paths in zip(PARTS, (train, dev, test), strict=True) if paths
         }
@@ -67,11 +69,11 @@ class Corpora:
             if probe == "ner":
                 tagged[part] = read_tagged(paths, bad_tags == "repair")
                 say(f"{part}: {told(tagged[part])}")
+                if not tagged[part].kinds:
+                    raise InputError(f"{paths[-1]}: holds no entity. Name a file that has some.")
             else:
-                pairs[part] = read_pairs(paths[0], names)
+                pairs[part] = read_pairs(paths, names)
                 say(f"{part}: {len(pairs[part].labels):,} pairs")
-        if tagged and not tagged["train"].kinds:
-            raise InputError(f"{train[0]}: no entity to learn from. Name a file that has some.")
         sentences = [words for one in tagged.values() for words in one.sentences]
         for one in pairs.values():
             sentences += one.premises + one.hypotheses

@@ -34,6 +34,22 @@ def scored(folder, *names, **more):
 # --- neighbours ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_of_many_equal_neighbours_the_first_in_the_pool_are_taken(sparse):
+    vectors = np.zeros((200, 3), np.float32)
+    vectors[:100, 0] = vectors[100:, 1] = 1  # two heaps of equal vectors
+    vectors[150] = [0.6, 0.8, 0]
+    given = sp.csr_array(vectors.astype(np.float64)) if sparse else vectors
+    pool = np.random.default_rng(0).permutation(200)
+    found = nearest_in_pool(given, np.array([3, 120, 150]), pool, 10)
+    ours = [pool[places].tolist() for places in found]
+    first = [row for row in pool.tolist() if row < 100 and row != 3]
+    second = [row for row in pool.tolist() if row >= 100 and row not in (120, 150)]
+    assert ours[0] == first[:10]
+    assert ours[1] == second[:10]
+    assert ours[2] == [row for row in pool.tolist() if row >= 100 and row != 150][:10]
+
+
 @pytest.mark.parametrize("cells", [1, 700, 1 << 24])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_neighbours_are_those_of_a_full_sort_whatever_the_blocks(monkeypatch, cells, sparse):

@@ -12,6 +12,7 @@ from kgtextvec.errors import InputError
 CELLS = 1 << 24  # cosines held at a time: 64 MB
 SPARE = 8  # more are taken in float32, so that the float64 order of the first k is right
 DECIMALS = 9
+NEAR = 1e-5  # what float32 may get wrong in a cosine, and more
 WORTH_A_GPU = 1e12  # multiply-adds; below this loading torch's CUDA takes longer than the work
 
 Floats = NDArray[np.float32]
@@ -122,7 +123,23 @@ def among_dense(
         left, right = queries[some].astype(np.float64), in_pool[found[some]].astype(np.float64)
         exact[some] = np.einsum("id,ikd->ik", left, right)
     exact[np.isneginf(cosines)] = -np.inf
-    return first_in_order(found, exact, k)
+    places = first_in_order(found, exact, k)
+    for row in crowded(cosines, k, len(pool)):
+        alike = np.flatnonzero(in_pool @ queries[row] >= cosines[row, k - 1] - NEAR)
+        alike = alike[alike != search.ids[row]]
+        near = in_pool[alike].astype(np.float64) @ queries[row].astype(np.float64)
+        places[row] = first_in_order(alike[None], near[None], k)
+    return places
+
+
+def crowded(cosines: NDArray[Any], k: int, n_pool: int) -> Rows:
+    """Rows whose last taken cosine is about their k-th: more like it may have been left out.
+
+    `cosines` (q, taken) fall from left to right; of `n_pool` all told.
+    """
+    if cosines.shape[1] == n_pool:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(cosines[:, k - 1] - cosines[:, -1] <= NEAR)
 
 
 def among_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int) -> Rows:
@@ -131,7 +148,14 @@ def among_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int)
     cosines[ids[:, None] == pool[None, :]] = -np.inf
     wide = min(k + SPARE, len(pool))
     found = np.argpartition(-cosines, wide - 1, axis=1)[:, :wide].astype(np.int64)
-    return first_in_order(found, np.take_along_axis(cosines, found, axis=1), k)
+    taken = np.take_along_axis(cosines, found, axis=1)
+    places = first_in_order(found, taken, k)
+    for row in crowded(-np.sort(-taken, axis=1), k, len(pool)):
+        rounded = np.round(cosines[row], DECIMALS)
+        last = np.round(np.sort(taken[row])[-k], DECIMALS)
+        alike = np.append(np.flatnonzero(rounded > last), np.flatnonzero(rounded == last)[:k])
+        places[row] = first_in_order(alike[None], cosines[row, alike][None], k)
+    return places
 
 
 def first_in_order(found: Rows, cosines: NDArray[np.float64], k: int) -> Rows:

@@ -23,6 +23,7 @@ checkpoint evaluate_space:
         runtime=grown(120),
     params:
         engine=engine,
+        run=unrecorded(device="embed.device"),
         digest=space_digest,
         scores=",".join(config["evaluate"]["scores"]),
         seed=of_config("evaluate", "seed"),
@@ -32,7 +33,7 @@ checkpoint evaluate_space:
         '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
         " --scores {params.scores:q} --seed {params.seed} --neighbours {params.neighbours}"
-        " --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
+        " {params.run} --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule predict_links:

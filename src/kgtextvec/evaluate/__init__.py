@@ -36,7 +36,7 @@ def evaluate_space_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of split, baselines and intervals")
     parser.add_argument("--neighbours", type=int, default=10, help="how many vote (default: 10)")
     parser.add_argument("--threads", type=int, default=0, help="0: all cores of the job")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:1")
     parser.add_argument("--out", type=Path, required=True, help="scores.json to write")
 
 

@@ -21,18 +21,19 @@ Sparse = Any
 
 
 def choose_device(asked: str, work: float) -> str:
-    """Return `cuda` or `cpu`; auto takes a GPU for `work` multiply-adds worth it, if there is one.
+    """Return a CUDA device or `cpu`; auto takes a GPU for `work` multiply-adds worth it.
 
-    Raises InputError when `cuda` was asked for and there is none.
+    Apple's `mps` has no float64, so it is left out. Raises InputError when CUDA was asked for and
+    there is none.
     """
-    if asked == "cpu" or (asked == "auto" and work < WORTH_A_GPU):
+    if asked in ("cpu", "mps") or (asked == "auto" and work < WORTH_A_GPU):
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
-        return "cuda"
-    if asked == "cuda":
-        raise InputError("--device cuda: no CUDA device here. Choose auto or cpu.")
+        return "cuda" if asked == "auto" else asked
+    if asked != "auto":
+        raise InputError(f"--device {asked}: no CUDA device here. Choose auto or cpu.")
     return "cpu"
 
 

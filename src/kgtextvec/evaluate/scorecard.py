@@ -18,6 +18,7 @@ from kgtextvec.evaluate.neighbours import choose_device
 from kgtextvec.evaluate.shape import geometry, retention
 from kgtextvec.evaluate.space import Space, open_space
 from kgtextvec.files import sha256_of, write_json
+from kgtextvec.lease import leased
 from kgtextvec.progress import say
 
 RECIPE = 1
@@ -143,7 +144,8 @@ def cold_start(
         return {}, counts, [*notes, "cold_start: left out, the graph is too small to hide anything"]
     entities = graph.counts["entities"]
     chosen = choose_device(device, 0.1 * entities * entities * space.matrix.dims)
-    ranked = rank(graphs, baselines.methods(), settings.neighbours, settings.seed, chosen)
+    with leased(chosen) as on:
+        ranked = rank(graphs, baselines.methods(), settings.neighbours, settings.seed, on)
     return summary(graph, ranked, settings.seed), counts, notes
 
 
@@ -156,5 +158,6 @@ def kept_of(
         return {}, ["retention: left out, --full wasn't given"] if reduced else []
     whole = open_space(full)
     chosen = choose_device(device, 5e3 * space.matrix.rows * whole.matrix.dims)
-    found, notes = retention(space, whole, settings.seed, chosen)
+    with leased(chosen) as on:
+        found, notes = retention(space, whole, settings.seed, on)
     return {"all": {"all": found}}, notes

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 from probe_corpora import elmo, write_ner, write_nli
 from scipy import stats
 
@@ -14,8 +15,9 @@ from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import collect_scores
 from kgtextvec.probe import cache_tokens, probe_model
+from kgtextvec.probe.nli import NliProbe
 from kgtextvec.probe.scores import over_seeds
-from kgtextvec.probe.vectors import Random, Sentences, Stored, write_vectors
+from kgtextvec.probe.vectors import Random, Sentences, Stored, padded, write_vectors
 
 ALL_CONTROLS = "random,shuffled_labels,token_layer"
 
@@ -116,6 +118,25 @@ def test_scores_go_into_the_table_of_all_scores(ner, nli, tmp_path):
     assert {row["method"] for row in rows if row["table"] == "nli" and row["by"] == "all"} == {
         *("vectors", "random", "shuffled_labels", "token_layer", "majority")
     }
+
+
+def test_padding_has_no_part_in_relations():
+    """Pairs of other lengths beside it change nothing, even where all relations are negative."""
+    rng = np.random.default_rng(0)
+    sides = [[rng.standard_normal((n, 2, 5), np.float32) for n in ns] for ns in ((2, 6), (5, 1))]
+    torch.manual_seed(0)
+    model = NliProbe(2, 5, 3)
+    with torch.no_grad():
+        model.relations.copy_(-torch.eye(5) * 50)
+        for side in sides:
+            side[0] = np.abs(side[0])
+        together = model(*(padded(side, "cpu") for side in sides))
+        alone = model(*(padded(side[:1], "cpu") for side in sides))
+        by_hand = max(float(-50 * p.mean(0) @ h.mean(0)) for p in sides[0][0] for h in sides[1][0])
+        expected = model.out(torch.full((1, 16), by_hand))
+    assert by_hand < 0
+    assert torch.allclose(together[:1], alone, atol=1e-4)
+    assert torch.allclose(alone, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("probe", ["ner", "nli"])

@@ -163,10 +163,9 @@ class TransformerLayers:
             for words, encoding in zip(some, encodings, strict=True):
                 lengths = [len(word) + (i > 0) for i, word in enumerate(words)]
                 owner = np.repeat(np.arange(len(words)), lengths)
-                spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-                last = np.where(spans[:, 1] > spans[:, 0], spans[:, 1] - 1, spans[:, 0])
+                begins = np.array([begin for begin, _ in encoding.offsets], dtype=np.int64)
                 ids = np.array(encoding.ids, dtype=np.int64)
-                yield ids, owner[np.clip(last, 0, max(len(owner) - 1, 0))] if len(ids) else ids
+                yield ids, owner[np.minimum(begins, len(owner) - 1)]
 
     @torch.inference_mode()
     def forward(self, windows: list[Window], numbers: list[int]) -> Iterator[WordVectors]:

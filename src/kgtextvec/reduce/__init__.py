@@ -13,11 +13,13 @@ from threadpoolctl import threadpool_limits
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_file, write_json
 from kgtextvec.progress import Progress, say
+from kgtextvec.reduce.blas import choose_kernels
 
 if TYPE_CHECKING:
     from kgtextvec.reduce.pca import Pca
 
 RECIPE = 1
+choose_kernels()  # here, since numpy is imported inside the verbs
 
 
 def fit_pca_arguments(parser: argparse.ArgumentParser) -> None:

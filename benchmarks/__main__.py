@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
+from kgtextvec.reduce.blas import choose_kernels
+
 RESULTS = Path(__file__).parent / "results.json"
 SMALL = {
     "start": {"rounds": 3},
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SMALL))
     parser.add_argument("--full", action="store_true", help="the sizes of RESULTS.md: hours")
     arguments = parser.parse_args()
+    choose_kernels()  # before numpy is loaded: both sides of the PCA rows have fit-pca's kernels
     for name in arguments.names or SMALL:
         sizes = (FULL if arguments.full else SMALL)[name]
         about = {

@@ -20,6 +20,7 @@ from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
 
 Floats = NDArray[np.float64]
+PART = 256  # rows projected at a time
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,10 @@ def project(pca: Pca, block: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     used = pca.rank
     out = np.zeros((len(block), len(pca.components)), np.float32)
-    out[:, :used] = (block - pca.mean) @ pca.components[:used].T
+    # A part's float64 numbers get memory that was used before; a whole block's would be new pages.
+    for start in range(0, len(block), PART):
+        part = slice(start, start + PART)
+        out[part, :used] = (block[part] - pca.mean) @ pca.components[:used].T
     return out
 
 

@@ -4,8 +4,8 @@
 
 Every row is {name, ours, theirs, ratio, target} and what else a benchmark tells: both sides, taken
 in turn in this run, each beside a check that the results agree. A disagreement stops the run.
-The file holds the last run of each benchmark with its date and sizes; those that aren't run now
-keep theirs. `python -m benchmarks.plots` draws from it.
+The file is a list of rows: the last run of each benchmark, whose name and date each row tells;
+those that aren't run now keep theirs. `python -m benchmarks.plots` draws from it.
 """
 
 import argparse
@@ -25,6 +25,7 @@ SMALL = {
     "texts": {"rows": 50_000, "fewer": 5_000, "rounds": 2},
     "lengths": {"n_texts": 32, "counts": [1_000]},
     "embed": {"n_texts": 48, "repeats": 2},
+    "elmo": {"n_texts": 64, "batches": 1},
 }
 FULL = {
     "start": {"rounds": 7},
@@ -33,6 +34,7 @@ FULL = {
     "texts": {"rows": 1_000_000, "fewer": 100_000, "rounds": 3},
     "lengths": {"n_texts": 256, "counts": [1_000, 10_000, 100_000]},
     "embed": {"n_texts": 2_000, "repeats": 3},
+    "elmo": {"n_texts": 2_000},
 }
 
 
@@ -47,23 +49,20 @@ def main() -> None:
     choose_kernels()  # before numpy is loaded: both sides of the PCA rows have fit-pca's kernels
     for name in arguments.names or SMALL:
         sizes = (FULL if arguments.full else SMALL)[name]
-        about = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "sizes": sizes,
-            "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        }
-        print(f"{name}: {json.dumps(about)}", flush=True)
+        date = datetime.now(UTC).date().isoformat()
+        print(f"{name}: {sizes}, {platform.machine()}, Python {platform.python_version()}")
         rows = import_module(f"benchmarks.bench_{name}").bench(**sizes)
         for row in rows:
             print(json.dumps(row), flush=True)
-        keep(name, about | {"rows": rows})
+        keep(name, [row | {"benchmark": name, "date": date} for row in rows])
     print(f"written to {RESULTS}")
 
 
-def keep(name: str, run: dict[str, object]) -> None:
-    """Put the run of one benchmark into results.json; the others stay as they are."""
-    kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    RESULTS.write_text(json.dumps(kept | {name: run}, indent=2) + "\n", "utf-8")
+def keep(name: str, rows: list[dict[str, object]]) -> None:
+    """Put the rows of one benchmark's run into results.json; the others stay as they are."""
+    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
+    kept = [row for row in before if row["benchmark"] != name]
+    RESULTS.write_text(json.dumps(kept + rows, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ PANELS = (
 )
 
 
-def draw(run: dict[str, Any], out: Path) -> None:
+def draw(run: list[dict[str, Any]], out: Path) -> None:
     """Draw a run's rows as three panels; the file's bytes depend on the rows alone."""
     mpl.use("svg")
     settings = {"svg.hashsalt": "kgtextvec", "font.size": 9, "svg.fonttype": "none"}
     with mpl.rc_context(settings):
         figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.3), layout="constrained")
         for ax, (kind, x, y, scale, title, label) in zip(axes, PANELS, strict=True):
-            rows = [row for row in run["rows"] if row["kind"] == kind]
+            rows = [row for row in run if row["kind"] == kind]
             for precision, colour in COLOURS.items():
                 points = [(row[x], row[y]) for row in rows if row["precision"] == precision]
                 line(ax, sorted(points), precision, colour)
@@ -62,9 +62,10 @@ def plain_numbers(ax: Axes, ticks: list[float]) -> None:
 def main() -> None:
     """Draw what results.json holds."""
     results = json.loads((HERE / "results.json").read_text("utf-8"))
-    if "lengths" not in results:
+    run = [row for row in results if row["benchmark"] == "lengths"]
+    if not run:
         raise SystemExit("results.json has no run of lengths: python -m benchmarks lengths --full")
-    draw(results["lengths"], HERE / "throughput.svg")
+    draw(run, HERE / "throughput.svg")
     print(f"written to {HERE / 'throughput.svg'}")
 
 

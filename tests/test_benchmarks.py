@@ -41,10 +41,10 @@ def test_it_runs_and_tells_its_rows(name):
 def test_results_of_one_run_leave_the_others(tmp_path, monkeypatch):
     runner = import_module("benchmarks.__main__")
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.json")
-    for name, run in (("a", {"rows": [1]}), ("b", {"rows": [2]}), ("a", {"rows": [3]})):
-        runner.keep(name, run)
+    for name, ours in (("a", [1, 1]), ("b", [2]), ("a", [3])):
+        runner.keep(name, [{"benchmark": name, "ours": one} for one in ours])
     found = json.loads((tmp_path / "results.json").read_text())
-    assert found == {"a": {"rows": [3]}, "b": {"rows": [2]}}
+    assert found == [{"benchmark": "b", "ours": 2}, {"benchmark": "a", "ours": 3}]
 
 
 def test_the_picture_shows_what_was_measured(tmp_path):
@@ -56,8 +56,8 @@ def test_the_picture_shows_what_was_measured(tmp_path):
         for precision in ("float32", "bfloat16")
         for n in (13, 1234)
     ]
-    plots.draw({"rows": rows}, tmp_path / "a.svg")
-    plots.draw({"rows": rows}, tmp_path / "b.svg")
+    plots.draw(rows, tmp_path / "a.svg")
+    plots.draw(rows, tmp_path / "b.svg")
     drawn = (tmp_path / "a.svg").read_text()
     assert all(text in drawn for text in ("float32", "bfloat16", "1,234", "tokens a second"))
     assert drawn == (tmp_path / "b.svg").read_text()

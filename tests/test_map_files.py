@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from kgtextvec.report import draw_map
 from kgtextvec.report.colouring import GROUP_COLOURS
+from kgtextvec.report.map import degrees
 from kgtextvec.report.page import HOME, MODULES, join_modules
 
 
@@ -57,6 +58,24 @@ def test_the_page_holds_each_row_as_it_is_in_the_index(drawn):
         scale = np.ptp(wanted, axis=0).max()
         moved = places / 65535 * scale
         np.testing.assert_allclose(moved - moved[0], wanted - wanted[0], atol=scale / 65535 * 2)
+
+
+def test_entities_are_coloured_by_the_triples_that_they_stand_in(tmp_path):
+    """Row i stands in i distinct triples, under its label::id or its bare id; others get 0."""
+    space = write_space(tmp_path / "space", n=12)
+    index = pq.read_table(space / "index.parquet").to_pandas()
+    nodes = [index["node_id" if i % 2 else "id"][i] for i in range(12)]
+    lines = [f"{nodes[i]}\tr\tX::{j}" for i in range(12) for j in range(i)]
+    lines += [lines[-1], "X::9\tr\tX::8"]  # told twice; not of the table
+    (tmp_path / "triples.tsv").write_text("\n".join(["head\trelation\ttail", *lines]))
+    counted = degrees(tmp_path / "triples.tsv", pq.read_table(space / "index.parquet"))
+    assert counted.tolist() == list(range(12))
+    draw_map(space, layouts="tsne", triples=tmp_path / "triples.tsv")
+    columns = {
+        column["name"]: column for column in read_page(space / "map.html")["about"]["columns"]
+    }
+    assert columns["degree"]["kind"] == "steps"
+    assert sum(columns["degree"]["counts"]) == 12
 
 
 class Elements(HTMLParser):

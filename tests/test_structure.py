@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
 STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate", "probe", "report"}
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device", "lease"}
-BASE |= {"__init__", "signals"}
+BASE |= {"__init__", "signals", "triples"}
 # Verbs that chain steps, as the workflow does, for those who have no workflow.
 CHAINS = {"upstream"}
 OURS = [

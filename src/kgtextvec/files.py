@@ -146,3 +146,8 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not there. Run the step that makes it first.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun.") from None
+
+
+def file_or_none(word: str) -> Path | None:
+    """Read a path; the word none (or nothing) means there is no such file."""
+    return None if word.strip().lower() in {"", "none"} else Path(word)

@@ -34,6 +34,7 @@ checkpoint draw_map:
         index=of_space("index"),
         rows=of_texts("manifest"),
         texts=of_texts("shards"),
+        triples=graph_file("triples"),
     output:
         layout="<results>/{model}/{table}/{space}/layout.parquet",
         html=report(
@@ -66,7 +67,8 @@ checkpoint draw_map:
         recipe=RECIPE["draw_map"],
     shell:
         '{params.engine} draw-map "$(dirname {input.vectors:q})" --texts {input.texts:q}'
-        " --layouts {params.layouts} --max-points {params.max_points} --seed {params.seed}"
+        " --triples {input.triples:q} --layouts {params.layouts}"
+        " --max-points {params.max_points} --seed {params.seed}"
         ' --out-dir "$(dirname {output.html:q})" > {log:q} 2>&1'
 
 

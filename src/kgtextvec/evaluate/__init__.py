@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from kgtextvec.files import file_or_none
+
 SCORES = ("cold_start", "labels", "retention", "geometry")
 
 
@@ -38,11 +40,6 @@ def evaluate_space_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: all cores of the job")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda or cuda:1")
     parser.add_argument("--out", type=Path, required=True, help="scores.json to write")
-
-
-def file_or_none(word: str) -> Path | None:
-    """Read a path; the word none (or nothing) means there is no such file."""
-    return None if word.strip().lower() in {"", "none"} else Path(word)
 
 
 def names_of_scores(words: str) -> list[str]:

@@ -1,25 +1,19 @@
 """A graph's triples as row numbers of a table, and the split that makes entities unknown."""
 
-import lzma
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as csv
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.space import Space
+from kgtextvec.triples import read_columns
 
-HEADER = (
-    {"head", "h", "subject", "source", "head_id", "source_id"},
-    {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
-    {"tail", "t", "object", "target", "tail_id", "target_id"},
-)
 PARTS = 10
 FEWEST = 10  # a label with fewer entities in the graph keeps them all
 SMALL = 5_000  # entities; a tenth of fewer is so few that the scores would be mostly luck
@@ -64,13 +58,6 @@ class Graph:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def opened(path: Path) -> IO[Any] | Any:
-    """Open a file that may be packed (.gz, .zst, .bz2, .xz)."""
-    if path.suffix == ".xz":
-        return lzma.open(path)
-    return pa.input_stream(str(path), compression="detect")
-
-
 def read_triples(path: Path, space: Space) -> Triples:
     """Read head, relation and tail, with or without a header, and find the rows of the nodes.
 
@@ -78,33 +65,7 @@ def read_triples(path: Path, space: Space) -> Triples:
     table, or are the same, is left out and counted. Raises InputError when the file is absent or
     not of three columns, or when no triple is left.
     """
-    columns = ["head", "relation", "tail"]
-    bad: list[tuple[int | None, int]] = []
-
-    def refuse(row: Any) -> str:
-        bad.append((row.number, row.actual_columns))
-        return "error"
-
-    try:
-        with opened(path) as stream:
-            table = csv.read_csv(
-                stream,
-                csv.ReadOptions(column_names=columns, use_threads=False),
-                csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=refuse),
-                csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
-            )
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there. Mend evaluate.triples in the config.") from None
-    except (pa.ArrowInvalid, OSError, lzma.LZMAError, EOFError) as error:
-        where = f", line {bad[0][0]}" if bad and bad[0][0] else ""
-        what = f"has {bad[0][1]} columns" if bad else f"not readable ({error})"
-        raise InputError(
-            f"{path}{where}: {what}. Give head, relation and tail with tabs between, in UTF-8."
-        ) from None
-    if table.num_rows:
-        first = [str(table[name][0]).strip().lower() for name in columns]
-        if all(word in words for word, words in zip(first, HEADER, strict=True)):
-            table = table.slice(1)
+    table = read_columns(path)
     heads, tails = (rows_of(table[name], space) for name in ("head", "tail"))
     relations = table["relation"].to_numpy().astype(object)
     there = (heads >= 0) & (tails >= 0)

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate import file_or_none
+from kgtextvec.files import file_or_none
 
 MODELS = ("TransE", "ComplEx", "RotatE")
 

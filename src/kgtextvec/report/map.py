@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_file
+from kgtextvec.files import file_or_none, read_json, whole_file
 from kgtextvec.progress import say
+from kgtextvec.triples import read_columns
 
 LAYOUTS = ("tsne", "umap")
 MAX_POINTS = 150_000
@@ -46,6 +47,12 @@ def draw_map_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="folder of text shards (results/texts/TABLE/shards): show the texts on the page",
     )
+    parser.add_argument(
+        "--triples",
+        type=file_or_none,
+        nargs="?",
+        help="head, relation, tail with tabs between: colour by degree too",
+    )
 
 
 def draw_map(
@@ -57,6 +64,7 @@ def draw_map(
     layouts: str = "tsne,umap",
     color_by: str = "label",
     texts: Path | None = None,
+    triples: Path | None = None,
 ) -> None:
     """Lay a space out and write map.html, map.png, map.svg and layout.parquet: all or none.
 
@@ -73,6 +81,8 @@ def draw_map(
     if max_points < 1:
         raise InputError(f"draw-map, --max-points: {max_points} is too few. Give 1 or more.")
     vectors, index, manifest = read_space(space_dir)
+    if triples and "degree" not in index.column_names:
+        index = index.append_column("degree", pa.array(degrees(triples, index)))
     if color_by not in index.column_names:
         raise InputError(
             f"{space_dir / 'index.parquet'}: no column '{color_by}' to colour by."
@@ -116,6 +126,24 @@ def draw_map(
         pictures = {"png": parts["map.png"], "svg": parts["map.svg"]}
         draw_picture(pictures, title, facts, note, positions, columns[0])
     say(f"draw-map: {out / 'map.html'}, {len(page) / 1e6:,.1f} MB")
+
+
+def degrees(triples: Path, index: pa.Table) -> NDArray[np.int64]:
+    """Count the distinct triples at each row's node, (n,); a node is `label::id` or a bare id.
+
+    Raises InputError when the file of triples can't be read.
+    """
+    read = read_columns(triples)
+    once = read.group_by(read.column_names, use_threads=False).aggregate([])
+    ends = pa.chunked_array([*once["head"].chunks, *once["tail"].chunks], pa.string())
+    counted = ends.value_counts()
+    names, counts = counted.field("values"), counted.field("counts").to_numpy()
+    found = np.zeros(index.num_rows, np.int64)
+    for column in ("node_id", "id"):
+        place = pc.index_in(index[column].combine_chunks(), value_set=names)
+        row = place.fill_null(-1).to_numpy(zero_copy_only=False)
+        found += np.where(row >= 0, counts[row], 0) if len(counts) else 0
+    return found
 
 
 def layout_names(layouts: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_file
+from kgtextvec.files import file_or_none, read_json, whole_file
 from kgtextvec.progress import say
 from kgtextvec.report.pages import TEMPLATES, page
 
@@ -44,11 +44,6 @@ def render_notebook_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out-notebook", type=Path, required=True, help="the executed notebook")
     parser.add_argument("--out-html", type=Path, required=True, help="the same as a page")
-
-
-def file_or_none(word: str) -> Path | None:
-    """Read a path; the word none (or nothing) means there is no such file."""
-    return None if word.strip().lower() in {"", "none"} else Path(word)
 
 
 def names_in(words: str) -> list[str]:

@@ -169,8 +169,8 @@ def test_the_default_config_plans_without_the_network(tmp_path):
     plan = dict(
         line.split() for line in done.stdout.splitlines() if len(line.split()) == 2 and "_" in line
     )
-    expected = {"download_model": 2, "read_texts": 2, "embed_shard": 4, "gather_shards": 4}
-    expected |= {"fit_pca": 2, "apply_pca": 4, "export_table": 16, "draw_map": 8}
+    expected = {"download_model": 3, "read_texts": 2, "embed_shard": 6, "gather_shards": 6}
+    expected |= {"fit_pca": 3, "apply_pca": 6, "export_table": 24, "draw_map": 12}
     assert {name: int(plan[name]) for name in expected} == expected
     assert sorted(path.name for path in tmp_path.iterdir()) in (
         [".snakemake"],

@@ -235,7 +235,8 @@ def test_captions_are_valid_and_name_what_they_stand_for(caption):
     html = core.publish_parts(told, writer="html", settings_overrides=halt)["body"]
     assert "left_out" not in html and "{" not in html
     assert all(value in html for name, value in wildcards.items() if f".{name} }}" in source)
-    assert "relation_types" in html
+    # A language model is trained before there are tables of vectors.
+    assert caption.stem == "finetune" or "relation_types" in html
 
 
 class Wildcards(dict):

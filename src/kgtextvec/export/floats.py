@@ -222,8 +222,9 @@ def write_rows(
 ) -> Any:
     """Write rows: head, the numbers joined by `separator`, a new line; return the bytes written.
 
-    bits (m, d) uint32: the bits of finite float32 numbers. heads: uint8, the head of row i being
-    heads[bounds[i]:bounds[i + 1]]. out: uint8, at least len(heads) + (m · d + 1) · LONGEST bytes.
+    bits (m, d) uint32, d at least 1 for several rows: the bits of finite float32 numbers. heads:
+    uint8, the head of row i being heads[bounds[i]:bounds[i + 1]]. out: uint8, at least
+    len(heads) + (m · d + 1) · LONGEST bytes.
     closing: a character that stands before the new line, such as a bracket's; 0 for none.
     """
     at = u64(0)
@@ -244,8 +245,11 @@ def write_rows(
                 at = write_rare(u64(bits[row, column]), out, at)
             out[at] = separator
             at += u64(1)
+        if len(low):
+            at -= u64(1)  # no separator behind the last
         if closing:
-            out[at - u64(1)] = np.uint8(closing)
+            out[at] = np.uint8(closing)
             at += u64(1)
-        out[at - u64(1)] = NEW_LINE
+        out[at] = NEW_LINE
+        at += u64(1)
     return np.int64(at)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
 STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate", "probe", "report"}
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device", "lease"}
-BASE |= {"__init__", "signals", "triples"}
+BASE |= {"__init__", "signals", "triples", "versions"}
 # Verbs that chain steps, as the workflow does, for those who have no workflow.
 CHAINS = {"upstream"}
 OURS = [

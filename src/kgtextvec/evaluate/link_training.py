@@ -1,16 +1,13 @@
 """Link prediction from start to end: each model, from each start, with each seed."""
 
-import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kgtextvec import __version__
 from kgtextvec.device import choose_device
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.graph import read_triples
@@ -26,11 +23,12 @@ from kgtextvec.evaluate.link_models import (
 from kgtextvec.evaluate.link_scores import Groups, Values, groups_of, means, summary, told
 from kgtextvec.evaluate.link_split import Split, split, split_as_given
 from kgtextvec.evaluate.scorecard import about
-from kgtextvec.evaluate.space import Space, open_space
+from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import write_json
 from kgtextvec.lease import leased
 from kgtextvec.matrices import refuse_non_finite, take_rows
 from kgtextvec.progress import say
+from kgtextvec.versions import versions_of
 
 RECIPE = 1
 
@@ -72,17 +70,10 @@ def write_links(
             torch.set_num_threads(threads)
         scores, runs = trained(space, cut, settings, on, folder)
     used = {"triples": triples, "test_triples": test_triples}
-    manifest = space.manifest
     write_json(
         out,
         {
-            "model": manifest["model"]["name"],
-            "table": manifest["table"],
-            "kind": manifest["kind"],
-            "space": manifest["space"],
-            "dims": space.matrix.dims,
-            "rows": space.matrix.rows,
-            "text": manifest.get("text"),
+            **identity(space),
             "scores": scores,
             "runs": runs,
             "notes": notes_of(cut),
@@ -99,12 +90,8 @@ def write_links(
                 "device": on.split(":")[0],
                 **{name: about(path) for name, path in used.items() if path},
             },
-            "vectors_digest": manifest.get("vectors_digest"),
-            "versions": {
-                "kgtextvec": __version__,
-                "python": ".".join(map(str, sys.version_info[:3])),
-                **{name: version(name) for name in ("numpy", "pykeen", "scipy", "torch")},
-            },
+            "vectors_digest": space.manifest.get("vectors_digest"),
+            "versions": versions_of("numpy", "pykeen", "scipy", "torch"),
             "recipe": RECIPE,
         },
     )

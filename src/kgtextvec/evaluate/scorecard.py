@@ -1,14 +1,11 @@
 """All scores of a space in one file: scores.json."""
 
-import sys
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.cold_start import rank, summary
@@ -16,10 +13,11 @@ from kgtextvec.evaluate.graph import directed, hide_in_turns, read_triples, spli
 from kgtextvec.evaluate.labels import probe
 from kgtextvec.evaluate.neighbours import choose_device
 from kgtextvec.evaluate.shape import geometry, retention
-from kgtextvec.evaluate.space import Space, open_space
+from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import sha256_of, write_json
 from kgtextvec.lease import leased
 from kgtextvec.progress import say
+from kgtextvec.versions import versions_of
 
 RECIPE = 1
 
@@ -78,17 +76,10 @@ def write_scores(
     for note in notes:
         say(f"note: {note}")
     used = {"triples": triples, "test_triples": test_triples} if counts else {}
-    manifest = space.manifest
     write_json(
         out,
         {
-            "model": manifest["model"]["name"],
-            "table": manifest["table"],
-            "kind": manifest["kind"],
-            "space": manifest["space"],
-            "dims": space.matrix.dims,
-            "rows": space.matrix.rows,
-            "text": manifest.get("text"),
+            **identity(space),
             "scores": scores,
             "notes": notes,
             "counts": counts,
@@ -98,12 +89,8 @@ def write_scores(
                 "neighbours": settings.neighbours,
                 **{name: about(path) for name, path in used.items() if path},
             },
-            "vectors_digest": manifest.get("vectors_digest"),
-            "versions": {
-                "kgtextvec": __version__,
-                "python": ".".join(map(str, sys.version_info[:3])),
-                **{name: version(name) for name in ("numpy", "scikit-learn", "scipy", "torch")},
-            },
+            "vectors_digest": space.manifest.get("vectors_digest"),
+            "versions": versions_of("numpy", "scikit-learn", "scipy", "torch"),
             "recipe": RECIPE,
         },
     )

@@ -40,6 +40,20 @@ class Space:
         return np.sort(np.unique(codes, return_index=True)[1]).astype(np.int64)
 
 
+def identity(space: Space) -> dict[str, Any]:
+    """Tell which space scores are of, as every file of scores begins."""
+    manifest = space.manifest
+    return {
+        "model": manifest["model"]["name"],
+        "table": manifest["table"],
+        "kind": manifest["kind"],
+        "space": manifest["space"],
+        "dims": space.matrix.dims,
+        "rows": space.matrix.rows,
+        "text": manifest.get("text"),
+    }
+
+
 def open_space(folder: Path) -> Space:
     """Open a space's folder. Raises InputError when a file is absent or they disagree on rows."""
     folder = folder.parent if folder.name == "embeddings.npy" else folder

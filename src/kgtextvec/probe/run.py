@@ -1,16 +1,13 @@
 """The two verbs: vectors of all words to disk; probes on these, controls beside them, to JSON."""
 
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kgtextvec import __version__
 from kgtextvec.device import choose_device, choose_precision
 from kgtextvec.encoders.folder import RECORD, read_model_folder
 from kgtextvec.encoders.layers import load_reader
@@ -27,8 +24,10 @@ from kgtextvec.probe.scores import card_scores
 from kgtextvec.probe.train import Training
 from kgtextvec.probe.vectors import Random, Sentences, Stored, WordVectors, write_vectors
 from kgtextvec.progress import say
+from kgtextvec.versions import versions_of
 
 RECIPE = 1
+PACKAGES = ("numpy", "torch", "transformers", "nervaluate")
 PARTS = ("train", "dev", "test")
 
 
@@ -154,19 +153,10 @@ def write_cache(
             "words_digest": corpora.sentences.digest,
             "vectors_sha256": sha256_of(out),
             "seconds": round(time.monotonic() - start, 3),
-            "versions": versions(),
+            "versions": versions_of(*PACKAGES),
             "recipe": RECIPE,
         },
     )
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what the numbers depend on."""
-    return {
-        "kgtextvec": __version__,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        **{name: version(name) for name in ("numpy", "torch", "transformers", "nervaluate")},
-    }
 
 
 def numbers(words: str, what: str) -> list[int]:
@@ -236,7 +226,7 @@ def write_results(
                 },
             },
             "vectors": {key: value for key, value in cache.items() if key != "seconds"},
-            "versions": versions(),
+            "versions": versions_of(*PACKAGES),
             "recipe": RECIPE,
         },
     )

@@ -6,12 +6,7 @@ from typing import Any
 from kgtextvec.errors import InputError
 from kgtextvec.texts.findings import LISTED, Findings, plain
 from kgtextvec.texts.reader import Reader
-
-NAMES = (
-    {"head", "h", "subject", "source", "head_id", "source_id"},
-    {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
-    {"tail", "t", "object", "target", "tail_id", "target_id"},
-)
+from kgtextvec.triples import HEADER
 
 
 class Used:
@@ -39,7 +34,7 @@ class Used:
                 )
             named = [name.strip().lower() for name in header.names]
             places = [1] if relation else [0, 2]
-            if not all(name in names for name, names in zip(named, NAMES, strict=True)):
+            if not all(name in names for name, names in zip(named, HEADER, strict=True)):
                 self.ids.update(header.names[place] for place in places)
                 self.triples += 1
             reader.take({str(place): place for place in places}, [])

@@ -17,6 +17,7 @@ from tiny_models import (
 )
 
 from kgtextvec.device import choose_precision
+from kgtextvec.encoders import Among
 from kgtextvec.encoders.packed import NotPackableError, Packed
 from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.transformer import TransformerEncoder
@@ -118,6 +119,43 @@ def test_vectors_do_not_depend_on_batch_or_order(folders, batch_tokens):
     assert np.abs(encoded(encoder, TEXTS[::-1])[::-1] - plain).max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("ahead", [1, 3])
+@pytest.mark.parametrize("long_text", ["truncate", "window"])
+def test_texts_may_come_in_chunks(folders, long_text, ahead):
+    """As on a GPU: a chunk is tokenized while the one before it is computed."""
+    texts = [f"{text} {number}" for number in range(3) for text in TEXTS]
+    whole = make(folders["roberta"], long_text=long_text)
+    plain = encoded(whole, texts)
+    if long_text == "truncate":
+        assert np.abs(plain - plain_loop(folders["roberta"], texts, 64)).max() <= TOLERANCE
+    encoder = make(folders["roberta"], long_text=long_text)
+    encoder.chunk_texts, encoder.ahead = 4, ahead
+    assert np.abs(encoded(encoder, texts) - plain).max() <= TOLERANCE
+    counts = {int(row): int(n) for part in encoder.encode(texts) for row, n in known(part)}
+    assert counts == {int(row): int(n) for part in whole.encode(texts) for row, n in known(part)}
+    assert list(encoder.encode([])) == []
+
+
+def known(part):
+    return zip(part.rows, part.n_tokens, strict=True)
+
+
+def test_chunks_of_resumed_work_are_those_of_undisturbed_work(folders):
+    """Two whole chunks are missing: they share a batch with no other, so the bits are equal."""
+    texts = [text for _ in range(6) for text in TEXTS]
+    encoder = make(folders["bert"], batch_tokens=64)
+    encoder.chunk_texts = 8
+    vectors = encoded(encoder, texts)
+    n_tokens = np.zeros(len(texts), dtype=np.int32)
+    for part in encoder.encode(texts):
+        n_tokens[part.rows] = part.n_tokens
+    rows = np.arange(8, 24)
+    resumed = np.full((len(rows), encoder.dims), np.nan, dtype=np.float32)
+    for part in encoder.encode([texts[row] for row in rows], Among(rows, n_tokens)):
+        resumed[part.rows] = part.vectors
+    assert np.array_equal(resumed, vectors[rows])
+
+
 def test_roberta_takes_512_tokens_and_cuts_the_rest(folders):
     """Positions start at 2 of 514: a 513th token would be a device assert on a GPU."""
     encoder = make(folders["roberta"], max_tokens=512)
@@ -183,8 +221,10 @@ def test_nan_names_the_text(folders, tmp_path):
         model.embeddings.word_embeddings.weight[row] = torch.nan
     model.save_pretrained(str(tmp_path))
     tokenizer.save_pretrained(str(tmp_path))
-    with pytest.raises(InputError, match=r"NaN or Inf .*first at row 1 \('a kinase'\)"):
-        encoded(make(tmp_path), ["gene", "a kinase"])
+    encoder = make(tmp_path)
+    for encoder.chunk_texts in (None, 1):
+        with pytest.raises(InputError, match=r"NaN or Inf .*first at row 1 \('a kinase'\)"):
+            encoded(encoder, ["gene", "a kinase"])
 
 
 def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):

@@ -5,8 +5,9 @@ special tokens around a text are found by a probe at load, so that cutting and w
 second pass through the tokenizer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -97,45 +98,65 @@ class Tokenizer:
         )
         return list(encoded["input_ids"])
 
-    def bodies(self, texts: Sequence[str]) -> Iterator[NDArray[np.int32]]:
-        """Token ids of each text without special tokens, a chunk of texts at a time."""
-        for start in range(0, len(texts), CHUNK):
-            for ids in self.ids(texts[start : start + CHUNK], with_special=False):
-                yield np.array(ids, dtype=np.int32)
-
     def pieces(self, texts: Sequence[str], max_tokens: int, long_text: str) -> Pieces:
         """Tokenize; a text over `max_tokens` is cut (`truncate`) or windowed (`window`)."""
-        prefix = np.array(self.prefix, dtype=np.int32)
-        suffix = np.array(self.suffix, dtype=np.int32)
-        room = max_tokens - len(prefix) - len(suffix)
+        room = max_tokens - len(self.prefix) - len(self.suffix)
         if room < 1:
             raise InputError(
-                f"max_tokens: {max_tokens} leaves no room beside {len(prefix) + len(suffix)}"
-                " special tokens. Raise it."
+                f"max_tokens: {max_tokens} leaves no room beside"
+                f" {len(self.prefix) + len(self.suffix)} special tokens. Raise it."
             )
-        parts: list[NDArray[np.int32]] = []
-        lengths: list[int] = []
-        owners: list[int] = []
-        n_tokens = np.zeros(len(texts), dtype=np.int32)
-        n_unknown = np.zeros(len(texts), dtype=np.int32)
-        truncated = np.zeros(len(texts), dtype=np.bool_)
-        for row, body in enumerate(self.bodies(texts)):
-            n_tokens[row] = len(body) + len(prefix) + len(suffix)
-            if self.unknown is not None:
-                n_unknown[row] = np.count_nonzero(body == self.unknown)
-            windows = [(0, len(body))]
-            if len(body) > room:
-                windows = cut_windows(len(body), room) if long_text == "window" else [(0, room)]
-                truncated[row] = long_text != "window"
-            for start, end in windows:
-                parts += [prefix, body[start:end], suffix]
-                lengths.append(len(prefix) + end - start + len(suffix))
-                owners.append(row)
+        starts = range(0, max(len(texts), 1), CHUNK)
+        chunks = [
+            self.chunk(texts[start : start + CHUNK], start, room, long_text == "window")
+            for start in starts
+        ]
+        ids, lengths, owners, n_tokens, n_unknown, truncated = (
+            np.concatenate(parts) for parts in zip(*chunks, strict=True)
+        )
         return Pieces(
-            ids=np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32),
-            offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]),
-            text=np.array(owners, dtype=np.int64),
+            ids=ids,
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            text=owners,
             n_tokens=n_tokens,
             n_unknown=n_unknown,
             truncated=truncated,
+        )
+
+    def chunk(
+        self, texts: Sequence[str], first: int, room: int, windowed: bool
+    ) -> tuple[NDArray[Any], ...]:
+        """Tokenize some texts at once, those from text `first` on; no text is looked at alone.
+
+        Returns ids, lengths and texts of the pieces, then n_tokens, n_unknown and truncated.
+        """
+        bodies = self.ids(texts, with_special=False)
+        sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
+        flat = np.fromiter(chain.from_iterable(bodies), np.int32, int(sizes.sum()))
+        begins = np.cumsum(sizes) - sizes
+        owners, starts, kept = np.arange(len(bodies)), begins, np.minimum(sizes, room)
+        long = sizes > room
+        if windowed and long.any():
+            cuts = [cut_windows(size, room) for size in sizes.tolist()]
+            owners = np.repeat(owners, [len(windows) for windows in cuts])
+            edges = np.array(list(chain.from_iterable(cuts)), dtype=np.int64)
+            starts, kept = begins[owners] + edges[:, 0], edges[:, 1] - edges[:, 0]
+        before, around = len(self.prefix), len(self.prefix) + len(self.suffix)
+        lengths = kept + around
+        ends = np.cumsum(lengths)
+        ids = np.empty(int(lengths.sum()), dtype=np.int32)
+        within = np.arange(int(kept.sum())) - np.repeat(np.cumsum(kept) - kept, kept)
+        ids[within + np.repeat(ends - lengths + before, kept)] = flat[
+            within + np.repeat(starts, kept)
+        ]
+        ids[(ends - lengths)[:, None] + np.arange(before)] = self.prefix
+        ids[(ends - len(self.suffix))[:, None] + np.arange(len(self.suffix))] = self.suffix
+        unknown = np.concatenate([[0], np.cumsum(flat == self.unknown)])
+        return (
+            ids,
+            lengths,
+            owners + first,
+            (sizes + around).astype(np.int32),
+            (unknown[begins + sizes] - unknown[begins]).astype(np.int32),
+            long & (not windowed),
         )

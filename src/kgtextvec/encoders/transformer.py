@@ -1,7 +1,9 @@
 """Any transformers model as an encoder: sorted, token-budget batches; exact to the plain loop."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,30 @@ from kgtextvec.progress import say
 BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
 # Batches under way at once: a GPU gets the next one before the vectors of the last are back.
 AHEAD = {"cpu": 1, "mps": 1, "cuda": 3}
+# Texts that are tokenized while those before them are computed; None: all at once, since on a CPU
+# neither waits for the other, and sorting more of them gives more neighbours of equal length.
+CHUNK_TEXTS = {"cpu": None, "mps": None, "cuda": 65536}
+
+
+@dataclass
+class Chunk:
+    """Texts that are tokenized and planned together; `first` is the place of the first one.
+
+    `plan` is a stack of batches of pieces, those still to do.
+    """
+
+    texts: Sequence[str]
+    first: int
+    pieces: Pieces
+    plan: list[NDArray[np.int64]]
+    windows: "_Windows"
 
 
 @dataclass
 class Landing:
     """Vectors on their way to the host: (n_in_batch, dims) float32, there once `ready` is."""
 
+    chunk: Chunk
     batch: NDArray[np.int64]
     vectors: Tensor
     ready: Any
@@ -73,6 +93,7 @@ class TransformerEncoder:
                 " Raise it, or write auto."
             )
         self.ahead = AHEAD[self.device.type]
+        self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
         self.in_float32: Packed | Padded | None = None
 
     def load(self, precision: str) -> Packed | Padded:
@@ -82,54 +103,76 @@ class TransformerEncoder:
         return packed(*parts) or Padded(*parts)
 
     def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
-        """Yield every text exactly once, the longest first.
+        """Yield every text exactly once: a chunk after the other, the longest of each first.
 
         Raises InputError when a vector holds NaN or Inf even in float32, or when one text alone
         does not fit into memory.
         """
-        pieces = self.tokenizer.pieces(texts, self.max_tokens, self.long_text)
-        n_pieces = np.bincount(pieces.text, minlength=len(texts))
-        windowed = _Windows(n_pieces, self.dims)
-        plan = self.plan(pieces, among)
-        plan.reverse()  # a stack: the longest is on top
-        budget = self.batch_tokens
+        self.budget = self.batch_tokens
         landings: deque[Landing] = deque()
-        while plan or landings:
-            if plan and len(landings) < self.ahead:
-                batch = plan.pop()
-                if self.run.cost(pieces.lengths[batch]) > budget and len(batch) > 1:
-                    half = len(batch) // 2
-                    plan += [batch[half:], batch[:half]]
-                elif landing := self.attempt(pieces, batch):
-                    landings.append(landing)
-                else:
-                    budget = self.halve(pieces, batch, texts)
-                    plan.append(batch)
-                continue
-            landing = landings.popleft()
-            batch = landing.batch
-            vectors = self.finite(landing.wait(), pieces, batch, texts)
-            rows, vectors = windowed.take(pieces.text[batch], vectors)
-            yield Encoded(
-                rows=rows,
-                vectors=vectors,
-                n_tokens=pieces.n_tokens[rows],
-                truncated=pieces.truncated[rows],
-                n_unknown=pieces.n_unknown[rows],
-            )
+        with closing(one_ahead(self.chunks(texts, among))) as chunks:
+            for chunk in chunks:
+                while chunk.plan:
+                    if len(landings) < self.ahead:
+                        self.start(chunk, landings)
+                    else:
+                        yield self.finish(landings.popleft())
+            while landings:
+                yield self.finish(landings.popleft())
 
-    def plan(self, pieces: Pieces, among: Among | None) -> list[NDArray[np.int64]]:
-        """Plan batches of pieces; `among` others, if they are known and no text is windowed."""
-        if among is None or len(pieces.lengths) != len(among.rows):
+    def chunks(self, texts: Sequence[str], among: Among | None) -> Iterator[Chunk]:
+        """Tokenize and plan the texts, some at a time; `among.rows` ascend."""
+        whole = among or Among(np.arange(len(texts)), np.empty(len(texts), dtype=np.int32))
+        size = self.chunk_texts or max(len(whole.n_tokens), 1)
+        for start in range(0, len(whole.n_tokens), size):
+            end = min(start + size, len(whole.n_tokens))
+            first, last = np.searchsorted(whole.rows, (start, end)).tolist()
+            if first == last:
+                continue
+            own = texts[first:last]
+            pieces = self.tokenizer.pieces(own, self.max_tokens, self.long_text)
+            part = Among(whole.rows[first:last] - start, whole.n_tokens[start:end])
+            n_pieces = np.bincount(pieces.text, minlength=len(own))
+            plan = self.plan(pieces, part)[::-1]  # a stack: the longest is on top
+            yield Chunk(own, first, pieces, plan, _Windows(n_pieces, self.dims))
+
+    def plan(self, pieces: Pieces, among: Among) -> list[NDArray[np.int64]]:
+        """Plan batches of pieces; `among` others, unless texts are windowed."""
+        if len(pieces.lengths) != len(among.rows):
             return self.run.plan(pieces.lengths, self.batch_tokens)
         lengths = np.minimum(among.n_tokens, self.max_tokens).astype(np.int64)
         lengths[among.rows] = pieces.lengths
         return plan_remaining(self.run.plan, lengths, among.rows, self.batch_tokens)
 
-    def attempt(self, pieces: Pieces, batch: NDArray[np.int64]) -> Landing | None:
-        """Start a batch; None when memory does not suffice (the error goes, with its frames)."""
+    def start(self, chunk: Chunk, landings: deque[Landing]) -> None:
+        """Start the next batch of a chunk, or halve it if it takes too much memory."""
+        batch = chunk.plan.pop()
+        if self.run.cost(chunk.pieces.lengths[batch]) > self.budget and len(batch) > 1:
+            half = len(batch) // 2
+            chunk.plan += [batch[half:], batch[:half]]
+        elif landing := self.attempt(chunk, batch):
+            landings.append(landing)
+        else:
+            self.budget = self.halve(chunk, batch)
+            chunk.plan.append(batch)
+
+    def finish(self, landing: Landing) -> Encoded:
+        """Wait for a batch and return the texts that it finishes."""
+        chunk, pieces = landing.chunk, landing.chunk.pieces
+        vectors = self.finite(landing.wait(), chunk, landing.batch)
+        rows, vectors = chunk.windows.take(pieces.text[landing.batch], vectors)
+        return Encoded(
+            rows=rows + chunk.first,
+            vectors=vectors,
+            n_tokens=pieces.n_tokens[rows],
+            truncated=pieces.truncated[rows],
+            n_unknown=pieces.n_unknown[rows],
+        )
+
+    def attempt(self, chunk: Chunk, batch: NDArray[np.int64]) -> Landing | None:
+        """Run a batch; None when memory does not suffice (the error goes, with its frames)."""
         try:
-            return self.land(batch, self.run(pieces, batch))
+            return self.land(chunk, batch, self.run(chunk.pieces, batch))
         except torch.OutOfMemoryError:
             return None
         except RuntimeError as error:
@@ -137,23 +180,23 @@ class TransformerEncoder:
                 return None
             raise
 
-    def land(self, batch: NDArray[np.int64], vectors: Tensor) -> Landing:
+    def land(self, chunk: Chunk, batch: NDArray[np.int64], vectors: Tensor) -> Landing:
         """Send vectors to the host without waiting for them."""
         if self.device.type != "cuda":
-            return Landing(batch, vectors.cpu(), None)
+            return Landing(chunk, batch, vectors.cpu(), None)
         host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
         host.copy_(vectors, non_blocking=True)
         ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record()
-        return Landing(batch, host, ready)
+        return Landing(chunk, batch, host, ready)
 
-    def halve(self, pieces: Pieces, batch: NDArray[np.int64], texts: Sequence[str]) -> int:
+    def halve(self, chunk: Chunk, batch: NDArray[np.int64]) -> int:
         """Return half of the batch's cost as the new budget. Raises InputError at one text."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        cost = self.run.cost(pieces.lengths[batch])
+        cost = self.run.cost(chunk.pieces.lengths[batch])
         if len(batch) == 1:
-            text = texts[pieces.text[batch[0]]]
+            text = chunk.texts[chunk.pieces.text[batch[0]]]
             raise InputError(
                 f"{self.folder.name}: one text of {cost} tokens does not fit into memory"
                 f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
@@ -162,11 +205,7 @@ class TransformerEncoder:
         return cost // 2
 
     def finite(
-        self,
-        vectors: NDArray[np.float32],
-        pieces: Pieces,
-        batch: NDArray[np.int64],
-        texts: Sequence[str],
+        self, vectors: NDArray[np.float32], chunk: Chunk, batch: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Compute vectors with NaN or Inf again in float32. Raises InputError if they stay."""
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
@@ -174,16 +213,25 @@ class TransformerEncoder:
             say(f"{len(bad)} texts: NaN or Inf in {self.precision}, computed again in float32")
             if self.in_float32 is None:
                 self.in_float32 = self.load("float32")
-            vectors[bad] = self.in_float32(pieces, batch[bad]).cpu().numpy()
+            vectors[bad] = self.in_float32(chunk.pieces, batch[bad]).cpu().numpy()
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
-            text = texts[pieces.text[batch[bad[0]]]]
+            row = chunk.pieces.text[batch[bad[0]]]
             raise InputError(
                 f"{self.folder.name}: vectors hold NaN or Inf for {len(bad)} of {len(batch)} texts"
-                f" of a batch, first at row {pieces.text[batch[bad[0]]]} ({text[:60]!r})."
+                f" of a batch, first at row {chunk.first + row} ({chunk.texts[row][:60]!r})."
                 " The weights are damaged, or the model can't take this text."
             )
         return vectors
+
+
+def one_ahead(items: Iterator[Chunk]) -> Generator[Chunk]:
+    """Pass items on; the next one is made in a thread in the meantime."""
+    with ThreadPoolExecutor(1, "tokenize") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 class _Windows:

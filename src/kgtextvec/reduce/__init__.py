@@ -146,7 +146,7 @@ def apply_pca(space_dir: Path, pca: Path, space: str, out_dir: Path, threads: in
         writer = MatrixWriter(file, matrix.rows, n_components)
         for first, block in blocks(matrix, per_block(dims), source):
             # Seen before the product: a component of zeros would hide a row's Inf.
-            if not np.isfinite(block.sum(dtype=np.float64)):
+            if not np.isfinite(block).all():
                 refuse_non_finite(matrix, first, block)
             writer.add(project(basis, block))
             progress.add(len(block))

@@ -20,7 +20,7 @@ from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
 
 Floats = NDArray[np.float64]
-PART = 256  # rows projected at a time
+PART = 1024  # rows projected at a time
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,13 @@ def project(pca: Pca, block: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     used = pca.rank
     out = np.zeros((len(block), len(pca.components)), np.float32)
-    # A part's float64 numbers get memory that was used before; a whole block's would be new pages.
+    centred = np.empty((min(PART, len(block)), len(pca.mean)))
+    product = np.empty((len(centred), used))
     for start in range(0, len(block), PART):
-        part = slice(start, start + PART)
-        out[part, :used] = (block[part] - pca.mean) @ pca.components[:used].T
+        part = block[start : start + PART]
+        np.subtract(part, pca.mean, out=centred[: len(part)])
+        np.matmul(centred[: len(part)], pca.components[:used].T, out=product[: len(part)])
+        out[start : start + PART, :used] = product[: len(part)]
     return out
 
 

@@ -26,6 +26,7 @@ SMALL = {
     "lengths": {"n_texts": 32, "counts": [1_000]},
     "embed": {"n_texts": 48, "repeats": 2},
     "elmo": {"n_texts": 64, "batches": 1},
+    "gpu": {"n_texts": 20_000},
 }
 FULL = {
     "start": {"rounds": 7},
@@ -35,6 +36,7 @@ FULL = {
     "lengths": {"n_texts": 256, "counts": [1_000, 10_000, 100_000]},
     "embed": {"n_texts": 2_000, "repeats": 3},
     "elmo": {"n_texts": 2_000},
+    "gpu": {"n_texts": 200_000},
 }
 
 
@@ -54,7 +56,8 @@ def main() -> None:
         rows = import_module(f"benchmarks.bench_{name}").bench(**sizes)
         for row in rows:
             print(json.dumps(row), flush=True)
-        keep(name, [row | {"benchmark": name, "date": date} for row in rows])
+        if rows:  # none where the device that it measures is not there
+            keep(name, [row | {"benchmark": name, "date": date} for row in rows])
     print(f"written to {RESULTS}")
 
 

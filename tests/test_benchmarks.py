@@ -13,6 +13,19 @@ TINY = {
     "export": {"rows": 1_500, "dims": 64, "part": 100, "rounds": 1},
     "texts": {"rows": 3_000, "fewer": 1_000, "rounds": 1},
     "lengths": {"n_texts": 4, "counts": [30]},
+    # On a CPU: what it does is the same, its figures mean nothing.
+    "gpu": {
+        "n_texts": 60,
+        "device": "cpu",
+        "precisions": ("float32", "bfloat16"),
+        "shape": {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+        },
+        "product": 64,
+    },
 }
 
 
@@ -36,6 +49,25 @@ def test_it_runs_and_tells_its_rows(name):
     assert rows and all({"name", "ours", "target"} <= set(row) for row in rows)
     assert all(row["ours"] > 0 for row in rows)
     json.dumps(rows)
+
+
+def test_texts_for_the_gpu_are_as_long_as_entities():
+    gpu = import_module("benchmarks.bench_gpu")
+    texts = gpu.entity_texts(5_000)
+    assert len(set(texts)) == 5_000
+    words = sorted(len(text.split()) for text in texts)
+    assert words[2_500] < sum(words) / 5_000 < 21 and words[-1] > 100  # a long tail
+
+
+def test_without_a_gpu_its_rows_are_not_measured(tmp_path, monkeypatch, capsys):
+    runner = import_module("benchmarks.__main__")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "gpu"])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    runner.keep("gpu", [{"benchmark": "gpu", "ours": 1}])
+    runner.main()
+    assert "not measured" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 1
 
 
 def test_results_of_one_run_leave_the_others(tmp_path, monkeypatch):

@@ -136,6 +136,20 @@ def test_texts_may_come_in_chunks(folders, long_text, ahead):
     assert list(encoder.encode([])) == []
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("precision", "limit"), [("float32", 1e-6), ("float16", 1e-4), ("bfloat16", 1e-3)]
+)
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_gpu_gives_what_the_plain_loop_gives(folders, name, precision, limit):
+    texts = TEXTS * 5
+    encoder = make(folders[name], device="cuda", precision=precision)
+    encoder.chunk_texts = 8
+    found, exact = encoded(encoder, texts), plain_loop(folders[name], texts, 64)
+    cosine = (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+    assert (1 - cosine).max() <= limit
+
+
 def known(part):
     return zip(part.rows, part.n_tokens, strict=True)
 

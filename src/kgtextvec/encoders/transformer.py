@@ -92,6 +92,7 @@ class TransformerEncoder:
                 f"config, embed.batch_tokens: {asked} is below max_tokens ({max_tokens})."
                 " Raise it, or write auto."
             )
+        self.budget = self.batch_tokens  # what memory has room for, once that is known
         self.ahead = AHEAD[self.device.type]
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
         self.in_float32: Packed | Padded | None = None

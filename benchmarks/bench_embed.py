@@ -161,7 +161,6 @@ class Ours:
 
         self.encoder = TransformerEncoder(folder, "cpu", precision, "mean", 512)
         config = self.encoder.run.model.config
-        self.layers = int(config.num_hidden_layers)
         self.shape = int(config.hidden_size), int(config.intermediate_size)
 
     def __call__(self, texts: list[str]) -> np.ndarray:
@@ -174,9 +173,14 @@ class Ours:
     def work(self, texts: list[str]) -> float:
         """Floating-point operations of the linear layers and of attention, nothing padded."""
         lengths = self.encoder.tokenizer.pieces(texts, 512, "truncate").lengths.astype(np.float64)
-        size, inner = self.shape
-        linear = 2 * (4 * size * size + 2 * size * inner) * lengths.sum()
-        return float(self.layers * (linear + 4 * size * (lengths**2).sum()))
+        return flops(self.encoder.run.model.config, lengths)
+
+
+def flops(config: Any, lengths: np.ndarray) -> float:
+    """Operations of linear layers and attention for texts of these lengths, (n,) float64."""
+    size, inner = config.hidden_size, config.intermediate_size
+    linear = 2 * (4 * size * size + 2 * size * inner) * lengths.sum()
+    return float(config.num_hidden_layers * (linear + 4 * size * (lengths**2).sum()))
 
 
 def peak(shape: tuple[int, int], dtype: torch.dtype) -> float:
@@ -234,7 +238,8 @@ def timed(encode: Encode, texts: list[str]) -> tuple[np.ndarray, float]:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of rows."""
+    """Cosine of each pair of rows, in float64."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
     return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 

@@ -24,22 +24,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from benchmarks.bench_embed import SHAPES, cosine, flops, loop
 from benchmarks.bench_lengths import sample_column
 from benchmarks.child import run_verb
 from kgtextvec.device import choose_precision
 from kgtextvec.encoders.loading import DTYPES
 from kgtextvec.encoders.transformer import TransformerEncoder
 
-LARGE = {
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-}
 LONGEST = 512
 PEER_BATCHES = (32, 128, 512, 1024)  # 32 is sentence-transformers' default
 CHECKED = 64
-# 1 - cosine to the plain loop in float32.
+# 1 - cosine to the plain loop, in float32 on a CPU.
 FAR = {"float32": 1e-6, "float16": 1e-4, "bfloat16": 1e-3}
 
 
@@ -108,10 +103,7 @@ def forward(encoder: TransformerEncoder, texts: list[str]) -> tuple[float, float
 
     taken, _ = seconds(encoder.device, run)
     lengths = np.concatenate([chunk.pieces.lengths for chunk in chunks]).astype(np.float64)
-    config = encoder.run.model.config
-    size, inner = config.hidden_size, config.intermediate_size
-    linear = 2 * (4 * size * size + 2 * size * inner) * lengths.sum()
-    return taken, float(config.num_hidden_layers * (linear + 4 * size * (lengths**2).sum()))
+    return taken, flops(encoder.run.model.config, lengths)
 
 
 def peer(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
@@ -121,13 +113,6 @@ def peer(folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
     model = SentenceTransformer(str(folder), device=str(device), model_kwargs={"dtype": dtype})
     model.max_seq_length = LONGEST
     return model
-
-
-def cosine_off(found: np.ndarray, exact: np.ndarray) -> float:
-    """Return the largest 1 - cosine of two matrices' rows."""
-    found, exact = found.astype(np.float64), exact.astype(np.float64)
-    sizes = np.linalg.norm(found, axis=1) * np.linalg.norm(exact, axis=1)
-    return float((1 - (found * exact).sum(1) / sizes).max())
 
 
 def end_to_end(folder: Path, texts: list[str], device: torch.device, precision: str) -> float:
@@ -156,11 +141,9 @@ def bench(
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        make_model(Path(scratch) / "raw", folder, shape or LARGE)
+        make_model(Path(scratch) / "raw", folder, shape or SHAPES["roberta-large"])
         some = texts[:: max(n_texts // CHECKED, 1)]
-        exact = encoded(TransformerEncoder(folder, device, "float32", "mean", LONGEST), some)
-        alone = TransformerEncoder(folder, "cpu", "float32", "mean", LONGEST)
-        assert np.abs(np.vstack([encoded(alone, [text]) for text in some]) - exact).max() < 1e-4
+        exact = loop(folder)(some)
         for precision in precisions:
             rows += compare(folder, texts, at, precision, product, (some, exact))
     name = torch.cuda.get_device_name(at) if at.type == "cuda" else device
@@ -181,7 +164,7 @@ def compare(
     encoded(encoder, texts[: 4 * PEER_BATCHES[-1]])  # warm up, both sides
     for batch in (PEER_BATCHES[-1], PEER_BATCHES[0]):
         theirs.encode(texts[: 4 * batch], batch_size=batch, show_progress_bar=False)
-    off = cosine_off(encoded(encoder, known[0]), known[1])
+    off = float(1 - cosine(encoded(encoder, known[0]), known[1]).min())
     assert off <= FAR[precision], f"{precision}: 1 - cosine is {off}"
     before = peak(device, DTYPES[precision], product)
     ours, vectors = seconds(device, lambda: encoded(encoder, texts))
@@ -192,7 +175,7 @@ def compare(
         taken[batch], found = seconds(
             device, lambda n=batch: theirs.encode(texts, batch_size=n, show_progress_bar=False)
         )
-        assert cosine_off(vectors, found) <= 2 * FAR[precision], "the sides do not agree"
+        assert 1 - cosine(vectors, found).min() <= 2 * FAR[precision], "the sides do not agree"
     whole = end_to_end(folder.parent, texts, device, precision)
     best = min(taken, key=lambda batch: taken[batch])
     about = f"{precision}, {len(texts)} texts (1 - cosine {off:.1e})"

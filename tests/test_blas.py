@@ -10,8 +10,17 @@ import pytest
 from kgtextvec.reduce import blas
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
+CORE_TYPE = "OPENBLAS_CORETYPE"
 WIDE = "avx512f avx512dq cdp avx512cd avx512bw avx512vl"
 AMD, INTEL = "vendor_id\t: AuthenticAMD", "vendor_id\t: GenuineIntel"
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """An environment of the test's own: what is set in it is gone when the test ends."""
+    own = {name: value for name, value in os.environ.items() if name != CORE_TYPE}
+    monkeypatch.setattr(blas.os, "environ", own)
+    return own
 
 
 @pytest.mark.parametrize(
@@ -24,22 +33,20 @@ AMD, INTEL = "vendor_id\t: AuthenticAMD", "vendor_id\t: GenuineIntel"
     ],
 )
 def test_amd_with_avx_512_gets_wide_kernels_unless_told(
-    tmp_path, monkeypatch, vendor, flags, own, told
+    tmp_path, monkeypatch, environment, vendor, flags, own, told
 ):
     (tmp_path / "cpuinfo").write_text(f"{vendor}\nflags\t\t: fpu {flags} avx2\n\n{AMD}\n{WIDE}\n")
     monkeypatch.setattr(blas, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     if own:
-        monkeypatch.setenv("OPENBLAS_CORETYPE", own)
+        environment[CORE_TYPE] = own
     blas.choose_kernels()
-    assert os.environ.get("OPENBLAS_CORETYPE") == told
+    assert environment.get(CORE_TYPE) == told
 
 
-def test_without_proc_nothing_is_told(tmp_path, monkeypatch):
+def test_without_proc_nothing_is_told(tmp_path, monkeypatch, environment):
     monkeypatch.setattr(blas, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     blas.choose_kernels()
-    assert "OPENBLAS_CORETYPE" not in os.environ
+    assert CORE_TYPE not in environment
 
 
 def test_it_is_told_before_numpy_is_loaded():

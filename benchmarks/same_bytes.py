@@ -118,7 +118,9 @@ def main() -> int:
         for path in sorted(before.keys() | after.keys()):
             if before.get(path) != after.get(path):
                 differing += 1
-                print(f"{name}: {path}: {before.get(path, 'absent')} -> {after.get(path, 'absent')}")
+                print(
+                    f"{name}: {path}: {before.get(path, 'absent')} -> {after.get(path, 'absent')}"
+                )
         print(f"{name}: {len(before)} files compared")
     print(f"{differing} differ")
     return int(differing > 0)

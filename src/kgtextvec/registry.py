@@ -1,0 +1,64 @@
+"""Registries: a form, score, source, pooling, space or table format is one module.
+
+Each module holds one constant (`FORM`, `SCORE`, …). A module of ours lies in the registry's
+package and is known by its file's name; nothing is imported to list the names. A module from
+another distribution is known by an entry point, whose group is the package's name:
+
+    [project.entry-points."kgtextvec.export.forms"]
+    myform = "my_package.my_module"
+"""
+
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from kgtextvec.errors import InputError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """The modules of one package, and of entry points, that hold a constant of type `T`."""
+
+    def __init__(self, package: str, constant: str, noun: str) -> None:
+        """Describe the registry; `noun` names one of its things in messages: form, score, …"""
+        self.package, self.constant, self.noun = package, constant, noun
+
+    def __getitem__(self, name: str) -> T:
+        """Import the module of that name; return its constant. Raises InputError if unknown."""
+        if name in self.own_names:
+            module = import_module(f"{self.package}.{name}")
+        elif name in self.plugins:
+            module = self.plugins[name].load()
+        else:
+            raise InputError(f"{name!r} is not a known {self.noun}. {self.choices()}")
+        found: T = getattr(module, self.constant)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a module of that name."""
+        return name in self.own_names or name in self.plugins
+
+    def names(self) -> list[str]:
+        """Return all names, those of our own modules first."""
+        return [*self.own_names, *sorted(set(self.plugins) - set(self.own_names))]
+
+    def choices(self) -> str:
+        """Return the sentence that lists the names, for messages."""
+        return f"Choose one of {', '.join(self.names())}."
+
+    @cached_property
+    def own_names(self) -> list[str]:
+        """Return the names of the package's modules, sorted."""
+        spec = find_spec(self.package)
+        folders = spec.submodule_search_locations if spec else None
+        paths = [path for folder in folders or [] for path in Path(folder).glob("[a-z]*.py")]
+        return sorted(path.stem for path in paths)
+
+    @cached_property
+    def plugins(self) -> dict[str, EntryPoint]:
+        """Return the entry points of other distributions, by name."""
+        return {point.name: point for point in entry_points(group=self.package)}

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.bench_embed import peak
-from kgtextvec.encoders.elmo import ElmoConfig, ElmoModel
-from kgtextvec.encoders.elmo_engine import ElmoEncoder
-from kgtextvec.encoders.elmo_tokenizer import ElmoTokenizer, character_ids
-from kgtextvec.encoders.words import splitter
+from kgtextvec.encoders.elmo.engine import ElmoEncoder
+from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel
+from kgtextvec.encoders.elmo.tokenizer import ElmoTokenizer, character_ids
+from kgtextvec.encoders.elmo.words import splitter
 
 BATCH = 64
 WORDS = 1024  # in one call of the loop's character CNN, so that it needs less than 1 GB

@@ -157,7 +157,7 @@ class Ours:
     """Our engine as a function of texts."""
 
     def __init__(self, folder: Path, precision: str) -> None:
-        from kgtextvec.encoders.transformer import TransformerEncoder
+        from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
         self.encoder = TransformerEncoder(folder, "cpu", precision, "mean", 512)
         config = self.encoder.run.model.config
@@ -185,7 +185,7 @@ def flops(config: Any, lengths: np.ndarray) -> float:
 
 def peak(shape: tuple[int, int], dtype: torch.dtype) -> float:
     """FLOP/s of the best matrix product there is here: oneDNN's, laid out once, 1,024 rows."""
-    from kgtextvec.encoders.prepack import PackedLinear
+    from kgtextvec.encoders.transformer.prepack import PackedLinear
 
     size, inner = shape
     layer = PackedLinear(torch.nn.Linear(size, inner, dtype=dtype).requires_grad_(False))

@@ -28,8 +28,8 @@ from benchmarks.bench_embed import SHAPES, cosine, flops, loop
 from benchmarks.bench_lengths import sample_column
 from benchmarks.child import run_verb
 from kgtextvec.device import choose_precision
-from kgtextvec.encoders.loading import DTYPES
-from kgtextvec.encoders.transformer import TransformerEncoder
+from kgtextvec.encoders.transformer.encoder import TransformerEncoder
+from kgtextvec.encoders.transformer.loading import DTYPES
 
 LONGEST = 512
 PEER_BATCHES = (32, 128, 512, 1024)  # 32 is sentence-transformers' default

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kgtextvec.encoders.transformer import TransformerEncoder
+from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/entities.tsv"
 MODEL = "all-MiniLM-L6-v2"

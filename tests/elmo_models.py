@@ -7,7 +7,7 @@ import elmo_oracle
 import h5py
 import torch
 
-from kgtextvec.encoders.elmo_convert import convert
+from kgtextvec.encoders.elmo.convert import convert
 
 WORDS = [
     "IL",

@@ -10,9 +10,9 @@ from elmo_models import KINDS, WORDS, make, options_of, texts_of_words
 from elmo_oracle import read, spell, zero_state
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from kgtextvec.encoders.elmo import ElmoConfig, ElmoModel, ElmoTokenizer
-from kgtextvec.encoders.elmo_convert import convert
-from kgtextvec.encoders.elmo_tokenizer import character_ids
+from kgtextvec.encoders.elmo.convert import convert
+from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel, ElmoTokenizer
+from kgtextvec.encoders.elmo.tokenizer import character_ids
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "elmo"
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published fixtures are not here")
@@ -50,7 +50,7 @@ def test_in_float64_the_network_is_the_oracle(tmp_path, kind, state):
 
 
 def test_warm_starts_from_the_shipped_sentence_read_four_times(tmp_path):
-    from kgtextvec.encoders.elmo import WARM_TEXT
+    from kgtextvec.encoders.elmo.model import WARM_TEXT
 
     folder, weights = make(tmp_path, KINDS["plain"])
     state = None

@@ -12,8 +12,8 @@ from elmo_oracle import names_and_shapes, random_weights
 from safetensors.numpy import load_file
 from tf_checkpoints import checkpoint_name, write_checkpoint
 
-from kgtextvec.encoders.elmo_convert import convert, to_hdf5
-from kgtextvec.encoders.tf_checkpoint import Checkpoint
+from kgtextvec.encoders.elmo.convert import convert, to_hdf5
+from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "elmo"

@@ -10,9 +10,9 @@ from elmo_oracle import read
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, lists
 
-from kgtextvec.encoders.elmo import ElmoModel, ElmoTokenizer
-from kgtextvec.encoders.elmo_engine import ElmoEncoder, choose_layers
-from kgtextvec.encoders.elmo_trie import build_trie, plan_steps
+from kgtextvec.encoders.elmo.engine import ElmoEncoder, choose_layers
+from kgtextvec.encoders.elmo.model import ElmoModel, ElmoTokenizer
+from kgtextvec.encoders.elmo.trie import build_trie, plan_steps
 from kgtextvec.errors import InputError
 
 TEXTS = [

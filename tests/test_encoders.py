@@ -18,9 +18,9 @@ from tiny_models import (
 
 from kgtextvec.device import choose_precision
 from kgtextvec.encoders import Among
-from kgtextvec.encoders.packed import NotPackableError, Packed
-from kgtextvec.encoders.padded import Padded
-from kgtextvec.encoders.transformer import TransformerEncoder
+from kgtextvec.encoders.transformer.encoder import TransformerEncoder
+from kgtextvec.encoders.transformer.packed import NotPackableError, Packed
+from kgtextvec.encoders.transformer.padded import Padded
 from kgtextvec.errors import InputError
 
 BUILDERS = {

@@ -220,8 +220,8 @@ def test_an_elmos_layers_are_the_oracles(state, tmp_path):
 
 def test_an_elmos_warm_layers_are_the_models_own(tmp_path):
     """`ElmoModel` called as a transformers model is, a sentence at a time."""
-    from kgtextvec.encoders.elmo_engine import load_model
-    from kgtextvec.encoders.elmo_tokenizer import character_ids
+    from kgtextvec.encoders.elmo.engine import load_model
+    from kgtextvec.encoders.elmo.tokenizer import character_ids
 
     folder, _ = elmo_models.make(tmp_path, elmo_models.options_of())
     assert json.loads((folder / "config.json").read_text())["max_characters"] == 16

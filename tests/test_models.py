@@ -264,15 +264,16 @@ def test_the_demos_model_comes_from_its_package(tmp_path):
 
 
 def test_an_elmo_is_converted_from_bilm_files(tmp_path):
-    from kgtextvec.encoders import elmo, elmo_convert
+    from kgtextvec.encoders.elmo.convert import to_hdf5
+    from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel
 
-    config = elmo.ElmoConfig(
+    config = ElmoConfig(
         char_dim=4, filters=[[1, 4], [2, 4]], num_highways=1, cell_size=8, projection_size=4
     )
-    elmo.ElmoModel(config).save_pretrained(str(tmp_path / "native"))
+    ElmoModel(config).save_pretrained(str(tmp_path / "native"))
     source = tmp_path / "source"
     source.mkdir()
-    elmo_convert.to_hdf5(tmp_path / "native", source / "weights.hdf5", source / "options.json")
+    to_hdf5(tmp_path / "native", source / "weights.hdf5", source / "options.json")
     (source / "vocabulary.txt").write_text("<S>\n</S>\n<UNK>\nthe\n")
     convert_model(tmp_path / "one", source, "e", json.dumps({"kind": "elmo", "dims": 8}))
     about = read_model_folder(tmp_path / "one")

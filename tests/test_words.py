@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import sampled_from, text
 
-from kgtextvec.encoders.words import TOKENS, audit_vocabulary, read_vocabulary, split_words
+from kgtextvec.encoders.elmo.words import TOKENS, audit_vocabulary, read_vocabulary, split_words
 from kgtextvec.errors import InputError
 
 TREEBANK = {

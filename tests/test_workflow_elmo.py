@@ -9,7 +9,7 @@ import pytest
 from elmo_models import options_of, write
 from workflow_run import RELATION_TYPES, Project, entities
 
-from kgtextvec.encoders.words import splitter
+from kgtextvec.encoders.elmo.words import splitter
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def chosen_layers(
     """
     if about["kind"] != "elmo":
         return vectors
-    from kgtextvec.encoders.elmo_engine import choose_layers
+    from kgtextvec.encoders.elmo.engine import choose_layers
 
     chosen: NDArray[np.float32] = choose_layers(
         vectors, settings["layers"], int(about["layers"]) - 1
@@ -68,8 +68,8 @@ def fingerprint_of(about: dict[str, Any], settings: dict[str, Any]) -> dict[str,
     ours = ["pooling", "max_tokens", "long_text", "precision", "special_tokens", "lower_case"]
     engine: dict[str, Any] = {}
     if about["kind"] == "elmo":
-        from kgtextvec.encoders.elmo import WARM_ROUNDS, WARM_TEXT
-        from kgtextvec.encoders.elmo_engine import RECIPE as ENGINE_RECIPE
+        from kgtextvec.encoders.elmo.engine import RECIPE as ENGINE_RECIPE
+        from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT
 
         ours = ["pooling", "precision", "initial_state", "tokens"]
         engine = {"engine_recipe": ENGINE_RECIPE, "warm": [WARM_ROUNDS, WARM_TEXT]}

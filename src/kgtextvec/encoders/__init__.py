@@ -57,7 +57,7 @@ def load_encoder(folder: Path, about: dict[str, Any], settings: dict[str, Any]) 
     batch_tokens and, for ELMo, layers, initial_state, tokens.
     """
     if about["kind"] == "elmo":
-        from kgtextvec.encoders.elmo_engine import ElmoEncoder
+        from kgtextvec.encoders.elmo.engine import ElmoEncoder
 
         encoder: Encoder = ElmoEncoder(
             folder,
@@ -69,7 +69,7 @@ def load_encoder(folder: Path, about: dict[str, Any], settings: dict[str, Any]) 
             tokens=settings["tokens"],
         )
         return encoder
-    from kgtextvec.encoders.transformer import TransformerEncoder
+    from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
     return TransformerEncoder(
         folder,

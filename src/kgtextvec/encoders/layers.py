@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from kgtextvec.batches import plan_batches
-from kgtextvec.encoders.loading import load_transformer
-from kgtextvec.encoders.tokens import CHUNK, Tokenizer
+from kgtextvec.encoders.transformer.loading import load_transformer
+from kgtextvec.encoders.transformer.tokens import CHUNK, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
@@ -226,7 +226,7 @@ class ElmoLayers:
     precision = "float32"
 
     def __init__(self, folder: Path, device: torch.device, initial_state: str, budget: int) -> None:
-        from kgtextvec.encoders.elmo_engine import load_model
+        from kgtextvec.encoders.elmo.engine import load_model
 
         if initial_state not in ("warm", "zeros"):
             raise InputError(f"initial_state: {initial_state!r} is neither warm nor zeros.")
@@ -260,7 +260,7 @@ class ElmoLayers:
 
     def spell(self, words: list[str]) -> torch.Tensor:
         """Return the vectors (n, P) of words by themselves."""
-        from kgtextvec.encoders.elmo_tokenizer import character_ids
+        from kgtextvec.encoders.elmo.tokenizer import character_ids
 
         size = SPELLED[self.device.type]
         parts = []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.encoders.words import splitter
+from kgtextvec.encoders.elmo.words import splitter
 from kgtextvec.errors import InputError
 
 BEGIN, END = "<S>", "</S>"
@@ -110,7 +110,7 @@ def read_corpus(
     sentences: Iterable[str], tokens: str, vocabulary: Vocabulary, characters: int
 ) -> Corpus:
     """Split sentences into words by the rule `tokens` and number them."""
-    from kgtextvec.encoders.elmo_tokenizer import character_ids
+    from kgtextvec.encoders.elmo.tokenizer import character_ids
 
     split = splitter(tokens)
     distinct = {BEGIN: 0, END: 1}

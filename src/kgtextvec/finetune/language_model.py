@@ -1,8 +1,8 @@
 """The language model around an ELMo: words in, the outputs that predict the next word out.
 
-The network's weights are those of `encoders.elmo.ElmoModel`; what differs from embedding is that
-windows of running text are read with the state carried on, that dropout acts, and that gradients
-flow. Letters at the shapes: B rows, T steps, P projection, H cell, D the two directions.
+The network's weights are those of `ElmoModel`; what differs from embedding is that windows of
+running text are read with the state carried on, that dropout acts, and that gradients flow. Letters
+at the shapes: B rows, T steps, P projection, H cell, D the two directions.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders.elmo import FORGET_BIAS, Cell, ElmoConfig, ElmoModel, State
+from kgtextvec.encoders.elmo.model import FORGET_BIAS, Cell, ElmoConfig, ElmoModel, State
 
 Tensors = dict[str, Tensor]
 

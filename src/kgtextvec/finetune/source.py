@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.encoders.elmo_convert import (
+from kgtextvec.encoders.elmo.convert import (
     Place,
     check_names,
     check_shape,
     checkpoint_prefix,
     places,
 )
-from kgtextvec.encoders.elmo_options import read_options
-from kgtextvec.encoders.tf_checkpoint import Checkpoint
+from kgtextvec.encoders.elmo.options import read_options
+from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.finetune.checkpoint import Snapshot, read_snapshot
 from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS
 
 if TYPE_CHECKING:
-    from kgtextvec.encoders.elmo import ElmoConfig
+    from kgtextvec.encoders.elmo.model import ElmoConfig
 
 INITIAL_ACCUMULATOR = 1.0  # bilm-tf's, for a checkpoint that was stripped of its slots
 OURS = "checkpoint"  # folder of our own form, beside options.json and the vocabulary

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders.elmo import ElmoConfig, State
+from kgtextvec.encoders.elmo.model import ElmoConfig, State
 from kgtextvec.errors import InputError
 from kgtextvec.finetune.checkpoint import Snapshot
 from kgtextvec.finetune.corpus import Corpus, Stream, Words

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kgtextvec import __version__
-from kgtextvec.encoders.elmo_convert import places
+from kgtextvec.encoders.elmo.convert import places
 from kgtextvec.files import whole_file, whole_folder, write_json
 from kgtextvec.finetune.measure import perplexity_of
 from kgtextvec.finetune.page import render_page

@@ -188,7 +188,7 @@ def convert_elmo(about: Entry, files: tuple[Path, Path, Path | None], out: Path)
     """Convert bilm-tf's files; return dims, layers and the number of parameters."""
     from safetensors import safe_open
 
-    from kgtextvec.encoders.elmo_convert import convert as convert_bilm
+    from kgtextvec.encoders.elmo.convert import convert as convert_bilm
 
     weights, options, vocabulary = files
     convert_bilm(weights=weights, options=options, vocabulary=vocabulary, out=out)

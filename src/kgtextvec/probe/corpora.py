@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kgtextvec.encoders.words import split_words
+from kgtextvec.encoders.elmo.words import split_words
 from kgtextvec.errors import InputError
 from kgtextvec.probe.tags import Entity, read_tags, split_tag
 

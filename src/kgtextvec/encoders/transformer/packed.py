@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
-from kgtextvec.encoders.attention import attention_for
 from kgtextvec.encoders.pooling import Pooling
-from kgtextvec.encoders.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.attention import attention_for
+from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.progress import say
 
 NAME = "kgtextvec_packed"

@@ -2,7 +2,7 @@
 
 Texts are sorted and cut into blocks that fit in memory. In a block the character CNN runs once
 per distinct word, the forward LSTMs once per distinct beginning, the backward LSTMs once per
-distinct ending (`elmo_trie`). Every node keeps the running sum of its words' vectors, so that a
+distinct ending (`elmo.trie`). Every node keeps the running sum of its words' vectors, so that a
 text's mean is at hand when its last node is done. The vectors are those of each text alone.
 """
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.encoders import Among, Encoded
-from kgtextvec.encoders.elmo import WARM_ROUNDS, WARM_TEXT, ElmoModel, State
-from kgtextvec.encoders.elmo_cell import FastAffine, FastCell
-from kgtextvec.encoders.elmo_tokenizer import character_ids
-from kgtextvec.encoders.elmo_trie import Plan, build_trie, plan_steps
-from kgtextvec.encoders.words import audit_vocabulary, read_vocabulary, splitter
+from kgtextvec.encoders.elmo.cell import FastAffine, FastCell
+from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT, ElmoModel, State
+from kgtextvec.encoders.elmo.tokenizer import character_ids
+from kgtextvec.encoders.elmo.trie import Plan, build_trie, plan_steps
+from kgtextvec.encoders.elmo.words import audit_vocabulary, read_vocabulary, splitter
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_batches
 from kgtextvec.encoders.pooling import Pooling
-from kgtextvec.encoders.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 
 
 class Padded:

@@ -1,6 +1,6 @@
 """One step of an ELMo layer for many texts at once, as fast as the device allows.
 
-The same numbers as `elmo.Cell.step`, but for rounding. Weights are laid out for the matrix product
+The same numbers as `model.Cell.step`, but for rounding. Weights are laid out for the matrix product
 once. The input's part of the gates is apart from the state's, as it needs no step: it is computed
 for many words at once, and what is left to do at each step reads half the weights, which then
 stay in a CPU's cache. The forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 1 (on a
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kgtextvec.encoders.elmo import FORGET_BIAS, Affine, Cell
+from kgtextvec.encoders.elmo.model import FORGET_BIAS, Affine, Cell
 
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 

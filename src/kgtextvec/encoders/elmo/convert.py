@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.encoders.elmo_options import bilm_options, read_options
-from kgtextvec.encoders.tf_checkpoint import Checkpoint
-from kgtextvec.encoders.words import read_vocabulary
+from kgtextvec.encoders.elmo.options import bilm_options, read_options
+from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
+from kgtextvec.encoders.elmo.words import read_vocabulary
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 
 if TYPE_CHECKING:
-    from kgtextvec.encoders.elmo import ElmoConfig
+    from kgtextvec.encoders.elmo.model import ElmoConfig
 
 N_CHARACTERS = 261
 VOCABULARY = "vocabulary.txt"
@@ -49,7 +49,7 @@ def convert(weights: Path, options: Path, vocabulary: Path | None, out: Path) ->
     """
     from safetensors.numpy import save_file
 
-    from kgtextvec.encoders.elmo_tokenizer import ElmoTokenizer
+    from kgtextvec.encoders.elmo.tokenizer import ElmoTokenizer
 
     config = read_options(options)
     if vocabulary is not None:
@@ -81,7 +81,7 @@ def to_hdf5(folder: Path, out: Path, options: Path | None = None) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    from kgtextvec.encoders.elmo import ElmoConfig
+    from kgtextvec.encoders.elmo.model import ElmoConfig
 
     try:
         config = ElmoConfig.from_pretrained(folder, local_files_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from kgtextvec.errors import InputError
 
 if TYPE_CHECKING:
-    from kgtextvec.encoders.elmo import ElmoConfig
+    from kgtextvec.encoders.elmo.model import ElmoConfig
 
 MAX_SIZE = 1 << 20  # no layer of a real model is near this
 CHARACTERS = (261, 262)  # a training checkpoint's options and inference options
@@ -75,7 +75,7 @@ class Options:
 
 def read_options(path: Path) -> "ElmoConfig":
     """Read an options.json as a config. Raises InputError: what is wrong with which option."""
-    from kgtextvec.encoders.elmo import ACTIVATIONS, ElmoConfig
+    from kgtextvec.encoders.elmo.model import ACTIVATIONS, ElmoConfig
 
     try:
         values = json.loads(path.read_bytes())

@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from kgtextvec.encoders.elmo_tokenizer import BOUNDARIES, PAD, ElmoTokenizer, character_ids
+from kgtextvec.encoders.elmo.tokenizer import BOUNDARIES, PAD, ElmoTokenizer, character_ids
 
 FORGET_BIAS = 1.0
 ACTIVATIONS = ("relu", "tanh")

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kgtextvec.encoders.prepack import prepacked
+from kgtextvec.encoders.transformer.prepack import prepacked
 
 DTYPES = {
     "float32": torch.float32,

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from kgtextvec.batches import plan_remaining
 from kgtextvec.encoders import Among, Encoded
-from kgtextvec.encoders.loading import load_transformer
-from kgtextvec.encoders.packed import Packed, packed
-from kgtextvec.encoders.padded import Padded
 from kgtextvec.encoders.pooling import pooling_of
-from kgtextvec.encoders.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.loading import load_transformer
+from kgtextvec.encoders.transformer.packed import Packed, packed
+from kgtextvec.encoders.transformer.padded import Padded
+from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import BatchEncoding, PreTrainedTokenizer
 
-from kgtextvec.encoders.words import TOKENS, split_words
+from kgtextvec.encoders.elmo.words import TOKENS, split_words
 
 BEGIN_TEXT, END_TEXT, BEGIN_WORD, END_WORD, PAD = 256, 257, 258, 259, 260
 BOUNDARIES = {"<S>": BEGIN_TEXT, "</S>": END_TEXT}

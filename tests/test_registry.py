@@ -39,7 +39,5 @@ def test_a_name_gives_the_constant_of_its_module(installed):
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(installed):
-    with pytest.raises(
-        InputError, match="'cow' is not a known animal. Choose one of cat, dog, owl"
-    ):
+    with pytest.raises(InputError, match=r"'cow' is not a known animal.*cat, dog, owl"):
         installed["cow"]

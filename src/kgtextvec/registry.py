@@ -24,7 +24,7 @@ class Registry(Generic[T]):
     """The modules of one package, and of entry points, that hold a constant of type `T`."""
 
     def __init__(self, package: str, constant: str, noun: str) -> None:
-        """Describe the registry; `noun` names one of its things in messages: form, score, …"""
+        """Describe the registry; messages call one of its things a `noun`, such as score."""
         self.package, self.constant, self.noun = package, constant, noun
 
     def __getitem__(self, name: str) -> T:

@@ -1,0 +1,142 @@
+"""A verb's command line, derived from its function's signature.
+
+A parameter before `*` is a positional argument, one behind it a flag. Its annotation is
+`Annotated[type, "help"]`; the type is Path, str, int, float, bool, a Literal, one of them `| None`,
+or a list of them. A parameter whose type is a class of settings stands for a flag per setting.
+"""
+
+import argparse
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from kgtextvec.errors import InputError
+from kgtextvec.settings.base import (
+    Setting,
+    Settings,
+    alternatives_of,
+    read_settings,
+    settings_of,
+    value_of_word,
+)
+
+Verb = Callable[..., None]
+EMPTY = inspect.Parameter.empty
+
+
+def call(function: Verb, name: str, words: Sequence[str]) -> None:
+    """Read the words after a verb and call its function. Raises InputError; exits at --help."""
+    hints = get_type_hints(function, include_extras=True)
+    parser = argparse.ArgumentParser(
+        prog=f"kgtextvec {name}",
+        description=inspect.getdoc(function),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sections: dict[str, type[Settings]] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        kind, words_of_help = parts_of(hints[parameter.name])
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            sections[parameter.name] = kind
+            group = parser.add_argument_group(heading(kind))
+            for setting in settings_of(kind).values():
+                add_setting(group, setting)
+        else:
+            add_argument(parser, parameter, kind, words_of_help)
+    given = vars(parser.parse_args(words))
+    for parameter_name, kind in sections.items():
+        values = {
+            key: setting_value(setting, given.pop(setting_dest(key)))
+            for key, setting in settings_of(kind).items()
+            if setting_dest(key) in given
+        }
+        given[parameter_name] = read_settings(kind, values, "--", strict=False)
+    function(**given)
+
+
+def heading(kind: type[Settings]) -> str:
+    """Return the title of a class of settings: the first line of its docstring."""
+    return (inspect.getdoc(kind) or kind.__name__).splitlines()[0].rstrip(".")
+
+
+def parts_of(hint: Any) -> tuple[Any, str]:
+    """Return the type of an annotation and the help in it."""
+    if get_origin(hint) is Annotated:
+        kind, *more = get_args(hint)
+        return kind, next((one for one in more if isinstance(one, str)), "")
+    return hint, ""
+
+
+def add_argument(
+    parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, words: str
+) -> None:
+    """Declare a parameter that is no class of settings."""
+    positional = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    required = parameter.default is EMPTY
+    names = [parameter.name if positional else f"--{parameter.name.replace('_', '-')}"]
+    options: dict[str, Any] = (
+        {"help": words} if required else {"help": words, "default": parameter.default}
+    )
+    types = list(alternatives_of(kind))
+    if types == [bool]:
+        parser.add_argument(*names, action="store_true", help=words)
+        return
+    lists = [one for one in types if get_origin(one) is list]
+    if lists:
+        types = list(alternatives_of(get_args(lists[0])[0]))
+        options["nargs"] = "+" if required else "*"
+    elif not required and (positional or Path in types):
+        options["nargs"] = "?"  # a rule's optional input may be no word at all
+    literals = [one for one in types if isinstance(one, str)]
+    if literals:
+        options["choices"] = literals
+    else:
+        options["type"] = path_or_none if types == [Path] and not required else types[0]
+    if not positional:
+        options["required"] = required
+    parser.add_argument(*names, **options)
+
+
+def path_or_none(word: str) -> Path | None:
+    """Read a path; the word none, or an empty one, means that there is no such file."""
+    return None if word.strip().lower() in {"", "none"} else Path(word)
+
+
+def add_setting(group: Any, setting: Setting) -> None:
+    """Declare the flag of a setting; it is left out of the result unless it is given."""
+    if setting.section is not None or dict in [get_origin(one) for one in setting.alternatives]:
+        return
+    words = setting.help.replace("%", "%%")
+    if not setting.required and setting.default not in (None, ()):
+        words += f" (default: {shown(setting.default)})"
+    options: dict[str, Any] = {
+        "dest": setting_dest(setting.key), "help": words, "default": argparse.SUPPRESS
+    }  # fmt: skip
+    name = f"--{setting.key.replace('_', '-')}"
+    if setting.alternatives == (bool,):
+        group.add_argument(name, action=argparse.BooleanOptionalAction, **options)
+        return
+    if setting.choices:
+        options["metavar"] = "{" + ",".join(setting.choices) + "}"
+    else:
+        options["metavar"] = setting.key.upper()
+    group.add_argument(name, required=setting.required, **options)
+
+
+def setting_dest(key: str) -> str:
+    """Return where argparse keeps the word of a setting; parameters may have the same names."""
+    return f"setting {key}"
+
+
+def setting_value(setting: Setting, given: object) -> object:
+    """Return the value of what argparse found."""
+    try:
+        return value_of_word(setting, given) if isinstance(given, str) else given
+    except json.JSONDecodeError as error:
+        raise InputError(f"--{setting.key}: not a JSON list ({error}).") from None
+
+
+def shown(default: Any) -> str:
+    """Write a default as the command line takes it."""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

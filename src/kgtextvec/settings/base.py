@@ -1,0 +1,250 @@
+"""What all settings share: how they are described, read, compared and written as flags."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
+from msgspec.structs import fields
+
+from kgtextvec.errors import InputError
+from kgtextvec.registry import Registry
+
+
+def about(
+    description: str,
+    acts: Literal["vectors", "run"] = "vectors",
+    names: Registry[Any] | None = None,
+    **limits: Any,
+) -> Meta:
+    """Return what is known of a setting besides its type and default.
+
+    `names`: the registry that its value, or each of its values, must be a name of.
+    """
+    return Meta(description=description, extra={"acts": acts, "names": names}, **limits)
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Some settings, each with its default; never changed after it is made."""
+
+
+FilePath = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0)]
+TableName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+ModelName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+WordSplitter = Literal["treebank_hyphen", "treebank", "whitespace"]
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as its class describes it.
+
+    `attribute` is its name in Python, `key` its name in the config. `alternatives` are the types
+    that its value may have, with literal values among them. `section` is the class of its value
+    where that is a mapping of settings, with `by_name` one of several such mappings.
+    """
+
+    attribute: str
+    key: str
+    type: Any
+    alternatives: tuple[Any, ...]
+    default: Any
+    description: str
+    acts: str
+    names: Registry[Any] | None
+    section: type[Settings] | None
+    by_name: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is NODEFAULT
+
+    @property
+    def choices(self) -> list[str]:
+        """The words that its value, or each of its values, may be; empty if there are others."""
+        if self.names is not None:
+            return self.names.names()
+        if str in self.alternatives:
+            return []
+        inner = [each for one in self.alternatives for each in alternatives_of(one, items=True)]
+        return [one for one in [*self.alternatives, *inner] if isinstance(one, str)]
+
+    @property
+    def help(self) -> str:
+        """The description as plain text."""
+        return self.description.replace("`", "")
+
+
+@cache
+def settings_of(kind: type[Settings]) -> dict[str, Setting]:
+    """Return the settings of a class by key."""
+    found = {}
+    for one in fields(kind):
+        metas = [meta for meta in getattr(one.type, "__metadata__", ()) if meta.extra]
+        extra = (metas[0].extra or {}) if metas else {}
+        alternatives = tuple(alternatives_of(one.type))
+        by_name = [one for one in alternatives if get_origin(one) is dict]
+        inside = get_args(by_name[0])[1:] if by_name else alternatives
+        sections = [
+            each for each in inside if isinstance(each, type) and issubclass(each, Settings)
+        ]
+        default = one.default_factory() if one.default_factory is not NODEFAULT else one.default
+        found[one.encode_name] = Setting(
+            attribute=one.name,
+            key=one.encode_name,
+            type=one.type,
+            alternatives=alternatives,
+            default=default,
+            description=(metas[0].description or "") if metas else "",
+            acts=extra.get("acts", "vectors"),
+            names=extra.get("names"),
+            section=sections[0] if sections else None,
+            by_name=bool(by_name),
+        )
+    return found
+
+
+def alternatives_of(kind: Any, items: bool = False) -> Iterator[Any]:
+    """Yield the types and literal values that a type allows; with `items` those in its tuples."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        yield from alternatives_of(get_args(kind)[0], items)
+    elif origin in (Union, UnionType):
+        for one in get_args(kind):
+            yield from alternatives_of(one, items)
+    elif origin is Literal:
+        yield from get_args(kind)
+    elif origin is tuple and items:
+        for one in get_args(kind):
+            yield from alternatives_of(one)
+    elif kind is not NoneType and not items:
+        yield kind
+
+
+def read_settings(kind: type[S], values: object, where: str, strict: bool = True) -> S:
+    """Return checked settings from a mapping. Raises InputError that names the key.
+
+    `where` stands before each key in messages, such as "config, embed.". With `strict` false,
+    numbers and truth values may come as words.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where.rstrip('., ')}: {values!r} is not a mapping of settings.")
+    known = settings_of(kind)
+    for key in values:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+            raise InputError(f"{where}{key}: there is no such key. {advice}")
+    found = {}
+    for key, setting in known.items():
+        if key in values:
+            found[setting.attribute] = read_value(setting, values[key], f"{where}{key}", strict)
+        elif setting.required:
+            raise InputError(f"{where}{key}: missing. It means: {setting.help}.")
+    return kind(**found)
+
+
+def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any:
+    """Return the checked value of one setting."""
+    section = setting.section
+    if section is not None and isinstance(value, Mapping):
+        if not setting.by_name:
+            return read_settings(section, value, f"{where}.", strict)
+        value = {
+            name: read_settings(section, each, f"{where}.{name}.", strict)
+            for name, each in value.items()
+            if each is not None
+        }
+    try:
+        found = convert(value, setting.type, strict=strict)
+    except ValidationError as error:
+        wrong = str(error).partition(" - at ")[0]
+        if setting.choices and wrong.startswith("Invalid enum"):
+            wrong = f"choose among {', '.join(setting.choices)}"
+        raise InputError(
+            f"{where}: {value!r} is not allowed: {wrong}. It means: {setting.help}."
+        ) from None
+    listed = isinstance(found, tuple) and any(
+        get_args(one)[1:] == (...,) for one in setting.alternatives
+    )
+    if listed and len(set(found)) < len(found):
+        raise InputError(f"{where}: {value!r} names something twice.")
+    if setting.names is not None:
+        for name in [found] if isinstance(found, str) else found:
+            if name not in setting.names:
+                raise InputError(f"{where}: {name!r} is unknown. {setting.names.choices()}")
+    return found
+
+
+def pick(kind: type[S], *given: Settings) -> S:
+    """Return those settings of a class that are among the given ones, the others at defaults."""
+    values = {
+        setting.attribute: getattr(one, setting.attribute)
+        for one in given
+        for setting in settings_of(kind).values()
+        if hasattr(one, setting.attribute)
+    }
+    return kind(**values)
+
+
+def changed(*given: Settings, acts: str | None = None) -> dict[str, Any]:
+    """Return {key: value} of the settings that are not at their defaults, sections left out.
+
+    `acts`: only those that act so, `vectors` or `run`.
+    """
+    return {
+        key: value
+        for one in given
+        for key, setting in settings_of(type(one)).items()
+        if setting.section is None and acts in (None, setting.acts)
+        if (value := getattr(one, setting.attribute)) != setting.default
+    }
+
+
+def flags(*given: Settings, acts: str) -> str:
+    """Return the flags of the command line for settings that are not at their defaults."""
+    return " ".join(
+        shlex.join(flag_of(key, value)) for key, value in changed(*given, acts=acts).items()
+    )
+
+
+def flag_of(key: str, value: Any) -> list[str]:
+    """Return the words of one flag: --long-text window, --no-allow-empty."""
+    name = key.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, tuple):
+        listed = any("," in str(one) for one in value) or "" in value
+        value = json.dumps(value, ensure_ascii=False) if listed else ",".join(map(str, value))
+    return [f"--{name}={value}"] if str(value)[:1] in ("-", "") else [f"--{name}", str(value)]
+
+
+def value_of_word(setting: Setting, word: str) -> object:
+    """Return what a word of the command line means: a number, a list, or the word itself."""
+    allowed = setting.alternatives
+    lists = any(get_origin(one) is tuple for one in allowed)
+    if word in allowed:
+        return word
+    if lists and word.startswith("["):
+        return json.loads(word)
+    if str in allowed:
+        for number in (int, float):
+            if number in allowed:
+                try:
+                    return number(word)
+                except ValueError:
+                    pass
+        return word
+    if lists and ("," in word or int not in allowed):
+        return [one.strip() for one in word.split(",") if one.strip()]
+    return word

@@ -17,7 +17,7 @@ from tiny_models import (
 )
 
 from kgtextvec.device import choose_precision
-from kgtextvec.encoders import Among
+from kgtextvec.encoders import ResumeContext
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 from kgtextvec.encoders.transformer.packed import NotPackableError, Packed
 from kgtextvec.encoders.transformer.padded import Padded
@@ -163,8 +163,8 @@ def test_chunks_of_resumed_work_are_those_of_undisturbed_work(folders):
     for part in encoder.encode(texts):
         n_tokens[part.rows] = part.n_tokens
     rows = np.arange(12, 32)
-    undisturbed = batches_of(encoder, texts, Among(np.arange(len(texts)), n_tokens))
-    resumed = batches_of(encoder, [texts[row] for row in rows], Among(rows, n_tokens))
+    undisturbed = batches_of(encoder, texts, ResumeContext(np.arange(len(texts)), n_tokens))
+    resumed = batches_of(encoder, [texts[row] for row in rows], ResumeContext(rows, n_tokens))
     assert resumed[1:] == undisturbed[2:4] and len(resumed) == 3
 
 

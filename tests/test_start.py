@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_models import tiny_bert
 
-from kgtextvec.embed.quick import quick_imports
+from kgtextvec.embed.fast_imports import quick_imports
 from kgtextvec.models import convert_model
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -21,14 +21,14 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 CODE = """
 import json, sys
 from kgtextvec.embed import shard
-real = shard.stored
+real = shard.store_as_finished
 def told(encoded, *rest):
     def first():
         for one in encoded:
             print(json.dumps(sorted(sys.modules)))
             yield one
     return real(first(), *rest)
-shard.stored = told
+shard.store_as_finished = told
 from kgtextvec.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """

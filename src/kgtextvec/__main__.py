@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from kgtextvec import __version__
+from kgtextvec.cli import call
 from kgtextvec.errors import InputError, Stopped
 
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
@@ -21,9 +22,9 @@ VERBS = {
     "perplexity": ("finetune", "measure a text's perplexity as bilm-tf does"),
     "read-texts": ("texts", "read a table strictly, find its distinct texts, deal them to shards"),
     "lint": ("texts", "check a table and list what is wrong with it; writes nothing"),
-    "embed-shard": ("embed", "turn the texts of a shard into vectors"),
-    "gather-shards": ("embed", "put the vectors of all shards in the order of the table"),
-    "store": ("embed.upkeep", "tell what the vector store holds, check it, drop what is unused"),
+    "embed-shard": ("embed.shard", "turn the texts of a shard into vectors"),
+    "gather-shards": ("embed.gather", "put the vectors of all shards in the order of the table"),
+    "store": ("embed.store_admin", "report on the vector store, check it, drop what is unused"),
     "disk": ("disk", "tell how much disk a run takes, about, and how much is free"),
     "fit-pca": ("reduce", "fit an exact PCA"),
     "apply-pca": ("reduce", "project a table's vectors on a fitted PCA"),
@@ -66,11 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     home, what = VERBS[verb]
     module = import_module(f"kgtextvec.{home}")
     name = verb.replace("-", "_")
-    of_verb = argparse.ArgumentParser(prog=f"kgtextvec {verb}", description=what)
-    getattr(module, f"{name}_arguments")(of_verb)
-    settings = vars(of_verb.parse_args(words[1:]))
+    declare = getattr(module, f"{name}_arguments", None)
     try:
-        getattr(module, name)(**settings)
+        if declare is None:
+            call(getattr(module, name), verb, words[1:])
+        else:
+            of_verb = argparse.ArgumentParser(prog=f"kgtextvec {verb}", description=what)
+            declare(of_verb)
+            getattr(module, name)(**vars(of_verb.parse_args(words[1:])))
     except InputError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
 """A verb's command line, derived from its function's signature.
 
 A parameter before `*` is a positional argument, one behind it a flag. Its annotation is
-`Annotated[type, "help"]`; the type is Path, str, int, float, bool, a Literal, one of them `| None`,
-or a list of them. A parameter whose type is a class of settings stands for a flag per setting.
+`Annotated[type, "help"]`, or `Annotated[type, "help", "-h"]` with a short flag. The type is Path,
+str, int, float, bool, a Literal, one of them `| None`, or a list of them. A parameter whose type is
+a class of settings stands for a flag per setting.
 """
 
 import argparse
@@ -36,14 +37,14 @@ def call(function: Verb, name: str, words: Sequence[str]) -> None:
     )
     sections: dict[str, type[Settings]] = {}
     for parameter in inspect.signature(function).parameters.values():
-        kind, words_of_help = parts_of(hints[parameter.name])
+        kind, *notes = parts_of(hints[parameter.name])
         if isinstance(kind, type) and issubclass(kind, Settings):
             sections[parameter.name] = kind
             group = parser.add_argument_group(heading(kind))
             for setting in settings_of(kind).values():
                 add_setting(group, setting)
         else:
-            add_argument(parser, parameter, kind, words_of_help)
+            add_argument(parser, parameter, kind, *notes)
     given = vars(parser.parse_args(words))
     for parameter_name, kind in sections.items():
         values = {
@@ -60,21 +61,23 @@ def heading(kind: type[Settings]) -> str:
     return (inspect.getdoc(kind) or kind.__name__).splitlines()[0].rstrip(".")
 
 
-def parts_of(hint: Any) -> tuple[Any, str]:
-    """Return the type of an annotation and the help in it."""
-    if get_origin(hint) is Annotated:
-        kind, *more = get_args(hint)
-        return kind, next((one for one in more if isinstance(one, str)), "")
-    return hint, ""
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """Return the type of an annotation, the help in it, and its short flag if there is one."""
+    return get_args(hint) if get_origin(hint) is Annotated else (hint,)
 
 
 def add_argument(
-    parser: argparse.ArgumentParser, parameter: inspect.Parameter, kind: Any, words: str
+    parser: argparse.ArgumentParser,
+    parameter: inspect.Parameter,
+    kind: Any,
+    words: str = "",
+    *short: str,
 ) -> None:
     """Declare a parameter that is no class of settings."""
     positional = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
     required = parameter.default is EMPTY
-    names = [parameter.name if positional else f"--{parameter.name.replace('_', '-')}"]
+    flag = f"--{parameter.name.replace('_', '-')}"
+    names = [parameter.name] if positional else [*short, flag]
     options: dict[str, Any] = (
         {"help": words} if required else {"help": words, "default": parameter.default}
     )
@@ -82,7 +85,7 @@ def add_argument(
     if types == [bool]:
         parser.add_argument(*names, action="store_true", help=words)
         return
-    lists = [one for one in types if get_origin(one) is list]
+    lists = [one for one in types if get_origin(one) in (list, Sequence)]
     if lists:
         types = list(alternatives_of(get_args(lists[0])[0]))
         options["nargs"] = "+" if required else "*"

@@ -1,4 +1,6 @@
-"""Which device and which precision a job takes."""
+"""Which device, precision and number of threads a job takes."""
+
+import os
 
 from kgtextvec.errors import InputError
 
@@ -37,3 +39,13 @@ def choose_precision(asked: str, device: str, mends_overflow: bool = False) -> s
         return asked
     chosen = AUTO_PRECISION[device.split(":")[0]]
     return "float16" if chosen == "bfloat16" and mends_overflow else chosen
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch and the tokenizers use that many CPU threads; None or 0: as they choose."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+        os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

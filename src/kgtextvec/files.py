@@ -36,7 +36,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise told(error, path) from error
+        raise as_input_error(error, path) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -62,7 +62,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             part.rename(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise told(error, path) from error
+        raise as_input_error(error, path) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -76,7 +76,7 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def told(error: OSError, path: Path) -> Exception:
+def as_input_error(error: OSError, path: Path) -> Exception:
     """Turn what a user can mend (no space, a file-size limit, no permission) into InputError."""
     import errno
 

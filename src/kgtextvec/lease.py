@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import told
+from kgtextvec.files import as_input_error
 from kgtextvec.progress import say
 
 FOLDER = "kgtextvec-gpus"
@@ -90,7 +90,7 @@ def lease_folder() -> Path:
     except FileExistsError:
         pass
     except OSError as error:
-        raise told(error, folder) from error
+        raise as_input_error(error, folder) from error
     if not stat.S_ISDIR(folder.lstat().st_mode):
         raise InputError(f"{folder}: not a folder. Remove it, or set KGTEXTVEC_LEASES to another.")
     return folder
@@ -124,13 +124,13 @@ def open_lock(path: Path) -> int:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise told(error, path) from error
+            raise as_input_error(error, path) from error
         try:
             # O_EXCL: Linux refuses a plain O_CREAT on others' files in folders such as /tmp
             made = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
             continue
         except OSError as error:
-            raise told(error, path) from error
+            raise as_input_error(error, path) from error
         os.fchmod(made, 0o666)  # whatever the umask says, other users may take their turn
         return made

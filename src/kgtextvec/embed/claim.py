@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kgtextvec.files import told
+from kgtextvec.files import as_input_error
 from kgtextvec.progress import say
 
 FOLDER = "embedding"
@@ -35,7 +35,7 @@ def claimed(folder: Path, name: str) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise told(error, path) from error
+        raise as_input_error(error, path) from error
     try:
         yield wait_for(lock)
     finally:

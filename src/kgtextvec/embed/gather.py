@@ -1,47 +1,51 @@
-"""gather_shards: the vectors of all shards, put in the order of the table's rows."""
+"""gather_shards: the vectors of all shards in the order of the table's rows."""
 
-import argparse
 import hashlib
-import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec import __version__
+from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, sha256_of, whole_file, write_json
+from kgtextvec.files import sha256_of, whole_file, write_json
 from kgtextvec.matrices import MatrixWriter
+from kgtextvec.records import (
+    ShardRecord,
+    SpaceManifest,
+    TextsManifest,
+    embedded_with,
+    read_record,
+)
+from kgtextvec.versions import versions_of
 
-RECIPE = 1
 ROWS = 16384
 PACKAGES = ("numpy", "torch", "transformers", "tokenizers", "safetensors", "pyarrow")
 
 
-def gather_shards_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `gather-shards`."""
-    parser.add_argument("shards", type=Path, nargs="+", help="the shards' .npy files")
-    parser.add_argument("--texts", type=Path, required=True, help="results/texts/{table}")
-    parser.add_argument("--out-dir", type=Path, required=True, help="the space's folder")
+def gather_shards(
+    shards: Annotated[list[Path], "the shards' .npy files"],
+    *,
+    texts: Annotated[Path, "results/texts/{table}"],
+    out_dir: Annotated[Path, "the space's folder"],
+) -> None:
+    """Put the vectors of all shards in the order of the table, as the space `full`.
 
-
-def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
-    """Write embeddings.npy, index.parquet and manifest.json of the space `full`.
+    Writes embeddings.npy (n_rows, dims) float32, index.parquet and manifest.json.
 
     Row i is row i of the table, duplicates included. Every shard is checked by its number of
     texts, the digest of their keys and the digest of its vectors. Raises InputError when a shard
     is missing, damaged, or made of other texts or with other settings than its siblings.
     """
-    table = read_json(texts / "manifest.json")
+    table = read_record(texts / "manifest.json", TextsManifest)
     pieces = [Shard(path) for path in sorted(shards, key=lambda path: path.stem)]
     check_shards(pieces, table)
-    settings = pieces[0].about
-    dims = int(settings["dims"])
+    first = pieces[0].about
+    dims = first["dims"]
     bounds = np.cumsum([0] + [piece.about["texts"] for piece in pieces])
     rows = pq.ParquetFile(texts / "rows.parquet")
     n_rows = rows.metadata.num_rows
@@ -69,47 +73,35 @@ def gather_shards(shards: list[Path], texts: Path, out_dir: Path) -> None:
             empty = index_of(rows.read(), table["kind"], Found(0, dims))
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
-    write_json(
-        out_dir / "manifest.json",
-        {
-            "model": settings["model"],
-            "table": table["table"],
-            "kind": table["kind"],
-            "space": "full",
-            "text": table["text"],
-            **{
-                key: settings[key]
-                for key in (
-                    "pooling",
-                    "precision",
-                    "mode",
-                    "max_tokens",
-                    "long_text",
-                    "fingerprint",
-                )
-            },
+    manifest: SpaceManifest = {
+        "model": first["model"],
+        "table": table["table"],
+        "kind": table["kind"],
+        "space": "full",
+        "text": table["text"],
+        **embedded_with(first),
+        "rows": n_rows,
+        "texts": table["texts"],
+        "dims": dims,
+        "counts": {
             "rows": n_rows,
-            "texts": table["texts"],
-            "dims": dims,
-            "counts": {
-                "rows": n_rows,
-                "distinct_texts": table["texts"],
-                "texts_embedded": sum(piece.about["texts_embedded"] for piece in pieces),
-                "texts_from_store": sum(piece.about["texts_from_store"] for piece in pieces),
-                "tokens_embedded": sum(piece.about["tokens_embedded"] for piece in pieces),
-                **counts,
-            },
-            "devices": sorted({piece.about["device"] for piece in pieces}),
-            "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
-            "shards": len(pieces),
-            "texts_digest": table["digest"],
-            "vectors_digest": writer_of_vectors.hash.hexdigest(),
-            "index_digest": index_hash.hexdigest(),
-            "recipe": {"embed_shard": settings["recipe"], "gather_shards": RECIPE},
-            "versions": versions(),
-            "command": " ".join(["kgtextvec", *sys.argv[1:]]),
+            "distinct_texts": table["texts"],
+            "texts_embedded": sum(piece.about["texts_embedded"] for piece in pieces),
+            "texts_from_store": sum(piece.about["texts_from_store"] for piece in pieces),
+            "tokens_embedded": sum(piece.about["tokens_embedded"] for piece in pieces),
+            **counts,
         },
-    )
+        "devices": sorted({piece.about["device"] for piece in pieces}),
+        "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
+        "shards": len(pieces),
+        "texts_digest": table["digest"],
+        "vectors_digest": writer_of_vectors.hash.hexdigest(),
+        "index_digest": index_hash.hexdigest(),
+        "recipe": {"embed_shard": first["recipe"], "gather_shards": RECIPE["gather_shards"]},
+        "versions": versions_of(*PACKAGES),
+        "command": " ".join(["kgtextvec", *sys.argv[1:]]),
+    }
+    write_json(out_dir / "manifest.json", manifest)
 
 
 class Shard:
@@ -117,7 +109,7 @@ class Shard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.about: dict[str, Any] = read_json(path.with_suffix(".json"))
+        self.about = read_record(path.with_suffix(".json"), ShardRecord)
         if sha256_of(path) != self.about["vectors_sha256"]:
             raise InputError(f"{path}: damaged (digest differs). Delete it and rerun.")
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
@@ -130,7 +122,7 @@ class Shard:
             raise InputError(f"{path}: its files disagree on the number of texts. Rerun it.")
 
 
-def check_shards(pieces: list[Shard], table: dict[str, Any]) -> None:
+def check_shards(pieces: list[Shard], table: TextsManifest) -> None:
     """Raise InputError unless the shards are those of the table, made in one and the same way."""
     expected, got = sorted(table["shards"]), [piece.path.stem for piece in pieces]
     if expected != got:
@@ -202,14 +194,3 @@ def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
     index = index.append_column("node_id", node_id)
     index = index.append_column("n_tokens", pa.array(found.n_tokens))
     return index.append_column("truncated", pa.array(found.truncated))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of all that takes part in the numbers."""
-    found = {"kgtextvec": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

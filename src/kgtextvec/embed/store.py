@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from kgtextvec.files import digest_of, told, whole_file, write_json
+from kgtextvec.files import as_input_error, digest_of, whole_file, write_json
 from kgtextvec.progress import say
 
 KEY_BYTES = 32
@@ -169,5 +169,5 @@ class Store:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise told(error, path) from error
+            raise as_input_error(error, path) from error
         say(f"WARNING: {path}: damaged ({why}), set aside to {aside}; computed again.")

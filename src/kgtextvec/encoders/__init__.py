@@ -1,12 +1,39 @@
-"""Encoders turn texts into vectors; this is the face that `embed_shard` sees."""
+"""Encoders turn texts into vectors; this is the interface that `embed_shard` uses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kgtextvec.records import ModelRecord
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How to run a model. `device` and `precision` are resolved: no `auto` here.
+
+    `batch_tokens` None: chosen by device; `lower_case` None: as the tokenizer's files say. A
+    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores `max_tokens`,
+    `long_text`, `special_tokens`, `batch_tokens` and `lower_case`.
+    """
+
+    device: str = "cpu"
+    precision: str = "float32"
+    pooling: str = "mean"
+    max_tokens: int = 512
+    long_text: str = "truncate"
+    special_tokens: str = "literal"
+    batch_tokens: int | None = None
+    lower_case: bool | None = None
+    layers: str | int = "average"
+    initial_state: str = "warm"
+    tokens: str = "treebank_hyphen"
+
+
+DEFAULT_SETTINGS = EncoderSettings()
 
 
 @dataclass(frozen=True)
@@ -14,7 +41,7 @@ class Encoded:
     """Some finished texts, in any order; n of them.
 
     `rows` (n,): positions in the list given to `encode`; `vectors` (n, dims) float32;
-    `n_tokens` (n,): tokens of the whole text, special ones included, before any cut;
+    `n_tokens` (n,): tokens of the full text, special ones included, before truncation;
     `truncated` (n,): whether the vector leaves tokens out; `n_unknown` (n,): unknown tokens.
     """
 
@@ -26,11 +53,12 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Among:
-    """The whole that the given texts are a part of: batches are planned for it.
+class ResumeContext:
+    """The complete job that the given texts are a part of; batches are planned for all of it.
 
-    `rows` (n,): the texts' places in it; `n_tokens` (m,) int32: tokens of each of its texts as
-    `Encoded` tells them, at `rows` any number. A resumed job then gives an undisturbed one's bits.
+    `rows` (n,): positions of the given texts in the job; `n_tokens` (m,) int32: tokens of each of
+    the job's m texts, as in `Encoded`; the values at `rows` are ignored. A resumed job then gives
+    the same bits as an uninterrupted one.
     """
 
     rows: NDArray[np.int64]
@@ -42,7 +70,7 @@ class Encoder(Protocol):
 
     dims: int
 
-    def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
+    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
         """Yield every text exactly once, in an order that suits the model.
 
         An encoder may ignore `among`: then a resumed job's vectors agree within the tolerance.
@@ -50,35 +78,34 @@ class Encoder(Protocol):
         ...
 
 
-def load_encoder(folder: Path, about: dict[str, Any], settings: dict[str, Any]) -> Encoder:
-    """Load the model in `folder`; `about` is its kgtextvec.json, `settings` how to run it.
+def load_encoder(folder: Path, about: ModelRecord, settings: EncoderSettings) -> Encoder:
+    """Load the model in `folder`; `about` is its kgtextvec.json.
 
-    Settings: device, precision, pooling, max_tokens, long_text, special_tokens, lower_case,
-    batch_tokens and, for ELMo, layers, initial_state, tokens.
+    Raises InputError when a setting does not suit the model.
     """
     if about["kind"] == "elmo":
         from kgtextvec.encoders.elmo.engine import ElmoEncoder
 
         encoder: Encoder = ElmoEncoder(
             folder,
-            device=settings["device"],
-            precision=settings["precision"],
-            pooling=settings["pooling"],
-            layers=settings["layers"],
-            initial_state=settings["initial_state"],
-            tokens=settings["tokens"],
+            device=settings.device,
+            precision=settings.precision,
+            pooling=settings.pooling,
+            layers=settings.layers,
+            initial_state=settings.initial_state,
+            tokens=settings.tokens,
         )
         return encoder
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
     return TransformerEncoder(
         folder,
-        device=settings["device"],
-        precision=settings["precision"],
-        pooling=settings["pooling"],
-        max_tokens=settings["max_tokens"],
-        long_text=settings["long_text"],
-        special_tokens=settings["special_tokens"],
-        batch_tokens=settings["batch_tokens"],
-        lower_case=settings["lower_case"],
+        device=settings.device,
+        precision=settings.precision,
+        pooling=settings.pooling,
+        max_tokens=settings.max_tokens,
+        long_text=settings.long_text,
+        special_tokens=settings.special_tokens,
+        batch_tokens=settings.batch_tokens,
+        lower_case=settings.lower_case,
     )

@@ -5,22 +5,22 @@ Neither torch nor safetensors notices a flipped bit; the digests do.
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, sha256_of
+from kgtextvec.records import ModelRecord
 
 RECORD = "kgtextvec.json"
 WEIGHTS = "model.safetensors"
 NOT_TOKENIZER = {RECORD, WEIGHTS, "config.json", "generation_config.json", "vocabulary.txt"}
 
 
-def read_model_folder(folder: Path) -> dict[str, Any]:
+def read_model_folder(folder: Path) -> ModelRecord:
     """Return the record of a folder that convert-model made, once its files fit their digests.
 
     Raises InputError when the record or a file is missing, or when a file changed (`checksum`).
     """
-    about: dict[str, Any] = read_json(folder / RECORD)
+    about: ModelRecord = read_json(folder / RECORD)
     for name, expected in about["files"].items():
         path = folder / name
         got = sha256_of(path) if path.is_file() else "no such file"

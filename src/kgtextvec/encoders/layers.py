@@ -20,6 +20,7 @@ from kgtextvec.encoders.transformer.loading import load_transformer
 from kgtextvec.encoders.transformer.tokens import CHUNK, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
+from kgtextvec.records import ModelRecord
 
 # All layers are kept at once: less than what an encoder takes.
 BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
@@ -47,7 +48,7 @@ class LayerReader(Protocol):
         ...
 
 
-def load_reader(folder: Path, about: dict[str, Any], settings: dict[str, Any]) -> LayerReader:
+def load_reader(folder: Path, about: ModelRecord, settings: dict[str, Any]) -> LayerReader:
     """Load the model in `folder`; `about` is its kgtextvec.json.
 
     Settings: device, precision, max_tokens, batch_tokens (None: by device), initial_state (ELMo,

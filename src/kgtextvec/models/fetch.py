@@ -11,7 +11,7 @@ import time
 
 import requests
 
-from kgtextvec.files import sha256_of, sync_folder, told
+from kgtextvec.files import as_input_error, sha256_of, sync_folder
 from kgtextvec.models.encoding import undo_encoding
 from kgtextvec.models.patience import Patience
 from kgtextvec.models.transfer import Again, FetchError, NoSpace, Part, Request, receive
@@ -125,4 +125,4 @@ def of_disk(error: OSError, part: Part) -> Exception:
             f"{part.path.parent}: not enough disk space ({os.strerror(error.errno)}), need"
             f" {need} bytes more. Free some and run the same command again: it resumes."
         )
-    return told(error, part.path)
+    return as_input_error(error, part.path)

@@ -20,13 +20,16 @@ def about(
     description: str,
     acts: Literal["vectors", "run"] = "vectors",
     names: Registry[Any] | None = None,
+    only: Literal["transformer", "elmo"] | None = None,
     **limits: Any,
 ) -> Meta:
     """Return what is known of a setting besides its type and default.
 
-    `names`: the registry that its value, or each of its values, must be a name of.
+    `names`: the registry that its value, or each of its values, must be a name of. `only`: the
+    kind of model that it concerns.
     """
-    return Meta(description=description, extra={"acts": acts, "names": names}, **limits)
+    extra = {"acts": acts, "names": names, "only": only}
+    return Meta(description=description, extra=extra, **limits)
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -61,6 +64,7 @@ class Setting:
     description: str
     acts: str
     names: Registry[Any] | None
+    only: str | None
     section: type[Settings] | None
     by_name: bool
 
@@ -108,6 +112,7 @@ def settings_of(kind: type[Settings]) -> dict[str, Setting]:
             description=(metas[0].description or "") if metas else "",
             acts=extra.get("acts", "vectors"),
             names=extra.get("names"),
+            only=extra.get("only"),
             section=sections[0] if sections else None,
             by_name=bool(by_name),
         )
@@ -197,25 +202,26 @@ def pick(kind: type[S], *given: Settings) -> S:
     return kind(**values)
 
 
-def changed(*given: Settings, acts: str | None = None) -> dict[str, Any]:
+def changed(*given: Settings, acts: str, kind: str | None = None) -> dict[str, Any]:
     """Return {key: value} of the settings that are not at their defaults, sections left out.
 
-    `acts`: only those that act so, `vectors` or `run`.
+    `acts`: only those that act so, `vectors` or `run`. `kind`: a kind of model; settings for
+    another kind are left out.
     """
     return {
         key: value
         for one in given
         for key, setting in settings_of(type(one)).items()
-        if setting.section is None and acts in (None, setting.acts)
+        if setting.section is None and setting.acts == acts
+        if kind is None or setting.only in (None, kind)
         if (value := getattr(one, setting.attribute)) != setting.default
     }
 
 
-def flags(*given: Settings, acts: str) -> str:
-    """Return the flags of the command line for settings that are not at their defaults."""
-    return " ".join(
-        shlex.join(flag_of(key, value)) for key, value in changed(*given, acts=acts).items()
-    )
+def flags(*given: Settings, acts: str, kind: str | None = None) -> str:
+    """Return the flags of the command line for what `changed` returns, quoted for a shell."""
+    found = changed(*given, acts=acts, kind=kind)
+    return " ".join(shlex.join(flag_of(key, value)) for key, value in found.items())
 
 
 def flag_of(key: str, value: Any) -> list[str]:

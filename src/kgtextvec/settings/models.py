@@ -19,7 +19,7 @@ class Mode(Settings):
     ] = "correct"
 
 
-class Pooling(Settings):
+class EncoderOptions(Settings):
     """The keys of a catalogue entry that decide how a text becomes a vector."""
 
     pooling: Annotated[
@@ -28,15 +28,19 @@ class Pooling(Settings):
     ] = "mean"
     max_tokens: Annotated[
         Annotated[int, Meta(ge=3)] | None,
-        about("tokens of a text at most; by default, and at most, what the model takes"),
+        about(
+            "tokens of a text at most; by default, and at most, what the model takes",
+            only="transformer",
+        ),
     ] = None
     layers: Annotated[
-        str | int, about("ELMo: `average`, `top`, `token`, `concat`, or the number of a layer")
+        str | int,
+        about("ELMo: `average`, `top`, `token`, `concat`, or the number of a layer", only="elmo"),
     ] = "average"
     initial_state: Annotated[
-        Literal["warm", "zeros"], about("ELMo: the state that every text starts from")
+        Literal["warm", "zeros"], about("ELMo: the state that every text starts from", only="elmo")
     ] = "warm"
-    tokens: Annotated[WordSplitter, about("ELMo: how a text is split into words")] = (
+    tokens: Annotated[WordSplitter, about("ELMo: how a text is split into words", only="elmo")] = (
         "treebank_hyphen"
     )
 
@@ -44,7 +48,7 @@ class Pooling(Settings):
 Address = str | dict[str, str]
 
 
-class Model(Pooling, kw_only=True):
+class Model(EncoderOptions, kw_only=True):
     """An entry of the catalogue."""
 
     source: Annotated[
@@ -104,7 +108,8 @@ class Embed(Compute):
         Literal["truncate", "window"],
         about(
             "a text longer than the model takes: cut it (and count it), or take the mean over"
-            " windows of it"
+            " windows of it",
+            only="transformer",
         ),
     ] = "truncate"
     batch_tokens: Annotated[

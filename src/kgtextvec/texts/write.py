@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
-from kgtextvec.files import sync_folder, temporary_name, told, write_json
+from kgtextvec.files import as_input_error, sync_folder, temporary_name, write_json
 from kgtextvec.progress import say
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
@@ -74,7 +74,7 @@ def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
         put_in_place(part, out_dir)
         done = True
     except OSError as error:
-        raise told(error, out_dir) from error
+        raise as_input_error(error, out_dir) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
         for folder in made if not done else []:

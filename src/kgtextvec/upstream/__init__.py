@@ -6,6 +6,7 @@ same files. They chain the steps as the workflow does, for one table and one mod
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 MODES = ("correct", "faithful")
 WORK = Path(".kgtextvec")
@@ -23,7 +24,7 @@ def entities(
     entity_file: Path,
     model_name: str,
     output: Path,
-    mode: str = "correct",
+    mode: Literal["correct", "faithful"] = "correct",
     device: str = "auto",
     work: Path = WORK,
 ) -> None:
@@ -32,9 +33,10 @@ def entities(
     The text is the description, the name where it is empty. Raises InputError for a table or a
     model that can't be used.
     """
+    from kgtextvec.settings.models import Mode
     from kgtextvec.upstream.chain import embed_table
 
-    embed_table("entities", entity_file, model_name, output, mode, device, work)
+    embed_table("entities", entity_file, model_name, output, Mode(mode=mode), device, work)
 
 
 def relation_types_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +51,7 @@ def relation_types(
     relation_type_file: Path,
     model_name: str,
     output: Path,
-    mode: str = "correct",
+    mode: Literal["correct", "faithful"] = "correct",
     device: str = "auto",
     work: Path = WORK,
 ) -> None:
@@ -57,9 +59,12 @@ def relation_types(
 
     Raises InputError for a table or a model that can't be used.
     """
+    from kgtextvec.settings.models import Mode
     from kgtextvec.upstream.chain import embed_table
 
-    embed_table("relation_types", relation_type_file, model_name, output, mode, device, work)
+    embed_table(
+        "relation_types", relation_type_file, model_name, output, Mode(mode=mode), device, work
+    )
 
 
 def embedding_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +103,7 @@ def reduce_dimensions(
     perplexity: int = 30,
     learning_rate: int = 200,
     n_iter: int = 1000,
-    mode: str = "correct",
+    mode: Literal["correct", "faithful"] = "correct",
 ) -> None:
     """Write the table again with its column `embedding` reduced to `dimensions`.
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from kgtextvec.embed import embed_shard, gather_shards
+from kgtextvec.embed.gather import gather_shards
+from kgtextvec.embed.shard import embed_shard
 from kgtextvec.errors import InputError
 from kgtextvec.export import cores
 from kgtextvec.export.tsv import heads_of, write_lines
@@ -17,6 +18,7 @@ from kgtextvec.matrices import open_matrix
 from kgtextvec.models import convert_model, download_model, unpack_model
 from kgtextvec.models.hub import newest_commit
 from kgtextvec.progress import say
+from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 from kgtextvec.texts import read_texts
 
 # Where a catalogue may lie: in the working directory, in the checkout.
@@ -31,7 +33,7 @@ COLUMNS = {
 
 
 def embed_table(
-    kind: str, file: Path, model_name: str, output: Path, mode: str, device: str, work: Path
+    kind: str, file: Path, model_name: str, output: Path, mode: Mode, device: str, work: Path
 ) -> None:
     """Embed a table with a model and write the script's TSV, whole or not at all.
 
@@ -39,7 +41,7 @@ def embed_table(
     that was stopped goes on. faithful: texts untouched, float32, the script's tokens.
     """
     work.mkdir(parents=True, exist_ok=True)
-    faithful = mode == "faithful"
+    faithful = mode.mode == "faithful"
     with TemporaryDirectory(dir=work, prefix="run-") as folder:
         texts, space = Path(folder) / "texts", Path(folder) / "space"
         # The table first: a fault in it must not wait for a download.
@@ -63,15 +65,16 @@ def embed_table(
         vectors = Path(folder) / "000-of-001.npy"
         embed_shard(
             texts / "shards/000-of-001.parquet",
-            model,
-            work / "store",
-            vectors,
-            pooling="mean" if faithful else read_json(model / RECORD)["pooling"],
-            precision="float32" if faithful else "auto",
-            device=device,
+            model=model,
+            store=work / "store",
+            out=vectors,
+            options=EncoderOptions(
+                pooling="mean" if faithful else read_json(model / RECORD)["pooling"]
+            ),
+            embed=Embed(precision="float32" if faithful else "auto", device=device),
             mode=mode,
         )
-        gather_shards([vectors], texts, space)
+        gather_shards([vectors], texts=texts, out_dir=space)
         columns = COLUMNS[kind]
         header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
         heads = heads_of(space / "index.parquet", list(columns.values()))

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders import Among, Encoded
+from kgtextvec.encoders import Encoded, ResumeContext
 from kgtextvec.encoders.elmo.cell import FastAffine, FastCell
 from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT, ElmoModel, State
 from kgtextvec.encoders.elmo.tokenizer import character_ids
@@ -134,7 +134,7 @@ class ElmoEncoder:
         """Words per step that was run so far: 1 means that no two texts shared anything."""
         return 2 * self.words / max(self.nodes, 1)
 
-    def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
+    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
         """Yield every text exactly once, a block at a time; a text without words is all zero."""
         counts: Counter[str] = Counter()
         for rows in self.blocks(texts):

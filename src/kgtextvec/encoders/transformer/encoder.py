@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import plan_remaining
-from kgtextvec.encoders import Among, Encoded
+from kgtextvec.encoders import Encoded, ResumeContext
 from kgtextvec.encoders.pooling import pooling_of
 from kgtextvec.encoders.transformer.loading import load_transformer
 from kgtextvec.encoders.transformer.packed import Packed, packed
@@ -103,7 +103,7 @@ class TransformerEncoder:
         parts = (model, self.tokenizer, self.pool, self.device)
         return packed(*parts) or Padded(*parts)
 
-    def encode(self, texts: Sequence[str], among: Among | None = None) -> Iterator[Encoded]:
+    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
         """Yield every text exactly once: a chunk after the other, the longest of each first.
 
         Raises InputError when a vector holds NaN or Inf even in float32, or when one text alone
@@ -121,9 +121,9 @@ class TransformerEncoder:
             while landings:
                 yield self.finish(landings.popleft())
 
-    def chunks(self, texts: Sequence[str], among: Among | None) -> Iterator[Chunk]:
+    def chunks(self, texts: Sequence[str], among: ResumeContext | None) -> Iterator[Chunk]:
         """Tokenize and plan the texts, some at a time; `among.rows` ascend."""
-        whole = among or Among(np.arange(len(texts)), np.empty(len(texts), dtype=np.int32))
+        whole = among or ResumeContext(np.arange(len(texts)), np.empty(len(texts), dtype=np.int32))
         size = self.chunk_texts or max(len(whole.n_tokens), 1)
         for start in range(0, len(whole.n_tokens), size):
             end = min(start + size, len(whole.n_tokens))
@@ -132,12 +132,12 @@ class TransformerEncoder:
                 continue
             own = texts[first:last]
             pieces = self.tokenizer.pieces(own, self.max_tokens, self.long_text)
-            part = Among(whole.rows[first:last] - start, whole.n_tokens[start:end])
+            part = ResumeContext(whole.rows[first:last] - start, whole.n_tokens[start:end])
             n_pieces = np.bincount(pieces.text, minlength=len(own))
             plan = self.plan(pieces, part)[::-1]  # a stack: the longest is on top
             yield Chunk(own, first, pieces, plan, _Windows(n_pieces, self.dims))
 
-    def plan(self, pieces: Pieces, among: Among) -> list[NDArray[np.int64]]:
+    def plan(self, pieces: Pieces, among: ResumeContext) -> list[NDArray[np.int64]]:
         """Plan batches of pieces; `among` others, unless texts are windowed."""
         if len(pieces.lengths) != len(among.rows):
             return self.run.plan(pieces.lengths, self.batch_tokens)

@@ -1,4 +1,4 @@
-"""From the encoder into the store: finished texts in parts, written while the next are computed."""
+"""Finished texts go to the store in parts, written while the next texts are computed."""
 
 import time
 from collections.abc import Iterator
@@ -17,70 +17,71 @@ from kgtextvec.signals import asked_to_stop
 PART_BYTES = 32 << 20
 
 
-def stored(
+def store_as_finished(
     encoded: Iterator[Encoded], keys: NDArray[np.uint8], store: Store, seconds: float
 ) -> Iterator[Encoded]:
-    """Pass finished texts on, and put them into the store a part at a time.
+    """Yield finished texts again, and write them to the store a part at a time.
 
-    After SIGTERM the part in hand is stored and Stopped is raised.
+    A part is written when it is large, or after that many seconds. After SIGTERM the collected
+    part is written and Stopped is raised.
     """
     with (
         asked_to_stop() as stop,
         Progress("embed", len(keys)) as progress,
         ThreadPoolExecutor(1, "store") as thread,
     ):
-        hand = Hand(keys, store, thread)
+        writer = StoreWriter(keys, store, thread)
         try:
             for one in encoded:
-                hand.add(one)
+                writer.add(one)
                 progress.add(len(one.rows), tokens=int(one.n_tokens.sum()))
                 yield one
-                if hand.n_bytes >= PART_BYTES or time.monotonic() - hand.since >= seconds:
-                    hand.store()
+                if writer.n_bytes >= PART_BYTES or time.monotonic() - writer.since >= seconds:
+                    writer.flush()
                 if stop:
                     raise Stopped(
                         f"{progress.done:,} of {progress.total:,} texts are in the store;"
                         " resume by rerunning the same command"
                     )
         except (InputError, Stopped):  # what was finished before is not lost
-            hand.store()
-            hand.wait()
+            writer.flush()
+            writer.wait()
             raise
-        hand.store()
-        hand.wait()
+        writer.flush()
+        writer.wait()
 
 
-class Hand:
-    """Finished texts that are not in the store yet: at most a part in hand and one on its way."""
+class StoreWriter:
+    """Finished texts that are not stored yet: at most one part collected, one being written."""
 
     def __init__(self, keys: NDArray[np.uint8], store: Store, thread: ThreadPoolExecutor) -> None:
-        self.keys, self.to, self.thread = keys, store, thread
-        self.on_its_way: Future[Path] | None = None
-        self.take_anew()
+        self.keys, self.store, self.thread = keys, store, thread
+        self.being_written: Future[Path] | None = None
+        self.start_part()
 
-    def take_anew(self) -> None:
-        """Begin a new part."""
+    def start_part(self) -> None:
+        """Start a new part."""
         self.held: list[Encoded] = []
         self.since = time.monotonic()
         self.n_bytes = 0
 
     def add(self, one: Encoded) -> None:
-        """Take some finished texts in hand."""
+        """Add some finished texts to the part."""
         self.held.append(one)
         self.n_bytes += one.vectors.nbytes
 
-    def store(self) -> None:
-        """Send what is in hand on its way, once the part before has arrived."""
+    def flush(self) -> None:
+        """Let the thread write the part, once the part before is written."""
         held = self.held
-        self.take_anew()
+        self.start_part()
         if held:
             self.wait()
-            self.on_its_way = self.thread.submit(self.write, held)
+            self.being_written = self.thread.submit(self.write, held)
 
     def write(self, held: list[Encoded]) -> Path:
-        """Put finished texts into the store."""
+        """Write finished texts to the store."""
         rows = np.concatenate([one.rows for one in held])
-        return self.to.write(
+        return self.store.write(
             Part(
                 keys=self.keys[rows],
                 vectors=np.concatenate([one.vectors for one in held]),
@@ -91,7 +92,7 @@ class Hand:
         )
 
     def wait(self) -> None:
-        """Wait for the part on its way. Raises InputError when the disk is full."""
-        going, self.on_its_way = self.on_its_way, None
-        if going:
-            going.result()
+        """Wait for the part that is being written. Raises InputError when the disk is full."""
+        future, self.being_written = self.being_written, None
+        if future:
+            future.result()

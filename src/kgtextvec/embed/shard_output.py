@@ -17,7 +17,7 @@ from kgtextvec.encoders import Encoded
 from kgtextvec.files import need_space, whole_file
 
 
-class Shelf:
+class ShardOutput:
     """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
 
     def __init__(self, path: Path, n_texts: int, dims: int) -> None:

@@ -1,12 +1,11 @@
 """`kgtextvec store stats|verify|prune`: what the store holds, if it is whole, what is of use."""
 
-import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -20,38 +19,24 @@ from kgtextvec.progress import Progress, say
 
 # A writer renames its temporary file within minutes; one this old was left by a killed job.
 LEFT_SECONDS = 24 * 3600.0
-TOLD = ("pooling", "precision", "max_tokens", "long_text", "layers")
+SHOWN = ("pooling", "precision", "max_tokens", "long_text", "layers")
 
 
-def store_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `store`."""
-    parser.add_argument(
-        "what",
-        choices=["stats", "verify", "prune"],
-        help="stats: what is there; verify: read every part and set damaged ones aside; prune:"
-        " drop vectors of models and texts that no working directory uses (told only, without"
-        " --yes)",
-    )
-    parser.add_argument(
-        "folder",
-        type=Path,
-        nargs="?",
-        default=Path(".kgtextvec/store"),
-        help="the store (default: .kgtextvec/store)",
-    )
-    parser.add_argument(
-        "--used-in",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="working directories (or results folders) that use the store: all of them, for prune",
-    )
-    parser.add_argument("--yes", action="store_true", help="prune: do it")
-
-
-def store(what: str, folder: Path, used_in: list[Path], yes: bool = False) -> None:
-    """Tell what a vector store holds, check every byte of it, or drop what is of no more use.
+def store(
+    what: Annotated[
+        Literal["stats", "verify", "prune"],
+        "stats: what is there; verify: read every part and set damaged ones aside; prune: drop"
+        " vectors of models and texts that no working directory uses (a dry run without --yes)",
+    ],
+    folder: Annotated[Path, "the store (default: .kgtextvec/store)"] = Path(".kgtextvec/store"),
+    *,
+    used_in: Annotated[
+        Sequence[Path],
+        "working directories (or results folders) that use the store: all of them, for prune",
+    ] = (),
+    yes: Annotated[bool, "prune: do it"] = False,
+) -> None:
+    """Report what a vector store holds, check every byte of it, or drop what is no longer used.
 
     Raises InputError when the folder is no store; for `verify`, when a part was damaged; for
     `prune`, when no working directory is named, or one of them has no results or is locked.
@@ -59,13 +44,13 @@ def store(what: str, folder: Path, used_in: list[Path], yes: bool = False) -> No
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder. Name the store, the config's key `store`.")
     used = used_vectors(used_in)
-    shelves = [Store(folder, about) for about in fingerprints(folder)]
+    folders = [Store(folder, about) for about in fingerprints(folder)]
     if what == "stats":
-        tell(shelves, used)
+        report_stats(folders, used)
     elif what == "verify":
-        verify(shelves)
+        verify_parts(folders)
     else:
-        prune(shelves, used, used_in, yes)
+        prune_parts(folders, used, used_in, yes)
 
 
 @dataclass
@@ -88,7 +73,7 @@ def fingerprints(folder: Path) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def used_vectors(used_in: list[Path]) -> dict[str, Used]:
+def used_vectors(used_in: Sequence[Path]) -> dict[str, Used]:
     """Find the texts that results use, per folder of the store.
 
     The spaces `full` of each working directory tell: manifest.json the fingerprint, index.parquet
@@ -114,49 +99,49 @@ def used_vectors(used_in: list[Path]) -> dict[str, Used]:
     return used
 
 
-def named(shelf: Store, used: dict[str, Used]) -> str:
+def description_of(one: Store, used: dict[str, Used]) -> str:
     """Say in a few words which model and settings a folder of the store belongs to."""
-    about = shelf.fingerprint
-    names = used[shelf.folder.name].names if shelf.folder.name in used else set()
-    told = [", ".join(sorted(names)) or f"{about['kind']} {about['weights_sha256'][:12]}"]
-    return " ".join(told + [str(about[key]) for key in TOLD if key in about])
+    about = one.fingerprint
+    names = used[one.folder.name].names if one.folder.name in used else set()
+    words = [", ".join(sorted(names)) or f"{about['kind']} {about['weights_sha256'][:12]}"]
+    return " ".join(words + [str(about[key]) for key in SHOWN if key in about])
 
 
-def tell(shelves: list[Store], used: dict[str, Used]) -> None:
+def report_stats(folders: list[Store], used: dict[str, Used]) -> None:
     """Say what each folder of the store holds."""
     total = 0
-    for shelf in shelves:
-        parts, again, size = shelf.parts(), 0, 0
+    for one in folders:
+        parts, again, size = one.parts(), 0, 0
         texts: set[bytes] = set()
         for path in parts:
             size += path.stat().st_size
-            keys = shelf.keys_in(path)
+            keys = one.keys_in(path)
             if keys is not None:
                 before = len(texts)
                 texts.update(key.tobytes() for key in keys)
                 again += before + len(keys) - len(texts)
-        aside = len(list(shelf.folder.glob("damaged/*")))
+        aside = len(list(one.folder.glob("damaged/*")))
         total += size
         say(
-            f"{shelf.folder.name}: {named(shelf, used)}: {len(texts):,} texts in {len(parts):,}"
-            f" parts, {size / 1e6:,.1f} MB"
+            f"{one.folder.name}: {description_of(one, used)}: {len(texts):,} texts in"
+            f" {len(parts):,} parts, {size / 1e6:,.1f} MB"
             + (f", {again:,} stored more than once" if again else "")
             + (f", {aside:,} damaged parts set aside" if aside else "")
         )
-    say(f"{len(shelves)} models and settings, {total / 1e6:,.1f} MB")
+    say(f"{len(folders)} models and settings, {total / 1e6:,.1f} MB")
 
 
-def verify(shelves: list[Store]) -> None:
+def verify_parts(folders: list[Store]) -> None:
     """Read every part, check its digest, form and numbers; damaged ones are set aside."""
-    paths = [(shelf, path) for shelf in shelves for path in shelf.parts()]
+    paths = [(one, path) for one in folders for path in one.parts()]
     damaged = 0
     with Progress("verify", len(paths), "parts") as progress:
-        for shelf, path in paths:
-            part = shelf.read(path)
+        for one, path in paths:
+            part = one.read(path)
             if part is None:
                 damaged += path.with_name("damaged").joinpath(path.name).exists()
             elif fault := fault_in(part):
-                shelf.set_aside(path, fault)
+                one.set_aside(path, fault)
                 damaged += 1
             progress.add(1)
     if damaged:
@@ -178,7 +163,9 @@ def fault_in(part: Part) -> str:
     return ""
 
 
-def prune(shelves: list[Store], used: dict[str, Used], used_in: list[Path], yes: bool) -> None:
+def prune_parts(
+    folders: list[Store], used: dict[str, Used], used_in: Sequence[Path], yes: bool
+) -> None:
     """Drop vectors that no results use, damaged parts and what killed jobs left; or tell of them.
 
     A part of which some vectors are in use is written anew without the others before it goes, so
@@ -195,36 +182,38 @@ def prune(shelves: list[Store], used: dict[str, Used], used_in: list[Path], yes:
                 " snakemake --unlock; then prune."
             )
     freed = 0
-    for shelf in shelves:
-        here = used.get(shelf.folder.name, Used())
+    for one in folders:
+        here = used.get(one.folder.name, Used())
         dropped, texts = 0, 0
-        for path in shelf.parts():
-            keys = shelf.keys_in(path)
+        for path in one.parts():
+            keys = one.keys_in(path)
             if keys is None:
                 continue
             kept = np.array([key.tobytes() in here.keys for key in keys], dtype=np.bool_)
             if not kept.all():
                 texts += int((~kept).sum())
-                dropped += drop(shelf, path, kept, yes)
-        left = sum(remove(path, yes) for path in leftovers(shelf.folder))
+                dropped += drop_vectors(one, path, kept, yes)
+        left = sum(remove(path, yes) for path in leftovers(one.folder))
         if dropped or left:
-            say(f"{shelf.folder.name}: {named(shelf, used)}: {texts:,} texts that nothing uses")
+            say(
+                f"{one.folder.name}: {description_of(one, used)}: {texts:,} texts that nothing uses"
+            )
         freed += dropped + left
-        if yes and not shelf.parts() and not here.keys:
-            remove_empty(shelf.folder)
+        if yes and not one.parts() and not here.keys:
+            remove_empty(one.folder)
     done = "freed" if yes else "to be freed; say --yes to do it"
     say(f"{freed / 1e6:,.1f} MB {done}")
 
 
-def drop(shelf: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> int:
+def drop_vectors(one: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> int:
     """Drop the vectors of a part that aren't kept; returns the bytes freed, about."""
     size = path.stat().st_size
     if kept.any():
-        part = shelf.read(path)
+        part = one.read(path)
         if part is None:
             return 0
         if yes:
-            shelf.write(
+            one.write(
                 Part(
                     keys=part.keys[kept],
                     vectors=part.vectors[kept],

@@ -1,0 +1,151 @@
+"""The JSON files that steps leave for those that follow: their keys and types."""
+
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, TypeVar, cast
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
+
+R = TypeVar("R")
+
+
+class ModelFacts(TypedDict):
+    """What a model's record and the manifests of its vectors say alike."""
+
+    kind: str
+    source: str
+    revision: str | None
+    weights_sha256: str
+    tokenizer_sha256: str
+    license: str | None
+    citation: str | None
+    parameters: int
+
+
+class ModelRecord(ModelFacts):
+    """kgtextvec.json of a converted model. `layers`: an ELMo's, the word layer included."""
+
+    model: str
+    dims: int
+    layers: NotRequired[int]
+    max_tokens: int | None
+    do_lower_case: bool | None
+    default_lower_case: bool | None
+    pooling: str
+    files: dict[str, str]
+    recipe: int
+    versions: dict[str, str]
+
+
+class ModelInManifest(ModelFacts):
+    """The model in a manifest."""
+
+    name: str
+
+
+def model_in_manifest(record: ModelRecord) -> ModelInManifest:
+    """Return what manifests say of a model."""
+    facts = {key: record.get(key) for key in ModelFacts.__annotations__}
+    return cast(ModelInManifest, {"name": record["model"], **facts})
+
+
+class ShardTexts(TypedDict):
+    """How many texts a shard has, and the digest of their keys."""
+
+    texts: int
+    digest: str
+
+
+class TextsManifest(TypedDict):
+    """results/texts/{table}/manifest.json; `shards` by name."""
+
+    table: str
+    kind: str
+    file: str
+    text: str
+    policies: dict[str, Any]
+    used_by: str | None
+    rows: int
+    texts: int
+    digest: str
+    shards: dict[str, ShardTexts]
+    recipe: int
+    versions: dict[str, str]
+
+
+class EmbeddedWith(TypedDict):
+    """The settings that vectors were made with; `settings` are those not at their defaults."""
+
+    mode: str
+    precision: str
+    pooling: str
+    max_tokens: int
+    long_text: str
+    settings: dict[str, Any]
+    fingerprint: str
+
+
+def embedded_with(record: EmbeddedWith) -> EmbeddedWith:
+    """Return only what a record says of the settings."""
+    keys = EmbeddedWith.__annotations__
+    return cast(EmbeddedWith, {key: value for key, value in record.items() if key in keys})
+
+
+class ShardRecord(EmbeddedWith):
+    """The .json beside a shard's vectors."""
+
+    model: ModelInManifest
+    texts: int
+    dims: int
+    device: str
+    texts_embedded: int
+    texts_from_store: int
+    tokens_embedded: int
+    seconds: float
+    text_keys_digest: str
+    vectors_sha256: str
+    recipe: int
+
+
+class SpaceManifest(EmbeddedWith):
+    """manifest.json of a space."""
+
+    model: ModelInManifest
+    table: str
+    kind: str
+    space: str
+    text: str
+    rows: int
+    texts: int
+    dims: int
+    counts: dict[str, int]
+    devices: list[str]
+    seconds: float
+    shards: int
+    texts_digest: str
+    vectors_digest: str
+    index_digest: str
+    recipe: dict[str, int]
+    versions: dict[str, str]
+    command: str
+
+
+class ReducedManifest(SpaceManifest):
+    """manifest.json of a reduced space; `pca`: how it was reduced."""
+
+    pca: dict[str, Any]
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read a JSON file and check its keys and their types against `kind`, one of these classes.
+
+    Keys that `kind` does not name are kept. Raises InputError that names the file and the key.
+    """
+    from msgspec import ValidationError, convert
+
+    found = read_json(path)
+    try:
+        convert(found, kind)
+    except ValidationError as error:
+        raise InputError(f"{path}: {error}. Delete it and rerun the step that made it.") from None
+    return cast(R, found)

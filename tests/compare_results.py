@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kgtextvec.evaluate import collect_scores
-from kgtextvec.report import compare_spaces
+from kgtextvec.report.compare import compare_spaces
 
 
 def number(value: float, half: float | None = None, n: int = 100) -> dict:

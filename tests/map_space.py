@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
-    "@@SCRIPT@@ &amp; \"quotes\" 'single'",
+    "{{ script }} @@SCRIPT@@ &amp; \"quotes\" 'single'",
     "line\u2028separator \\u003c \x00 \U0001f9ec \u4e2d\u6587",
     "$\\frac{1}{0}$ _under_ ^hat^",
 ]

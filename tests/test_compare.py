@@ -19,9 +19,7 @@ from compare_results import (
 
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
-from kgtextvec.report import compare_spaces
-from kgtextvec.report.compare_charts import DARK_COLOURS, OTHERS_DARK
-from kgtextvec.report.pages import TEMPLATES
+from kgtextvec.report.compare import compare_spaces
 
 HOSTILE = "</td><script>alert(1)</script>{{ 7*7 }} --> {description}"
 
@@ -126,7 +124,7 @@ def test_what_was_not_computed_is_a_dash(three):
 def test_the_verdict_stands_on_top(three):
     words = " ".join(Page(three[1]).words.split())
     assert "Comparison of 18 spaces of 3 models" in words
-    told = words[words.index("In words") : words.index("The table entities")]
+    told = words[words.index("Summary") : words.index("The table entities")]
     assert "The best of 9 spaces is gamma full: cold-start MRR 0.400" in told
     assert "gamma pca64 keeps 100 % of the full space's cold-start MRR (0.400 of 0.400" in told
     assert "gamma full: best with entities, at cold-start MRR 0.400" in told
@@ -327,10 +325,3 @@ def test_what_is_missing_or_damaged_is_told(tmp_path, damage, told):
             [tmp_path / "a/t/full"], tmp_path / "scores.tsv", [], tmp_path / "compare.html"
         )
     assert not (tmp_path / "compare.html").exists()
-
-
-def test_dark_colours_are_those_of_the_map():
-    source = (TEMPLATES.parent / "page/colours.js").read_text("utf-8")
-    dark = re.findall(r'dark: (?:\[(.*?)\]|"(.*?)")', source)
-    assert dark[0][0] == ", ".join(f'"{colour}"' for colour in DARK_COLOURS)
-    assert dark[-1][1] == OTHERS_DARK

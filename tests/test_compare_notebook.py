@@ -13,7 +13,7 @@ import pytest
 from compare_results import cold_start, compared, three_models, write_space
 
 from kgtextvec.errors import InputError
-from kgtextvec.report import compare_spaces
+from kgtextvec.report.compare import compare_spaces
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "workflow/notebooks/compare.ipynb"

@@ -12,8 +12,8 @@ from sklearn.manifold import trustworthiness
 
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
-from kgtextvec.report import draw_map
-from kgtextvec.report.layout import lay_out, nearest, roughly_nearest, unit_vectors
+from kgtextvec.report.map import draw_map
+from kgtextvec.report.map.layout import compute_layouts, nearest, roughly_nearest, unit_vectors
 
 OUTPUTS = ("layout.parquet", "map.html", "map.png", "map.svg")
 
@@ -77,7 +77,7 @@ def test_approximate_neighbours_are_nearly_all_right():
 def laid_out(values, seed=0):
     units = unit_vectors(values)
     found, cosines = nearest(units, 90)
-    return lay_out(units, found, cosines, ("tsne", "umap"), seed)
+    return compute_layouts(units, found, cosines, ("tsne", "umap"), seed)
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 5, 6, 16, 36])

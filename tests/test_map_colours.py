@@ -1,25 +1,21 @@
 """Groups of a map's points: columns, names, colours that colour-blind eyes tell apart."""
 
-import re
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from map_space import LABELS, write_space
+from map_space import LABELS, read_page, write_space
 
-from kgtextvec.report.colouring import (
-    GROUP_COLOURS,
+from kgtextvec.pages.theme import GROUP_COLOURS, OTHERS_COLOUR, STEP_COLOURS
+from kgtextvec.report.map import draw_map
+from kgtextvec.report.map.colouring import (
     MOST_GROUPS,
-    OTHERS_COLOUR,
-    STEP_COLOURS,
     colour_by_names,
     colour_by_steps,
     colourings,
     name_places,
 )
-from kgtextvec.report.page import HOME
 
 
 @given(st.lists(st.sampled_from([f"g{i}" for i in range(60)]), min_size=1))
@@ -101,28 +97,26 @@ TO_LAB = np.array([[0.2104542553, 0.793617785, -0.0040720468],
                    [0.0259040371, 0.7827717662, -0.808675766]])  # fmt: skip
 
 
-def page_colours():
-    source = (HOME / "colours.js").read_text("utf-8")
-    found = {}
-    for name in ("GROUPS", "STEPS", "OTHERS"):
-        body = re.search(rf"export const {name} = \{{(.*?)\}};", source, re.DOTALL)[1]
-        for theme in ("light", "dark"):
-            part = re.search(rf"{theme}: (\[.*?\]|\"#\w+\")", body, re.DOTALL)[1]
-            found[name, theme] = tuple(re.findall(r"#[0-9a-f]{6}", part))
-    return found
-
-
-def test_page_and_pictures_have_the_same_colours():
-    colours = page_colours()
-    assert colours["GROUPS", "light"] == GROUP_COLOURS
-    assert colours["STEPS", "light"] == STEP_COLOURS
-    assert colours["OTHERS", "light"] == (OTHERS_COLOUR,)
+def test_page_and_pictures_have_the_same_colours(tmp_path):
+    space = write_space(tmp_path, n=60)
+    draw_map(space, layouts="tsne")
+    made = colourings(pq.read_table(space / "index.parquet"), "label")
+    shown = read_page(space / "map.html")["about"]["columns"]
+    assert {column["kind"] for column in shown} == {"names", "steps"}
+    for column, on_page in zip(made, shown, strict=True):
+        codes = range(len(column.groups))
+        assert on_page["shapes"] == [column.shape(code) for code in codes]
+        assert on_page["colours"]["light"] == [column.colour(code).light for code in codes]
+        assert on_page["colours"]["dark"] == [column.colour(code).dark for code in codes]
+        assert set(on_page["colours"]["light"]) <= {
+            colour.light for colour in (*GROUP_COLOURS, OTHERS_COLOUR, *STEP_COLOURS)
+        }
 
 
 @pytest.mark.parametrize("eyes", EYES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_colour_blind_eyes_tell_the_colours_apart(theme, eyes):
-    colours = np.array([linear(colour) for colour in page_colours()["GROUPS", theme]])
+    colours = np.array([linear(getattr(colour, theme)) for colour in GROUP_COLOURS])
     seen = np.clip(colours @ np.array(EYES[eyes]).T, 0, 1)
     lab = np.cbrt(seen @ TO_CONES.T) @ TO_LAB.T
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(len(lab), 1)]

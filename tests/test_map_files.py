@@ -12,10 +12,9 @@ import pytest
 from map_space import HOSTILE, LABELS, read_page, ten_nearest, write_space
 from matplotlib.image import imread
 
-from kgtextvec.report import draw_map
-from kgtextvec.report.colouring import GROUP_COLOURS
-from kgtextvec.report.map import degrees
-from kgtextvec.report.page import HOME, MODULES, join_modules
+from kgtextvec.pages.theme import GROUP_COLOURS
+from kgtextvec.report.map import degrees, draw_map
+from kgtextvec.report.map.page import BROWSER, MODULES, join_modules
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,7 @@ def test_names_from_the_table_never_stand_in_the_page_as_they_are(tmp_path):
 
 
 def test_every_module_is_in_the_page_after_those_it_needs():
-    assert sorted(MODULES) == sorted(path.stem for path in HOME.glob("*.js"))
+    assert sorted(MODULES) == sorted(path.stem for path in BROWSER.glob("*.js"))
     script = join_modules()
     assert "import {" not in script
     assert not re.search(r"^export ", script, re.MULTILINE)
@@ -125,7 +124,7 @@ def test_every_module_is_in_the_page_after_those_it_needs():
         for needed in re.findall(r"= module_(\w+);", script.split(f"module_{name} =")[1]):
             assert needed in MODULES
     for at, name in enumerate(MODULES):
-        source = (HOME / f"{name}.js").read_text("utf-8")
+        source = (BROWSER / f"{name}.js").read_text("utf-8")
         assert set(re.findall(r'from "\./(\w+)\.js"', source)) <= set(MODULES[:at])
 
 
@@ -136,7 +135,7 @@ def test_the_picture_shows_the_groups_in_their_colours(drawn):
     picture = np.rint(imread(drawn / "map.png")[:, :, :3] * 255).astype(int)
     assert picture.shape[1] > 1500
     for colour in GROUP_COLOURS[: len(LABELS)]:
-        wanted = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        wanted = [int(colour.light[at : at + 2], 16) for at in (1, 3, 5)]
         close = (np.abs(picture - wanted).max(axis=2) < 40).sum()
         assert close > 30 * 20  # thirty points in each of two layouts
     assert (picture.min(axis=2) > 250).mean() > 0.5

@@ -9,7 +9,7 @@ from map_browser import launched, opened, picture, place, still
 from map_space import HOSTILE, ten_nearest, write_space
 from playwright.sync_api import Browser, Page
 
-from kgtextvec.report import draw_map
+from kgtextvec.report.map import draw_map
 
 pytestmark = pytest.mark.slow
 
@@ -156,7 +156,7 @@ def test_the_lasso_gives_the_ids_inside_it(map_page: Page) -> None:
     )
     wanted = {id_ for id_, x, y in places if left < x < right and top < y < bottom}
     assert 10 < len(wanted) < 120
-    assert map_page.locator("#chosen-title").inner_text() == f"{len(wanted)} chosen"
+    assert map_page.locator("#selected-title").inner_text() == f"{len(wanted)} selected"
     map_page.get_by_role("button", name="Copy ids").click()
     map_page.wait_for_function(
         "() => document.getElementById('status').textContent.includes('copied')"
@@ -168,7 +168,7 @@ def test_the_lasso_gives_the_ids_inside_it(map_page: Page) -> None:
     lines = Path(download.value.path()).read_text("utf-8").split("\n")
     assert {line.split("\t")[1] for line in lines[1:-1]} == wanted
     map_page.keyboard.press("Escape")
-    assert not map_page.locator("#chosen").is_visible()
+    assert not map_page.locator("#selected").is_visible()
 
 
 def test_the_legend_hides_and_isolates_groups(map_page: Page) -> None:
@@ -262,6 +262,6 @@ def test_the_keyboard_alone_does_everything(map_page: Page, space: Path) -> None
     press("Enter")
     assert map_page.locator("#facts-of-point dd").first.inner_text() == third[0]
     assert map_page.evaluate("document.activeElement.id") == "details-title"
-    map_page.locator("#choose-view").focus()
+    map_page.locator("#select-visible").focus()
     press("Enter")
-    assert map_page.locator("#chosen").is_visible()
+    assert map_page.locator("#selected").is_visible()

@@ -10,9 +10,9 @@ from map_browser import launched, opened, picture, place, still
 from map_space import write_space
 from playwright.sync_api import Browser
 
-from kgtextvec.report import draw_map
-from kgtextvec.report.colouring import colour_by_names
-from kgtextvec.report.page import MapData, render_page
+from kgtextvec.report.map import draw_map
+from kgtextvec.report.map.colouring import colour_by_names
+from kgtextvec.report.map.page import MapData, render_map_page
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ CONTRAST = """() => {
 def test_text_is_readable_in_light_and_dark(browser: Browser, space: Path, scheme: str) -> None:
     page, seen = opened(browser, space / "map.html", color_scheme=scheme)
     page.locator("#legend .row").first.click()
-    page.locator("#choose-view").click()
+    page.locator("#select-visible").click()
     page.mouse.click(*place(page, NAME))
     page.mouse.move(*place(page, "entity 58"))
     page.evaluate("document.getElementById('tooltip').hidden = false")
@@ -133,7 +133,7 @@ def test_150_thousand_points_pan_search_and_filter(
     browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "map.html"
-    file.write_text(render_page(many_points(150_000)), "utf-8")
+    file.write_text(render_map_page(many_points(150_000)), "utf-8")
     start = time.monotonic()
     page, seen = opened(browser, file)
     loaded = time.monotonic() - start

@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from kgtextvec.errors import InputError
-from kgtextvec.report import render_notebook
-from kgtextvec.report.notebook import names_in
+from kgtextvec.report.notebook import names_in, render_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "workflow/notebooks/explore.ipynb"

@@ -13,7 +13,6 @@ from kgtextvec import __version__
 from kgtextvec.encoders.elmo.convert import places
 from kgtextvec.files import whole_file, whole_folder, write_json
 from kgtextvec.finetune.measure import perplexity_of
-from kgtextvec.finetune.page import render_page
 from kgtextvec.finetune.plan import RECIPE, Plan
 from kgtextvec.finetune.run import Outcome
 from kgtextvec.finetune.source import OURS, Source
@@ -80,12 +79,14 @@ def write_results(
     about: dict[str, Any], costs: list[float], losses: Path, record: Path, page: Path
 ) -> None:
     """Write the losses (TSV: step, loss, perplexity), the record (JSON) and the page (HTML)."""
+    from kgtextvec.finetune.page import render_finetune_page
+
     with whole_file(losses) as part:
         rows = (f"{i}\t{cost:.6f}\t{perplexity_of(cost):.6g}\n" for i, cost in enumerate(costs, 1))
         part.write_text("step\tloss\tperplexity\n" + "".join(rows), "utf-8")
     write_json(record, about)
     with whole_file(page) as part:
-        part.write_text(render_page(about, costs), "utf-8")
+        part.write_text(render_finetune_page(about, costs), "utf-8")
 
 
 def write_downloaded(about: dict[str, Any], path: Path) -> None:

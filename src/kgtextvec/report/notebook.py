@@ -13,18 +13,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import file_or_none, read_json, whole_file
+from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.progress import say
-from kgtextvec.report.pages import TEMPLATES, page
 
 PLOTLY = "application/vnd.plotly.v1+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
+CELL_TEMPLATE = PACKAGE / "report/templates/cells.html"  # nbconvert fills it in
 # The path of a Unix socket has 107 bytes at most; jupyter appends "-5" or so.
 SOCKET_PATH = 100
 SECONDS_A_CELL = 1800
@@ -297,9 +297,9 @@ def as_page(notebook: Any, title: str) -> str:
     shown.metadata.pop("kernelspec", None)
     # nbconvert searches the user's folders for templates unless it is told where nothing is.
     with tempfile.TemporaryDirectory() as empty, environment({"JUPYTER_DATA_DIR": empty}):
-        exporter = HTMLExporter(raw_template=(TEMPLATES / "cells.html").read_text("utf-8"))
+        exporter = HTMLExporter(raw_template=CELL_TEMPLATE.read_text("utf-8"))
         body, _ = exporter.from_notebook_node(shown)
-    return page("notebook.html", title=title, body=Markup(body))  # noqa: S704
+    return render_template("report/templates/notebook.html", title=title, body=Markup(body))  # noqa: S704
 
 
 def live_pictures(notebook: Any) -> None:
@@ -308,6 +308,7 @@ def live_pictures(notebook: Any) -> None:
     The library (4.8 MB) goes in once, before the first; nothing is fetched.
     """
     import plotly.io
+    from markupsafe import Markup
 
     number = 0
     for cell in notebook.cells:
@@ -325,6 +326,11 @@ def live_pictures(notebook: Any) -> None:
                 div_id=f"picture-{number}",
                 config={"displaylogo": False, "responsive": True, "scrollZoom": True},
             )
-            words = escape(output.data.get("text/plain", ""))
-            fragment = f'<div class="live" role="group" aria-label="{words}">{fragment}</div>'
-            output.data = {"text/html": fragment}
+            words = output.data.get("text/plain", "")
+            output.data = {
+                "text/html": render_template(
+                    "report/templates/live_picture.html",
+                    words=words,
+                    picture=Markup(fragment),  # noqa: S704
+                )
+            }

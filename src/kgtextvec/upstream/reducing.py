@@ -137,7 +137,7 @@ def lay_out(matrix: Matrix, wish: Wish) -> Floats:
 
 def by_umap(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
     """umap-learn, as its defaults are."""
-    from kgtextvec.report.layout import umap_learn
+    from kgtextvec.report.map.layout import umap_learn
 
     n = len(vectors)
     if wish.dimensions > n - 2:

@@ -1,0 +1,274 @@
+"""The compare page: all spaces of all models and tables side by side, and what that comes to."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import whole_file
+from kgtextvec.pages import render_template
+from kgtextvec.pages.numbers import format_bytes, format_rate
+from kgtextvec.report.compare.notebook import render_comparison
+from kgtextvec.report.compare.scores import (
+    OWN_METHOD,
+    ComparedSpace,
+    ScoreLine,
+    ScoreValue,
+    baselines_of,
+    by_table,
+    method_name,
+    read_rows,
+    read_spaces,
+)
+from kgtextvec.report.compare.verdict import (
+    Headline,
+    headline,
+    rule_of,
+    rules_verdict,
+    same_file,
+    table_verdict,
+)
+
+# score: (title, what it asks, {metric: head of its column}). Others are shown as they come.
+KNOWN: dict[str, tuple[str, str, dict[str, str]]] = {
+    "cold_start": (
+        "Cold start",
+        "How well the edges of a hidden entity are foretold by the known entities nearest to it.",
+        {
+            "mrr": "MRR",
+            "hits_at_1": "Hits@1",
+            "hits_at_10": "Hits@10",
+            "mrr_gain_over_tfidf": "MRR over TF-IDF",
+        },
+    ),
+    "labels": (
+        "Label probe",
+        "How often a row's label is told from its vector.",
+        {
+            "knn_accuracy": "10 nearest",
+            "knn_balanced": "10 nearest, balanced",
+            "logistic_accuracy": "logistic",
+            "logistic_balanced": "logistic, balanced",
+        },
+    ),
+    "retention": (
+        "Retention",
+        "What a reduced space keeps of the full one: of each row's ten nearest, of the variance.",
+        {
+            "recall_at_10": "Recall@10",
+            "variance_kept": "Variance kept",
+            "variance_kept_fit": "… of the fitted table",
+            "rank": "Rank",
+        },
+    ),
+    "geometry": (
+        "Geometry",
+        "How the vectors lie. Neither end of these scales is good or bad by itself.",
+        {
+            "mean_cosine": "Mean cosine",
+            "deviation_of_cosine": "Its deviation",
+            "duplicate_share": "Duplicates",
+            "zero_share": "Zeros",
+            "norm_median": "Median length",
+        },
+    ),
+}
+MOST_LINES = 200  # of a score that the page does not know; scores.tsv has all
+
+
+def compare_spaces_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of compare-spaces."""
+    parser.add_argument(
+        "spaces",
+        type=Path,
+        nargs="+",
+        metavar="SPACE",
+        help="folders of spaces, or their manifest.json",
+    )
+    parser.add_argument("--scores", type=Path, required=True, help="scores.tsv")
+    parser.add_argument(
+        "--texts",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="results/texts/{table}/manifest.json: they tell which tables read one file",
+    )
+    parser.add_argument("--out-html", type=Path, required=True, help="the page")
+    parser.add_argument("--template", type=Path, help="a notebook to run on the same, .ipynb")
+    parser.add_argument("--out-notebook", type=Path, help="the notebook, executed")
+
+
+def compare_spaces(
+    spaces: list[Path],
+    scores: Path,
+    texts: list[Path],
+    out_html: Path,
+    template: Path | None = None,
+    out_notebook: Path | None = None,
+) -> None:
+    """Write a self-contained page that compares spaces by their scores and costs.
+
+    With `template` also a notebook beside it, executed. The same files give the same bytes.
+    Raises InputError when a file is missing or damaged.
+    """
+    if (template is None) != (out_notebook is None):
+        raise InputError("compare-spaces: --template and --out-notebook go together. Give both.")
+    rows = read_rows(scores, KNOWN)
+    read = read_spaces(spaces, texts, rows)
+    colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
+    tables = by_table(read)
+    html = render_template(
+        "report/templates/compare.html",
+        n_spaces=len(read),
+        n_models=len(colours),
+        tables=[
+            table_section(table, its, colours, f"t{i}")
+            for i, (table, its) in enumerate(tables.items())
+        ],
+        rules=[rules_section(group) for group in same_file(read)],
+        further=further_scores(rows),
+    )
+    with whole_file(out_html) as part:
+        part.write_text(html, "utf-8")
+    if template and out_notebook:
+        render_comparison(template, scores, headline(read), out_notebook)
+
+
+def table_section(
+    table: str, spaces: Sequence[ComparedSpace], colours: dict[str, int], salt: str
+) -> dict[str, Any]:
+    """Return what the page shows of one table."""
+    from kgtextvec.report.compare.charts import draw_bars, draw_cost, draw_dims
+
+    asked = headline(spaces)
+    mine = {space.model: colours[space.model] for space in spaces}
+    charts = {}
+    if asked:
+        charts = {
+            "bars": draw_bars(spaces, asked, f"{salt}-bars"),
+            "dims": draw_dims(spaces, asked, mine, f"{salt}-dims"),
+            "cost": draw_cost(spaces, asked, mine, f"{salt}-cost"),
+        }
+    return {
+        "name": table,
+        "rule": rule_of(spaces[0]),
+        "rows": spaces[0].rows,
+        "words": table_verdict(spaces),
+        "asked": asked,
+        "charts": charts,
+        "scores": [score_table(spaces, score) for score in KNOWN if has_score(spaces, score)],
+        "left_out": [KNOWN[score][0] for score in KNOWN if not has_score(spaces, score)],
+        "costs": [space_costs(space) for space in spaces],
+        "unmeasured": list(dict.fromkeys(space.model for space in spaces if space.embedded == 0)),
+        "notes": list(dict.fromkeys(note for space in spaces for note in space.notes)),
+    }
+
+
+def has_score(spaces: Sequence[ComparedSpace], score: str) -> bool:
+    """Return whether any space has that score, baselines aside."""
+    return any(
+        name == score and method == OWN_METHOD
+        for space in spaces
+        for name, method, _ in space.scores
+    )
+
+
+def score_table(spaces: Sequence[ComparedSpace], score: str) -> dict[str, Any]:
+    """Return a score as a table: a line per space and per baseline, a column per metric."""
+    title, what, heads = KNOWN[score]
+    own = {key[2] for space in spaces for key in space.scores if key[:2] == (score, OWN_METHOD)}
+    metrics = [metric for metric in heads if metric in own] or sorted(own)
+    return {
+        "title": title,
+        "what": what,
+        "heads": [heads.get(metric, metric.replace("_", " ")) for metric in metrics],
+        "lines": [
+            (space.model, space.space, space.dims, [space.get(score, metric) for metric in metrics])
+            for space in spaces
+        ],
+        "baselines": [
+            (name, [found.get(metric) for metric in metrics])
+            for name, found in baselines_of(spaces, score, metrics)
+        ],
+    }
+
+
+def space_costs(space: ComparedSpace) -> dict[str, Any]:
+    """Return what a space cost, as text where there are units."""
+    return {
+        "space": space,
+        "size": format_bytes(space.n_bytes) if space.n_bytes is not None else None,
+        "speed": format_rate(space.speed) if space.speed else None,
+        "parameters": f"{space.parameters / 1e6:,.1f} M" if space.parameters else None,
+    }
+
+
+def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
+    """Return what the page shows of tables that read one file by different text rules.
+
+    A line per model and space, a column per table, with the headline; TF-IDF of each last.
+    """
+    asked = headline(group)
+    tables = by_table(group)
+    names = dict.fromkeys((space.model, space.space) for space in group)
+    found = {(space.model, space.space, space.table): space for space in group}
+    lines = []
+    for model, space in names if asked else ():
+        there = [found.get((model, space, table)) for table in tables]
+        lines.append(
+            (f"{model} {space}", [asked.of(one) if asked and one else None for one in there])
+        )
+    if asked:
+        words = [shared_baseline(its, asked, "tfidf") for its in tables.values()]
+        lines += [(method_name("tfidf"), words)] if any(words) else []
+    return {
+        "words": rules_verdict(group),
+        "asked": asked,
+        "tables": [(table, rule_of(its[0]), its[0].rows) for table, its in tables.items()],
+        "lines": lines,
+    }
+
+
+def shared_baseline(
+    spaces: Sequence[ComparedSpace], asked: Headline, method: str
+) -> ScoreValue | None:
+    """Return a baseline that is the same beside every space of a table."""
+    return next((found for space in spaces if (found := asked.of(space, method))), None)
+
+
+def further_scores(rows: Sequence[ScoreLine]) -> list[dict[str, Any]]:
+    """Return the scores that the page does not know, each as a table; groups where it must.
+
+    A line per table, model, space, method (and group, where a score has nothing over all), a
+    column per metric.
+    """
+    tables = []
+    for score in dict.fromkeys(row.score for row in rows if row.score not in KNOWN):
+        mine = [row for row in rows if row.score == score]
+        over_all = [row for row in mine if row.by == "all"]
+        metrics = list(dict.fromkeys(row.metric for row in over_all or mine))
+        lines: dict[tuple[str, ...], dict[str, ScoreValue]] = {}
+        for row in over_all or mine:
+            key = (row.table, row.model, row.space, *(() if over_all else (row.by, row.group)))
+            lines.setdefault((*key, row.method), {})[row.metric] = row.found
+        own_first = sorted(lines.items(), key=lambda one: (one[0][:-1], one[0][-1] != OWN_METHOD))
+        tables.append(
+            {
+                "title": score[:1].upper() + score[1:].replace("_", " "),
+                "columns": [
+                    "Table",
+                    "Model",
+                    "Space",
+                    *([] if over_all else ["By", "Group"]),
+                    "Method",
+                ],
+                "heads": [metric.replace("_", " ") for metric in metrics],
+                "lines": [
+                    ([*key[:-1], method_name(key[-1])], [found.get(metric) for metric in metrics])
+                    for key, found in own_first[:MOST_LINES]
+                ],
+                "hidden": max(len(lines) - MOST_LINES, 0),
+            }
+        )
+    return tables

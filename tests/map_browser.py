@@ -29,10 +29,10 @@ def launched() -> Iterator[Browser]:
     """Start Chromium; without one, skip, or fail where CI is set."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if program is None:
-        told = "no Chromium: apt-get install chromium, or set CHROMIUM to its path"
+        message = "no Chromium: apt-get install chromium, or set CHROMIUM to its path"
         if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(message)
+        pytest.skip(message)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
@@ -59,7 +59,8 @@ def still(page: Page) -> None:
     page.evaluate("window.framesSeen = -1")
     page.wait_for_function(
         "() => { const app = kgtextvecMap, old = window.framesSeen;"
-        " window.framesSeen = app.frames; return app.frames === old && !app.moving(); }",
+        " window.framesSeen = app.frames;"
+        " return app.frames === old && !app.moving() && app.camera.flight === null; }",
         polling=200,
     )
 

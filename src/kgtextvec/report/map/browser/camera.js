@@ -4,6 +4,7 @@ export class Camera {
   constructor(changed) {
     this.changed = changed;
     this.width = this.height = 1;
+    this.flight = null; // the request for the next frame of a flight
     this.home();
   }
 
@@ -50,6 +51,7 @@ export class Camera {
 
   stop() {
     cancelAnimationFrame(this.flight);
+    this.flight = null;
   }
 
   // Fly in an arc, so that one sees where the place lies; at once if the user wants no motion.
@@ -68,8 +70,8 @@ export class Camera {
       [this.x, this.y] = [0, 1].map((axis) => from[axis] + (to[axis] - from[axis]) * eased);
       this.zoom = Math.exp(from[2] + (to[2] - from[2]) * eased - dip * Math.sin(Math.PI * eased));
       this.changed();
-      if (t < 1) this.flight = requestAnimationFrame(step);
-      else done();
+      this.flight = t < 1 ? requestAnimationFrame(step) : null;
+      if (t >= 1) done();
     };
     this.flight = requestAnimationFrame(step);
   }

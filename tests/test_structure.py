@@ -16,9 +16,9 @@ from kgtextvec.__main__ import VERBS
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
 STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate", "probe", "report"}
-BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device", "lease"}
+BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device"}
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
-BASE |= {"pages"}
+BASE |= {"pages", "locks", "gpu_lock"}
 # Verbs that chain steps, as the workflow does, for those who have no workflow.
 CHAINS = {"upstream"}
 OURS = [

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from kgtextvec.device import choose_device, set_threads
 from kgtextvec.embed import RECIPE
-from kgtextvec.embed.claim import claimed
 from kgtextvec.embed.fast_imports import quick_imports
 from kgtextvec.embed.fingerprint import (
     chosen_layers,
@@ -21,13 +20,14 @@ from kgtextvec.embed.fingerprint import (
     stored_dims,
     vector_dims,
 )
+from kgtextvec.embed.shard_lock import lock_shard
 from kgtextvec.embed.shard_output import ShardOutput
 from kgtextvec.embed.store import Store, keys_of
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.files import need_space, sha256_of, whole_file, write_json
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
 from kgtextvec.progress import say
 from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest
 from kgtextvec.settings.base import changed
@@ -68,7 +68,7 @@ def embed_shard(
         job = ShardJob(model, record, settings, vectors, keys, output)
         job.take_stored()
         if output.missing.any():
-            with claimed(vectors.folder, digest_of_keys[:32]) as waited:
+            with lock_shard(vectors.folder, digest_of_keys[:32]) as waited:
                 if waited:
                     job.take_stored()
                 todo = np.flatnonzero(output.missing)

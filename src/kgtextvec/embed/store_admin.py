@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.embed.claim import FOLDER, is_free
+from kgtextvec.embed.shard_lock import SHARD_LOCKS
 from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of, read_json
+from kgtextvec.locks import is_unlocked
 from kgtextvec.progress import Progress, say
 
 # A writer renames its temporary file within minutes; one this old was left by a killed job.
@@ -228,9 +229,9 @@ def drop_vectors(one: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> 
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
-    """Yield parts set aside, claims that no job holds, and temporary files long left alone."""
+    """Yield parts set aside, lock files that no job holds, and temporary files long left alone."""
     yield from folder.glob("damaged/*")
-    yield from (path for path in folder.glob(f"{FOLDER}/*.lock") if is_free(path))
+    yield from (path for path in folder.glob(f"{SHARD_LOCKS}/*.lock") if is_unlocked(path))
     for path in folder.glob(".*.part"):
         if time.time() - path.stat().st_mtime > LEFT_SECONDS:
             yield path
@@ -246,7 +247,7 @@ def remove(path: Path, yes: bool) -> int:
 
 def remove_empty(folder: Path) -> None:
     """Remove a folder that holds nothing but what it says of itself."""
-    for name in ("damaged", FOLDER):
+    for name in ("damaged", SHARD_LOCKS):
         if (folder / name).is_dir() and not any((folder / name).iterdir()):
             (folder / name).rmdir()
     if [path.name for path in folder.iterdir()] == ["about.json"]:

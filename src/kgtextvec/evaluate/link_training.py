@@ -25,7 +25,7 @@ from kgtextvec.evaluate.link_split import Split, split, split_as_given
 from kgtextvec.evaluate.scorecard import about
 from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import write_json
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
 from kgtextvec.matrices import refuse_non_finite, take_rows
 from kgtextvec.progress import say
 from kgtextvec.versions import versions_of

@@ -15,7 +15,7 @@ from kgtextvec.evaluate.neighbours import choose_device
 from kgtextvec.evaluate.shape import geometry, retention
 from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import sha256_of, write_json
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
 from kgtextvec.progress import say
 from kgtextvec.versions import versions_of
 

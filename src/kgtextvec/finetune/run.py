@@ -1,13 +1,13 @@
 """finetune-model's run: resume or start, train, measure."""
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -21,7 +21,8 @@ from kgtextvec.finetune.measure import Perplexity, check_rows, measure, perplexi
 from kgtextvec.finetune.plan import Plan, corpus_of
 from kgtextvec.finetune.source import Arrays, Source, open_source
 from kgtextvec.finetune.train import Trainer
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
+from kgtextvec.locks import hold_lock, open_to_lock, run_without_lock
 from kgtextvec.progress import clock, say
 from kgtextvec.signals import asked_to_stop
 
@@ -50,7 +51,7 @@ def run(planned: Plan, device: str, threads: int | None, snapshot_minutes: float
     if threads:
         torch.set_num_threads(threads)
     place = choose_device(device)
-    with alone(planned.work), leased("cpu" if place == "mps" else place) as held:
+    with lock_work_folder(planned.work), leased("cpu" if place == "mps" else place) as held:
         snapshot = newest(planned.work, planned.steps)
         trainer = start(planned, snapshot, held)
         need_space({planned.work: 2 * 4 * sum(v.numel() for v in trainer.tensors().values())})
@@ -156,24 +157,19 @@ def language_model(source: Source, device: str) -> tuple[LanguageModel, Tensors]
 
 
 @contextmanager
-def alone(work: Path) -> Iterator[None]:
+def lock_work_folder(work: Path) -> Iterator[None]:
     """Hold a work folder, so that no other process trains in it; clear what a killed one left.
 
     Raises InputError if another process holds it.
     """
-    handle = os.open(work, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{work}: another process trains here. Wait until it ends.") from None
-        except OSError as error:
-            say(f"{work}: knows no file locks ({error.strerror}), going on without")
+
+    def give_up() -> NoReturn:
+        raise InputError(f"{work}: another process trains here. Wait until it ends.")
+
+    with hold_lock([partial(open_to_lock, work)], give_up, partial(run_without_lock, work)):
         for part in work.glob(".step-*.part"):
             shutil.rmtree(part)
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from kgtextvec.models.fetch import NoSpace, Request, fetch
 from kgtextvec.models.gdrive import drive_address, read_drive_page
 from kgtextvec.models.hub import fetch_hub
 from kgtextvec.models.local import Files, from_cache, local_files, placed_by_hand, to_cache
-from kgtextvec.models.lock import Locked, alone, check, expected, read_lock, record
+from kgtextvec.models.lock import Locked, check, expected, lock_models, read_lock, record
 from kgtextvec.models.sources import Entry, Source, file_path, scheme_of
 from kgtextvec.progress import say
 
@@ -25,7 +25,7 @@ def download(entry: Entry, lock: Path, downloads: Path, offline: bool) -> dict[s
     folder = downloads / entry.model
     folder.mkdir(parents=True, exist_ok=True)
     locked = read_lock(lock).get(entry.model, {})
-    with alone(folder / ".lock", entry.model):
+    with lock_models(folder / ".lock", entry.model):
         for source in entry.sources:
             files = placed_by_hand(folder, source, entry.kind)
             if files:

@@ -1,9 +1,8 @@
 """models.lock.yaml: the digest of each file at its first download; later ones must agree."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
-from kgtextvec.progress import say
+from kgtextvec.locks import hold_lock, open_to_lock, run_without_lock
 
 HEAD = (
     "# Digests of the models' files, recorded at first use. A later difference is an error.\n"
@@ -21,25 +20,17 @@ Locked = dict[str, dict[str, Any]]  # file: {sha256, source, revision}
 
 
 @contextmanager
-def alone(path: Path, who: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, a file (made if absent) or a folder.
+def lock_models(path: Path, who: str) -> Iterator[None]:
+    """Hold the lock of `path`, a file (made if absent) or a folder; `who` stands in messages.
 
-    The system releases it when the process ends, however it ends. Where the file system knows no
-    locks, says so and goes on.
+    Where the file system has no locks, the log says so and the block runs without one.
     """
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-    handle = os.open(path, flags, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{who}: another process is at it, waiting")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            say(f"{who}: {path.parent} knows no file locks ({error.strerror}), going on without")
+    with hold_lock(
+        [partial(open_to_lock, path)],
+        lambda: f"{who}: another process is at it, waiting",
+        partial(run_without_lock, path),
+    ):
         yield
-    finally:
-        os.close(handle)
 
 
 def read_lock(path: Path) -> dict[str, Locked]:
@@ -92,7 +83,7 @@ def record(
     }
     if all(read_lock(path).get(model, {}).get(name) == value for name, value in new.items()):
         return
-    with alone(path.parent, path.name):
+    with lock_models(path.parent, path.name):
         whole = read_lock(path)
         check(path, model, whole.get(model, {}), source, found)
         whole[model] = dict(sorted({**whole.get(model, {}), **new}.items()))

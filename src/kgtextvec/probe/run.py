@@ -13,7 +13,7 @@ from kgtextvec.encoders.folder import RECORD, read_model_folder
 from kgtextvec.encoders.layers import load_reader
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, sha256_of, whole_file, write_json
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
 from kgtextvec.probe import CONTROLS
 from kgtextvec.probe.corpora import LABELS, Pairs, Tagged, read_pairs, read_tagged
 from kgtextvec.probe.ner import NerData, chance, run_ner

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from kgtextvec.errors import InputError
-from kgtextvec.lease import Gpu, gpus_to_share, lease_folder, leased
+from kgtextvec.gpu_lock import Gpu, gpus_to_share, lease_folder, leased
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 HOLDER = """
 import os, sys, time
 from pathlib import Path
-from kgtextvec.lease import leased
+from kgtextvec.gpu_lock import leased
 for turn in range(int(sys.argv[2])):
     with leased("cpu"):
         time.sleep(float(sys.argv[1]))

@@ -1,26 +1,24 @@
 """A GPU for each job: with several jobs on one machine, each leases a device that is free.
 
-A lease is a lock (flock) on a file per device. The kernel drops it when its holder ends, however
-it ends, so nothing is left to clean up. Results don't depend on leases, only speed and memory do.
+A lease is a lock on a file per device. Results don't depend on leases, only speed and memory do.
 """
 
-import fcntl
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import as_input_error
+from kgtextvec.locks import hold_lock, open_shared_to_lock
 from kgtextvec.progress import say
 
-FOLDER = "kgtextvec-gpus"
-POLL_SECONDS = 0.2
-REMIND_SECONDS = 600.0
+GPU_LOCKS = "kgtextvec-gpus"
+GPU_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,22 @@ def leased(device: str) -> Iterator[str]:
     if not candidates:
         yield device
         return
-    gpu, lock = take_one(candidates, lease_folder())
-    say(f"GPU {gpu.name} leased")
-    try:
-        if gpu.device.startswith("cuda:"):
-            import torch
+    folder = lease_folder()
+    with hold_lock(
+        [partial(open_lease, folder / f"{gpu.name}.lock") for gpu in candidates],
+        lambda: f"waiting for a free GPU: other jobs hold all {len(candidates)}",
+        poll_seconds=GPU_POLL_SECONDS,
+    ) as lock:
+        gpu = candidates[lock.which]
+        say(f"GPU {gpu.name} leased")
+        try:
+            if gpu.device.startswith("cuda:"):
+                import torch
 
-            torch.cuda.set_device(gpu.device)  # else memory is taken on the first device too
-        yield gpu.device
-    finally:
-        say(f"GPU {gpu.name} given back")
-        os.close(lock)
+                torch.cuda.set_device(gpu.device)  # else memory is taken on the first device too
+            yield gpu.device
+        finally:
+            say(f"GPU {gpu.name} given back")
 
 
 def gpus_to_share(device: str, environment: Mapping[str, str]) -> list[Gpu]:
@@ -83,7 +86,7 @@ def gpus_to_share(device: str, environment: Mapping[str, str]) -> list[Gpu]:
 def lease_folder() -> Path:
     """Return the folder of the lock files, made if need be; all users of a machine share it."""
     chosen = os.environ.get("KGTEXTVEC_LEASES")
-    folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / FOLDER
+    folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / GPU_LOCKS
     try:
         folder.mkdir(parents=True)
         folder.chmod(0o1777)  # as /tmp: whoever has jobs here makes files, no one removes others'
@@ -96,41 +99,9 @@ def lease_folder() -> Path:
     return folder
 
 
-def take_one(gpus: list[Gpu], folder: Path) -> tuple[Gpu, int]:
-    """Wait for a free device; return it and its open lock, which closing gives back."""
-    waited, reminded = 0.0, -REMIND_SECONDS
-    while True:
-        for gpu in gpus:
-            lock = open_lock(folder / f"{gpu.name}.lock")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-            else:
-                return gpu, lock
-        if waited - reminded >= REMIND_SECONDS:
-            say(f"waiting for a free GPU: other jobs hold all {len(gpus)}")
-            reminded = waited
-        time.sleep(POLL_SECONDS)
-        waited += POLL_SECONDS
-
-
-def open_lock(path: Path) -> int:
-    """Open a lock file, made if need be; never through a link."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        try:
-            return os.open(path, flags)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise as_input_error(error, path) from error
-        try:
-            # O_EXCL: Linux refuses a plain O_CREAT on others' files in folders such as /tmp
-            made = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise as_input_error(error, path) from error
-        os.fchmod(made, 0o666)  # whatever the umask says, other users may take their turn
-        return made
+def open_lease(path: Path) -> int:
+    """Open a device's lock file. Raises InputError when that is not permitted."""
+    try:
+        return open_shared_to_lock(path)
+    except OSError as error:
+        raise as_input_error(error, path) from error

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.bench_embed import peak
+from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.elmo.engine import ElmoEncoder
 from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel
 from kgtextvec.encoders.elmo.tokenizer import ElmoTokenizer, character_ids
@@ -209,7 +210,9 @@ def bench(
         per_word = work_of_a_word(model.config)
         del model
         for precision in PRECISIONS:
-            encoder = ElmoEncoder(Path(home), "cpu", precision, initial_state="zeros")
+            encoder = ElmoEncoder(
+                Path(home), EncoderSettings(precision=precision, initial_state="zeros")
+            )
             limits[precision] = peak((512, 16384), PRECISIONS[precision]) / per_word
             begin = time.process_time()
             found[precision] = np.empty((len(texts), encoder.dims), dtype=np.float32)

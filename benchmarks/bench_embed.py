@@ -157,9 +157,10 @@ class Ours:
     """Our engine as a function of texts."""
 
     def __init__(self, folder: Path, precision: str) -> None:
+        from kgtextvec.encoders import EncoderSettings
         from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
-        self.encoder = TransformerEncoder(folder, "cpu", precision, "mean", 512)
+        self.encoder = TransformerEncoder(folder, EncoderSettings(precision=precision))
         config = self.encoder.run.model.config
         self.shape = int(config.hidden_size), int(config.intermediate_size)
 
@@ -185,10 +186,11 @@ def flops(config: Any, lengths: np.ndarray) -> float:
 
 def peak(shape: tuple[int, int], dtype: torch.dtype) -> float:
     """FLOP/s of the best matrix product there is here: oneDNN's, laid out once, 1,024 rows."""
-    from kgtextvec.encoders.transformer.prepack import PackedLinear
+    from kgtextvec.encoders.onednn import PackedLinear
 
     size, inner = shape
-    layer = PackedLinear(torch.nn.Linear(size, inner, dtype=dtype).requires_grad_(False))
+    plain = torch.nn.Linear(size, inner, dtype=dtype)
+    layer = PackedLinear(plain.weight, plain.bias)
     x = torch.randn(1024, size, dtype=dtype)
     taken = []
     with torch.inference_mode():

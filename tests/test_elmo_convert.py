@@ -12,7 +12,7 @@ from elmo_oracle import names_and_shapes, random_weights
 from safetensors.numpy import load_file
 from tf_checkpoints import checkpoint_name, write_checkpoint
 
-from kgtextvec.encoders.elmo.convert import convert, to_hdf5
+from kgtextvec.encoders.elmo.convert import convert_bilm, to_hdf5
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 
@@ -44,7 +44,7 @@ def test_an_export_has_the_bytes_of_the_original(tmp_path, kind):
         assert back[name].dtype == np.float32 and back[name].shape == value.shape
         assert back[name].tobytes() == value.tobytes()
     assert json.loads((tmp_path / "options.json").read_text()) == KINDS[kind]
-    convert(tmp_path / "back.hdf5", tmp_path / "options.json", None, tmp_path / "again")
+    convert_bilm(tmp_path / "back.hdf5", tmp_path / "options.json", None, tmp_path / "again")
     for file in folder.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
 
@@ -52,7 +52,7 @@ def test_an_export_has_the_bytes_of_the_original(tmp_path, kind):
 def test_numbers_at_the_edge_survive(tmp_path):
     weights = random_weights(OPTIONS)
     weights["CNN/b_cnn_0"][:4] = [-0.0, np.finfo(np.float32).max, 1e-45, np.float32(0.1)]
-    convert(*write(tmp_path, OPTIONS, weights), None, tmp_path / "model")
+    convert_bilm(*write(tmp_path, OPTIONS, weights), None, tmp_path / "model")
     to_hdf5(tmp_path / "model", tmp_path / "back.hdf5")
     assert (
         read_hdf5(tmp_path / "back.hdf5")["CNN/b_cnn_0"].tobytes()
@@ -67,7 +67,7 @@ def refused(tmp_path, told, options=OPTIONS, weights=None, change=None):
     if change:
         change(path)
     with pytest.raises(InputError, match=told) as error:
-        convert(path, options_path, None, tmp_path / "out")
+        convert_bilm(path, options_path, None, tmp_path / "out")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -139,8 +139,8 @@ def test_damaged_weights_are_told(tmp_path):
     def cut(path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    refused(tmp_path, r"weights\.hdf5: not a whole HDF5 file", change=cut)
-    refused(tmp_path, "not a whole HDF5 file", change=lambda path: path.write_bytes(b"x" * 999))
+    refused(tmp_path, r"weights\.hdf5: not a complete HDF5 file", change=cut)
+    refused(tmp_path, "not a complete HDF5 file", change=lambda path: path.write_bytes(b"x" * 999))
     refused(tmp_path, "no such weights file", change=lambda path: path.unlink())
 
 
@@ -202,12 +202,12 @@ def test_a_group_that_holds_itself_ends(tmp_path):
 
 
 def test_an_export_of_something_else_is_refused(tmp_path):
-    with pytest.raises(InputError, match="not a whole ELMo folder"):
+    with pytest.raises(InputError, match="not a complete ELMo folder"):
         to_hdf5(tmp_path, tmp_path / "out.hdf5")
     folder, _ = make(tmp_path, OPTIONS)
     content = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(content[:-8])
-    with pytest.raises(InputError, match="not a whole ELMo folder"):
+    with pytest.raises(InputError, match="not a complete ELMo folder"):
         to_hdf5(folder, tmp_path / "out.hdf5")
     assert not (tmp_path / "out.hdf5").exists()
 
@@ -228,8 +228,8 @@ def checkpoint(tmp_path):
 @pytest.mark.parametrize("ending", ["", ".index", ".data-00000-of-00001"])
 def test_a_checkpoint_gives_the_folder_that_its_hdf5_gives(checkpoint, tmp_path, ending):
     prefix, options, weights = checkpoint
-    convert(prefix.with_name(prefix.name + ending), options, None, tmp_path / "out")
-    convert(tmp_path / "in" / "weights.hdf5", options, None, tmp_path / "same")
+    convert_bilm(prefix.with_name(prefix.name + ending), options, None, tmp_path / "out")
+    convert_bilm(tmp_path / "in" / "weights.hdf5", options, None, tmp_path / "same")
     ours, same = (load_file(tmp_path / name / "model.safetensors") for name in ("out", "same"))
     assert len(ours) == len(weights) == len(same)
     assert all(ours[name].tobytes() == same[name].tobytes() for name in same)
@@ -257,7 +257,7 @@ def test_a_damaged_checkpoint_is_told(checkpoint, tmp_path):
 
     def refused_here(told):
         with pytest.raises(InputError, match=told) as error:
-            convert(index, options, None, tmp_path / "out")
+            convert_bilm(index, options, None, tmp_path / "out")
         assert "\n" not in str(error.value)
 
     data.write_bytes(content[:2000])
@@ -270,7 +270,7 @@ def test_a_damaged_checkpoint_is_told(checkpoint, tmp_path):
     for place in range(0, len(whole), 7):
         index.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
         try:
-            convert(index, options, None, tmp_path / "out")
+            convert_bilm(index, options, None, tmp_path / "out")
         except InputError as error:
             assert "\n" not in str(error)
         index.write_bytes(whole[:place])
@@ -283,10 +283,10 @@ def test_a_checkpoint_of_another_model_is_told(checkpoint, tmp_path):
     prefix, options, _ = checkpoint
     options.write_text(json.dumps(options_of(layers=3)))
     with pytest.raises(InputError, match=r"cell_2/\S+ \(\d+.*\) is missing"):
-        convert(prefix, options, None, tmp_path / "out")
+        convert_bilm(prefix, options, None, tmp_path / "out")
     options.write_text(json.dumps(options_of(dim=13)))
     with pytest.raises(InputError, match=r"lstm_cell/kernel has shape \(12, 48\), .*\(12, 52\)"):
-        convert(prefix, options, None, tmp_path / "out")
+        convert_bilm(prefix, options, None, tmp_path / "out")
 
 
 def test_without_the_checksum_library_nothing_is_read(tmp_path, monkeypatch):
@@ -294,7 +294,7 @@ def test_without_the_checksum_library_nothing_is_read(tmp_path, monkeypatch):
     _, options = write(tmp_path / "in", OPTIONS, random_weights(OPTIONS))
     (tmp_path / "x.index").write_bytes(b"")
     with pytest.raises(InputError, match="need the package google-crc32c"):
-        convert(tmp_path / "x.index", options, None, tmp_path / "out")
+        convert_bilm(tmp_path / "x.index", options, None, tmp_path / "out")
 
 
 @golden
@@ -308,8 +308,8 @@ def test_a_checkpoint_of_tensorflow_is_read_bit_for_bit(tmp_path):
             for tensor in (checkpoint.read(name), checkpoint.map(name)):
                 assert (tensor.shape, tensor.dtype) == (theirs[name].shape, theirs[name].dtype)
                 assert tensor.tobytes() == theirs[name].tobytes()
-    convert(home / "model.ckpt-300.index", home / "options.json", None, tmp_path / "one")
-    convert(home / "weights.hdf5", home / "options.json", None, tmp_path / "other")
+    convert_bilm(home / "model.ckpt-300.index", home / "options.json", None, tmp_path / "one")
+    convert_bilm(home / "weights.hdf5", home / "options.json", None, tmp_path / "other")
     for file in (tmp_path / "one").iterdir():
         assert (tmp_path / "other" / file.name).read_bytes() == file.read_bytes()
 

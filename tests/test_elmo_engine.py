@@ -10,8 +10,10 @@ from elmo_oracle import read
 from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, lists
 
-from kgtextvec.encoders.elmo.engine import ElmoEncoder, choose_layers
-from kgtextvec.encoders.elmo.model import ElmoModel, ElmoTokenizer
+from kgtextvec.embed.fingerprint import fingerprint_of
+from kgtextvec.encoders import EncoderSettings
+from kgtextvec.encoders.elmo.engine import ELMO_RECIPE, ElmoEncoder, choose_layers
+from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT, ElmoModel, ElmoTokenizer
 from kgtextvec.encoders.elmo.trie import build_trie, plan_steps
 from kgtextvec.errors import InputError
 
@@ -98,7 +100,9 @@ def alone(folder: Path, text: str, state: str, dtype=torch.float64) -> np.ndarra
 def test_every_text_gets_what_the_plain_model_gives_it_alone(tmp_path, kind, state):
     folder, _ = make(tmp_path, KINDS[kind])
     texts = TEXTS[:12] + TEXTS[-5:]
-    vectors = encode(ElmoEncoder(folder, initial_state=state, layers="concat"), texts)
+    vectors = encode(
+        ElmoEncoder(folder, EncoderSettings(initial_state=state, layers="concat")), texts
+    )
     for text, vector in zip(texts, vectors, strict=True):
         np.testing.assert_allclose(
             vector, alone(folder, text, state).reshape(-1), rtol=0, atol=1e-6
@@ -107,7 +111,7 @@ def test_every_text_gets_what_the_plain_model_gives_it_alone(tmp_path, kind, sta
 
 def test_the_vectors_are_those_of_the_oracle(tmp_path):
     folder, weights = make(tmp_path, KINDS["plain"])
-    encoder = ElmoEncoder(folder, initial_state="zeros", tokens="whitespace")
+    encoder = ElmoEncoder(folder, EncoderSettings(initial_state="zeros", tokens="whitespace"))
     texts = [" ".join(words) for words in texts_of_words(12) if any(words)]
     for text, vector in zip(texts, encode(encoder, texts), strict=True):
         layers, _ = read(text.split(), KINDS["plain"], weights)
@@ -135,8 +139,8 @@ def test_shared_beginnings_and_endings_run_once(tmp_path):
 @pytest.mark.parametrize("layers", ["average", "top", "token", 0, 1, "2"])
 def test_layers_can_be_chosen_now_or_from_what_concat_stored(tmp_path, layers):
     folder, _ = make(tmp_path, KINDS["plain"])
-    everything = encode(ElmoEncoder(folder, layers="concat"), TEXTS)
-    chosen = encode(ElmoEncoder(folder, layers=layers), TEXTS)
+    everything = encode(ElmoEncoder(folder, EncoderSettings(layers="concat")), TEXTS)
+    chosen = encode(ElmoEncoder(folder, EncoderSettings(layers=layers)), TEXTS)
     assert chosen.shape == (len(TEXTS), 12)
     np.testing.assert_allclose(chosen, choose_layers(everything, layers, 2), rtol=0, atol=1e-6)
 
@@ -144,7 +148,7 @@ def test_layers_can_be_chosen_now_or_from_what_concat_stored(tmp_path, layers):
 def test_bfloat16_is_near(tmp_path):
     folder, _ = make(tmp_path, KINDS["no word projection"])
     exact = encode(ElmoEncoder(folder), TEXTS[1:])
-    near = encode(ElmoEncoder(folder, precision="bfloat16"), TEXTS[1:])
+    near = encode(ElmoEncoder(folder, EncoderSettings(precision="bfloat16")), TEXTS[1:])
     near, exact = near[exact.any(1)].astype(np.float64), exact[exact.any(1)].astype(np.float64)
     lengths = np.linalg.norm(near, axis=1) * np.linalg.norm(exact, axis=1)
     assert (1 - (near * exact).sum(1) / lengths).max() < 1e-4
@@ -172,11 +176,14 @@ def test_words_are_counted_and_looked_up_in_the_vocabulary(tmp_path, capsys):
     assert "50.00 % of 6 words are in the vocabulary" in capsys.readouterr().err
 
 
-def test_settings_tell_all_that_changes_the_numbers(tmp_path):
-    folder, _ = make(tmp_path, KINDS["plain"])
-    one, other = ElmoEncoder(folder), ElmoEncoder(folder, initial_state="zeros", layers="top")
-    assert one.settings["initial_state"] == "warm" and "warm_text" in one.settings
-    assert other.settings["layers"] == "top" and "warm_text" not in other.settings
+def test_the_stores_key_holds_all_that_changes_the_numbers():
+    about = {"kind": "elmo", "weights_sha256": "w", "tokenizer_sha256": "t"}
+    one = fingerprint_of(about, EncoderSettings())
+    assert one["initial_state"] == "warm" and one["warm"] == [WARM_ROUNDS, WARM_TEXT]
+    assert one["engine_recipe"] == ELMO_RECIPE
+    for choice in ({"initial_state": "zeros"}, {"tokens": "treebank"}, {"precision": "bfloat16"}):
+        assert fingerprint_of(about, EncoderSettings(**choice)) == one | choice
+    assert fingerprint_of(about, EncoderSettings(layers="top", device="cuda")) == one
 
 
 @pytest.mark.parametrize(
@@ -193,7 +200,7 @@ def test_settings_tell_all_that_changes_the_numbers(tmp_path):
 def test_a_setting_that_does_not_fit_is_named(tmp_path, choice, told):
     folder, _ = make(tmp_path, KINDS["plain"])
     with pytest.raises(InputError, match=told):
-        ElmoEncoder(folder, **choice)
+        ElmoEncoder(folder, EncoderSettings(**choice))
 
 
 def test_a_folder_that_is_not_whole_is_named(tmp_path):
@@ -209,7 +216,7 @@ def test_a_folder_that_is_not_whole_is_named(tmp_path):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"cells\.1\.0\.kernel"):
         ElmoEncoder(folder)
-    with pytest.raises(InputError, match="not a whole ELMo folder"):
+    with pytest.raises(InputError, match="not a complete ELMo folder"):
         ElmoEncoder(tmp_path)
 
 
@@ -219,7 +226,7 @@ def test_any_texts_get_what_they_get_alone(tmp_path_factory, texts):
     folder = tmp_path_factory.getbasetemp() / "any"
     if not folder.exists():
         make(folder, KINDS["no highway key"])
-    encoder = ElmoEncoder(folder / "model", tokens="whitespace")
+    encoder = ElmoEncoder(folder / "model", EncoderSettings(tokens="whitespace"))
     texts = [" ".join(f"w{word}" for word in text) for text in texts]
     each = np.concatenate([encode(encoder, [text]) for text in texts])
     np.testing.assert_allclose(encode(encoder, texts), each, rtol=0, atol=1e-6)

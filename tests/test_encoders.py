@@ -17,10 +17,11 @@ from tiny_models import (
 )
 
 from kgtextvec.device import choose_precision
-from kgtextvec.encoders import ResumeContext
+from kgtextvec.encoders import EncoderSettings, ResumeContext
+from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
-from kgtextvec.encoders.transformer.packed import NotPackableError, Packed
-from kgtextvec.encoders.transformer.padded import Padded
+from kgtextvec.encoders.transformer.packed import NotPackableError, PackedBatches
+from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.errors import InputError
 
 BUILDERS = {
@@ -70,8 +71,7 @@ def encoded(encoder: TransformerEncoder, texts: list[str]) -> np.ndarray:
 
 
 def make(folder: Path, **settings) -> TransformerEncoder:
-    options = {"device": "cpu", "precision": "float32", "pooling": "mean", "max_tokens": 64}
-    return TransformerEncoder(folder, **(options | settings))
+    return TransformerEncoder(folder, EncoderSettings(**({"max_tokens": 64} | settings)))
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -85,7 +85,7 @@ def test_texts_are_packed_where_the_model_allows_it_and_else_padded(folders, nam
     """MPNet and DeBERTa don't ask the attention interface: packed, they would be wrong."""
     encoder = make(folders[name])
     padded = name in {"mpnet", "deberta_v2"}
-    assert isinstance(encoder.run, Padded if padded else Packed)
+    assert isinstance(encoder.run, PaddedBatches if padded else PackedBatches)
     assert ("padded, not packed" in capfd.readouterr().err) == padded
 
 
@@ -109,6 +109,16 @@ def test_texts_longer_than_an_attention_window_are_exact_too(folders):
 def test_every_pooling_is_that_of_the_plain_loop(folders, name, pooling):
     vectors = encoded(make(folders[name], pooling=pooling), TEXTS)
     assert np.abs(vectors - plain_loop(folders[name], TEXTS, 64, pooling)).max() <= TOLERANCE
+
+
+def test_an_unknown_pooling_is_refused_before_the_model_loads(tmp_path):
+    with pytest.raises(InputError, match=r"'median' is not a known pooling\. Choose one of cls"):
+        make(tmp_path / "no such folder", pooling="median")
+
+
+def test_every_pooling_is_one_module_with_its_description():
+    assert POOLINGS.names() == ["cls", "max", "mean", "mean_no_special"]
+    assert len({POOLINGS[name].description for name in POOLINGS.names()}) == 4
 
 
 @pytest.mark.parametrize("batch_tokens", [64, 100, 4000])
@@ -168,11 +178,11 @@ def test_chunks_of_resumed_work_are_those_of_undisturbed_work(folders):
     assert resumed[1:] == undisturbed[2:4] and len(resumed) == 3
 
 
-def batches_of(encoder, texts, among):
+def batches_of(encoder, texts, resume):
     """Rows of each batch, by chunk."""
     return [
-        [among.rows[chunk.first + chunk.pieces.text[batch]].tolist() for batch in chunk.plan]
-        for chunk in encoder.chunks(texts, among)
+        [resume.rows[chunk.first + chunk.pieces.text[batch]].tolist() for batch in chunk.plan]
+        for chunk in encoder.chunks(texts, resume)
     ]
 
 

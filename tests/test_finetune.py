@@ -17,8 +17,14 @@ from finetune_models import (
 )
 
 from kgtextvec.errors import InputError
-from kgtextvec.finetune.corpus import Stream, read_corpus, read_sentences, read_vocabulary
-from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, run_cell
+from kgtextvec.finetune.corpus import Stream, read_corpus, read_sentences, read_softmax_words
+from kgtextvec.finetune.language_model import (
+    SLOT,
+    SOFTMAX,
+    SOFTMAX_WEIGHTS,
+    LanguageModel,
+    run_cell,
+)
 from kgtextvec.finetune.measure import measure
 from kgtextvec.finetune.softmax import (
     Sample,
@@ -29,7 +35,7 @@ from kgtextvec.finetune.softmax import (
     sampled_losses,
 )
 from kgtextvec.finetune.source import open_source
-from kgtextvec.finetune.train import Settings, Trainer
+from kgtextvec.finetune.train import BilmTrainer, TrainingSettings
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "elmo"
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published numbers are not here")
@@ -48,12 +54,12 @@ def opened(folder: Path, dtype=torch.float64):
 
 
 def corpus_of(source, sentences):
-    vocabulary = read_vocabulary(source.vocabulary, source.rows)
+    vocabulary = read_softmax_words(source.vocabulary, source.rows)
     return read_corpus(sentences, "whitespace", vocabulary, source.config.max_characters)
 
 
 def language_model(source, values):
-    network = {name: value for name, value in values.items() if name not in (WEIGHTS, BIAS)}
+    network = {name: value for name, value in values.items() if name not in SOFTMAX}
     return LanguageModel(source.config, network)
 
 
@@ -89,9 +95,11 @@ def test_a_step_is_the_hand_computed_one(model):
     """Slopes of the oracle's cost by central differences, then Adagrad's formula by hand."""
     folder, options, weights, slots = model
     source, values, accumulators = opened(folder)
-    settings = Settings(2, 4, 0.2, 0.0, clip_norm=1e9, samples=None, seed=None)
+    settings = TrainingSettings(2, 4, 0.2, 0.0, clip_norm=1e9, samples=None, seed=None)
     before = {name: value.clone() for name, value in values.items()}
-    trainer = Trainer(source.config, values, accumulators, corpus_of(source, SENTENCES), settings)
+    trainer = BilmTrainer(
+        source.config, values, accumulators, corpus_of(source, SENTENCES), settings
+    )
     cost = trainer.step()
 
     def oracle(changed):
@@ -127,12 +135,12 @@ def test_gradients_are_clipped_by_the_norm_of_all(model):
     moves = []
     for clip in (1e9, 0.01):
         start = {name: value.clone() for name, value in values.items()}
-        trainer = Trainer(
+        trainer = BilmTrainer(
             source.config,
             {name: value.clone() for name, value in values.items()},
             {name: value.clone() for name, value in heavy.items()},
             corpus_of(source, SENTENCES),
-            Settings(2, 4, 1e8, 0.0, clip, None, None),
+            TrainingSettings(2, 4, 1e8, 0.0, clip, None, None),
         )
         trainer.step()
         moved = trainer.tensors()
@@ -146,10 +154,14 @@ def test_the_window_carries_the_state_and_cuts_the_gradients(model):
     """Two windows of two steps cost what one of four does, when nothing is learned."""
     source, values, slots = opened(model[0])
     corpus = corpus_of(source, SENTENCES)
-    frozen = Settings(2, 4, 0.0, 0.0, 1.0, None, None)
-    whole = Trainer(source.config, dict(values), dict(slots), corpus, frozen).step()
-    halves = Trainer(
-        source.config, dict(values), dict(slots), corpus, Settings(2, 2, 0.0, 0.0, 1.0, None, None)
+    frozen = TrainingSettings(2, 4, 0.0, 0.0, 1.0, None, None)
+    whole = BilmTrainer(source.config, dict(values), dict(slots), corpus, frozen).step()
+    halves = BilmTrainer(
+        source.config,
+        dict(values),
+        dict(slots),
+        corpus,
+        TrainingSettings(2, 2, 0.0, 0.0, 1.0, None, None),
     )
     assert np.mean([halves.step(), halves.step()]) == pytest.approx(whole, rel=1e-10)
     assert not any(part.requires_grad for one in halves.state for pair in one for part in pair)
@@ -185,8 +197,8 @@ def test_chance_follows_from_seed_and_step(model):
     source, values, slots = opened(model[0])
 
     def costs_of(seed):
-        settings = Settings(2, 4, 0.0, 0.3, 1.0, None, seed)
-        trainer = Trainer(
+        settings = TrainingSettings(2, 4, 0.0, 0.3, 1.0, None, seed)
+        trainer = BilmTrainer(
             source.config, dict(values), dict(slots), corpus_of(source, ["the gene"]), settings
         )
         return [trainer.step() for _ in range(3)]
@@ -264,19 +276,19 @@ def test_a_sample_of_everything_costs_what_the_full_softmax_does():
 
 def test_a_sampled_step_touches_its_own_rows_alone(model):
     source, values, slots = opened(model[0])
-    before = values[WEIGHTS].clone(), slots[WEIGHTS].clone()
-    settings = Settings(1, 2, 0.2, 0.0, 1.0, samples=2, seed=1)
-    trainer = Trainer(source.config, values, slots, corpus_of(source, SENTENCES), settings)
+    before = values[SOFTMAX_WEIGHTS].clone(), slots[SOFTMAX_WEIGHTS].clone()
+    settings = TrainingSettings(1, 2, 0.2, 0.0, 1.0, samples=2, seed=1)
+    trainer = BilmTrainer(source.config, values, slots, corpus_of(source, SENTENCES), settings)
     trainer.step()
     used = set(np.concatenate([sample.rows for sample in trainer.samples]).tolist())
-    moved = (trainer.softmax[WEIGHTS] != before[0]).any(1).numpy()
-    heavier = (trainer.slots[WEIGHTS] != before[1]).any(1).numpy()
+    moved = (trainer.softmax[SOFTMAX_WEIGHTS] != before[0]).any(1).numpy()
+    heavier = (trainer.slots[SOFTMAX_WEIGHTS] != before[1]).any(1).numpy()
     assert np.array_equal(moved, heavier)
     assert used <= set(np.flatnonzero(moved).tolist())
     assert 0 < moved.sum() <= len(used) + 4 < len(WORDS)
-    squares = slots[WEIGHTS] - before[1]
-    steps = (values[WEIGHTS] - before[0]).abs()
-    assert torch.allclose(steps, 0.2 * squares.sqrt() / slots[WEIGHTS].sqrt(), atol=1e-9)
+    squares = slots[SOFTMAX_WEIGHTS] - before[1]
+    steps = (values[SOFTMAX_WEIGHTS] - before[0]).abs()
+    assert torch.allclose(steps, 0.2 * squares.sqrt() / slots[SOFTMAX_WEIGHTS].sqrt(), atol=1e-9)
 
 
 # --- what TensorFlow gave
@@ -303,8 +315,8 @@ def test_six_restarted_steps_end_where_tensorflow_ended():
     weights, slots = source.weights(), source.slots()
     corpus = corpus_of(source, read_sentences(GOLDEN / "tf_checkpoint" / "data.txt"))
     clip = source.training["all_clip_norm_val"]
-    settings = Settings(2, 10, 0.2, 0.0, clip, samples=None, seed=None)
-    trainer = Trainer(source.config, tensors(weights), tensors(slots), corpus, settings)
+    settings = TrainingSettings(2, 10, 0.2, 0.0, clip, samples=None, seed=None)
+    trainer = BilmTrainer(source.config, tensors(weights), tensors(slots), corpus, settings)
     for _ in range(6):
         trainer.step()
     after = open_source(GOLDEN / "tf_restart_after", vocabulary)

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from finetune_models import SENTENCES, tiny_checkpoint
 
-from kgtextvec.finetune.corpus import Stream, hold_out, read_corpus, read_sentences, read_vocabulary
+from kgtextvec.finetune.corpus import (
+    Stream,
+    hold_out,
+    read_corpus,
+    read_sentences,
+    read_softmax_words,
+)
 from kgtextvec.finetune.source import open_source
 
 
@@ -16,7 +22,7 @@ def source(tmp_path):
 
 
 def corpus_of(source, sentences, tokens="whitespace"):
-    vocabulary = read_vocabulary(source.vocabulary, source.rows)
+    vocabulary = read_softmax_words(source.vocabulary, source.rows)
     return read_corpus(sentences, tokens, vocabulary, source.config.max_characters)
 
 
@@ -71,7 +77,7 @@ def test_held_out_sentences_are_not_learned_from(source):
 
 def test_words_outside_the_vocabulary_keep_their_characters(source):
     corpus = corpus_of(source, ["the α-synuclein gene", "of zzz"])
-    vocabulary = read_vocabulary(source.vocabulary, source.rows)
+    vocabulary = read_softmax_words(source.vocabulary, source.rows)
     unknown = vocabulary.ids["<UNK>"]
     assert corpus.ids.tolist() == [0, 1, 3, unknown, 5, 4, unknown]
     assert not np.array_equal(corpus.chars[3], corpus.chars[6])
@@ -94,6 +100,6 @@ def test_a_vocabulary_is_read_as_bilm_tf_reads_it(tmp_path):
     """Lines stripped, one mark passed over, of a word that comes twice the last place."""
     path = tmp_path / "v.txt"
     path.write_text("<S>\n</S>\n<UNK>\n!!!MAXTERMID\n the \nof\nthe\n")
-    found = read_vocabulary(path, 6)
+    found = read_softmax_words(path, 6)
     assert found.ids == {"<S>": 0, "</S>": 1, "<UNK>": 2, "the": 5, "of": 4}
     assert found.number("no such word") == 2

@@ -1,6 +1,7 @@
 """Vectors of words in all layers: against the model itself, one sentence at a time."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis.strategies import integers, lists
 
+from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders import layers as layers_module
 from kgtextvec.encoders.layers import load_reader, window_edges
 from kgtextvec.errors import InputError
@@ -43,13 +45,7 @@ KINDS = {
     name: getattr(tiny_models, f"tiny_{name}")
     for name in ("bert", "roberta", "mpnet", "distilbert", "electra", "deberta_v2", "modernbert")
 }
-SETTINGS = {
-    "device": "cpu",
-    "precision": "float32",
-    "max_tokens": 512,
-    "batch_tokens": 64,
-    "initial_state": "warm",
-}
+SETTINGS = EncoderSettings(batch_tokens=64)
 
 
 def made(folder: Path, kind: str = "bert", **more) -> Path:
@@ -63,7 +59,7 @@ def read_all(reader, sentences) -> list[np.ndarray]:
 
 
 def reader_of(folder: Path, **more):
-    return load_reader(folder, {"kind": "transformer"}, SETTINGS | {"max_tokens": 512} | more)
+    return load_reader(folder, {"kind": "transformer"}, replace(SETTINGS, **more))
 
 
 def plain(folder: Path, words: list[str]) -> np.ndarray:
@@ -207,7 +203,7 @@ def test_an_elmos_layers_are_the_oracles(state, tmp_path):
     options = elmo_models.options_of()
     folder, weights = elmo_models.make(tmp_path, options)
     sentences = [one for one in elmo_models.texts_of_words(12, seed=3) if one]
-    reader = load_reader(folder, {"kind": "elmo"}, SETTINGS | {"initial_state": state})
+    reader = load_reader(folder, {"kind": "elmo"}, replace(SETTINGS, initial_state=state))
     assert (reader.layers, reader.dims, reader.precision) == (3, 12, "float32")
     found = read_all(reader, sentences)
     for words, vectors in zip(sentences, found, strict=True):
@@ -220,12 +216,12 @@ def test_an_elmos_layers_are_the_oracles(state, tmp_path):
 
 def test_an_elmos_warm_layers_are_the_models_own(tmp_path):
     """`ElmoModel` called as a transformers model is, a sentence at a time."""
-    from kgtextvec.encoders.elmo.engine import load_model
+    from kgtextvec.encoders.elmo.engine import load_elmo
     from kgtextvec.encoders.elmo.tokenizer import character_ids
 
     folder, _ = elmo_models.make(tmp_path, elmo_models.options_of())
     assert json.loads((folder / "config.json").read_text())["max_characters"] == 16
-    model = load_model(folder)
+    model = load_elmo(folder)
     reader = load_reader(folder, {"kind": "elmo"}, SETTINGS)
     sentences = [["IL", "-", "2"], ["binds"], ["the", "α-synuclein", "x" * 70, "the"]]
     for words, vectors in zip(sentences, read_all(reader, sentences), strict=True):
@@ -243,7 +239,7 @@ def test_a_gpu_gives_the_cpus_vectors(kind, tmp_path):
     else:
         folder = made(tmp_path / "bert")
     on_cpu, on_gpu = (
-        read_all(load_reader(folder, {"kind": kind}, SETTINGS | {"device": device}), SENTENCES)
+        read_all(load_reader(folder, {"kind": kind}, replace(SETTINGS, device=device)), SENTENCES)
         for device in ("cpu", "cuda")
     )
     for cpu, gpu in zip(on_cpu, on_gpu, strict=True):

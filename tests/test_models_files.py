@@ -63,7 +63,7 @@ def test_model_missing_pooler(tmp_path):
     folder = tiny_bert(tmp_path / "b")
     change_weights(folder, lambda name, value: None if "pooler" in name else (name, value))
     convert(folder)
-    with pytest.raises(InputError, match="'pooler' is not one of mean, cls"):
+    with pytest.raises(InputError, match="'pooler' is not one of cls, max, mean"):
         convert(folder, pooling="pooler")
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
+from kgtextvec.encoders.onednn import PackedLinear
 from kgtextvec.encoders.transformer.attention import attention_for, fused, head_by_head, in_products
-from kgtextvec.encoders.transformer.prepack import PackedLinear, prepacked
+from kgtextvec.encoders.transformer.prepack import prepacked
 
 SMALL = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 

@@ -17,7 +17,7 @@ from kgtextvec.evaluate import collect_scores
 from kgtextvec.probe import cache_tokens, probe_model
 from kgtextvec.probe.nli import NliProbe
 from kgtextvec.probe.scores import over_seeds
-from kgtextvec.probe.vectors import Random, Sentences, Stored, padded, write_vectors
+from kgtextvec.probe.vectors import RandomVectors, Sentences, StoredVectors, padded, write_vectors
 
 ALL_CONTROLS = "random,shuffled_labels,token_layer"
 
@@ -192,11 +192,13 @@ def test_what_is_stored_comes_back_by_sentence(stored, tmp_path):
     expected = dict(Counting().read(sentences.all))
     rows = sentences.rows([("d", "e", "f"), ("a",), ("b", "c")])
     assert rows.tolist() == [2, 0, 1]
-    found = Stored(tmp_path / "v.npy", sentences.offsets).sentences(rows)
+    found = StoredVectors(tmp_path / "v.npy", sentences.offsets).sentences(rows)
     for row, vectors in zip(rows, found, strict=True):
         assert vectors.dtype == np.float32
         assert np.array_equal(vectors, expected[row])
-    (first,) = Stored(tmp_path / "v.npy", sentences.offsets, only_token=True).sentences(rows[:1])
+    (first,) = StoredVectors(tmp_path / "v.npy", sentences.offsets, only_token=True).sentences(
+        rows[:1]
+    )
     assert np.array_equal(first, expected[2][:, :1])
 
 
@@ -219,7 +221,7 @@ def test_a_large_cache_is_never_whole_in_memory(tmp_path):
     process = psutil.Process(os.getpid())
     before = process.memory_info().rss
     write_vectors(tmp_path / "v.npy", sentences, reader, "float32")
-    given = Stored(tmp_path / "v.npy", sentences.offsets)
+    given = StoredVectors(tmp_path / "v.npy", sentences.offsets)
     assert (tmp_path / "v.npy").stat().st_size > 299e6
     for start in range(0, 1000, 32):
         given.sentences(np.arange(start, min(start + 32, 1000)))
@@ -272,10 +274,10 @@ def test_odd_settings_are_refused_with_one_line(flag, value, told, tmp_path, cap
 
 def test_random_vectors_belong_to_the_word_and_the_seed():
     sentences = Sentences([("a", "b", "a"), ("b",)])
-    one, two = Random(sentences, 8, seed=0).sentences(np.array([0, 1]))
+    one, two = RandomVectors(sentences, 8, seed=0).sentences(np.array([0, 1]))
     assert one.shape == (3, 1, 8) and np.array_equal(one[0], one[2])
     assert np.array_equal(one[1], two[0]) and not np.array_equal(one[0], one[1])
-    (again,) = Random(sentences, 8, seed=1).sentences(np.array([1]))
+    (again,) = RandomVectors(sentences, 8, seed=1).sentences(np.array([1]))
     assert not np.array_equal(again, two)
 
 

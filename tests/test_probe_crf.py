@@ -18,17 +18,17 @@ def every_step(n: int):
 
 def score(crf: Crf, emissions: torch.Tensor, path: tuple[int, ...]) -> float:
     """The definition, a term at a time; emissions (T, K)."""
-    begin, steps, end = crf.scores()
-    total = begin[path[0]] + end[path[-1]]
+    start, transitions, end = crf.scores()
+    total = start[path[0]] + end[path[-1]]
     total = total + sum(emissions[t, tag] for t, tag in enumerate(path))
-    return float((total + sum(steps[a, b] for a, b in pairwise(path))).detach())
+    return float((total + sum(transitions[a, b] for a, b in pairwise(path))).detach())
 
 
 def made(legal, seed: int) -> Crf:
     torch.manual_seed(seed)
     crf = Crf(legal).double()
     with torch.no_grad():
-        for part in (crf.begin, crf.steps, crf.end):
+        for part in (crf.start, crf.transitions, crf.end):
             part.normal_()
     return crf
 
@@ -84,7 +84,7 @@ def test_the_loss_goes_down_the_gradient_of_the_probability():
     crf = made(legal_steps(tag_set(["A"], "bio")), 1)
     emissions = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
     tags, sizes = torch.tensor([[1, 2, 0], [0, 1, 1]]), torch.tensor([3, 2])
-    parameters = (crf.begin, crf.steps, crf.end)
+    parameters = (crf.start, crf.transitions, crf.end)
     assert torch.autograd.gradcheck(
         lambda given, *_: crf.loss(given, tags, sizes), (emissions, *parameters)
     )

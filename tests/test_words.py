@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import sampled_from, text
 
-from kgtextvec.encoders.elmo.words import TOKENS, audit_vocabulary, read_vocabulary, split_words
+from kgtextvec.encoders.elmo.words import TOKENS, audit_vocabulary, read_word_list, split_words
 from kgtextvec.errors import InputError
 
 TREEBANK = {
@@ -72,16 +72,16 @@ def test_the_audit_counts_words_and_names_what_is_missing(tmp_path):
     path = tmp_path / "vocabulary.txt"
     path.write_text("<S>\nthe\nα\n", "utf-8")
     counts = Counter({"the": 2, "α": 1, "gene": 3, "x": 1})
-    audit = audit_vocabulary(counts, read_vocabulary(path))
+    audit = audit_vocabulary(counts, read_word_list(path))
     assert (audit.words, audit.known, audit.distinct, audit.distinct_known) == (7, 3, 4, 2)
     assert audit.unknown == [("gene", 3), ("x", 1)]
-    assert audit.told().startswith("42.86 % of 7 words")
+    assert audit.summary_line().startswith("42.86 % of 7 words")
 
 
 def test_a_vocabulary_that_is_none_is_named(tmp_path):
     path = tmp_path / "vocabulary.txt"
     with pytest.raises(InputError, match=r"vocabulary\.txt: no such"):
-        read_vocabulary(path)
+        read_word_list(path)
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match=r"not UTF-8"):
-        read_vocabulary(path)
+        read_word_list(path)

@@ -30,8 +30,13 @@ def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int
     return batches
 
 
+def padded_tokens(lengths: NDArray[np.int64]) -> int:
+    """Return what a padded batch of texts of these lengths costs: texts x the longest."""
+    return int(len(lengths) * lengths.max())
+
+
 def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
-    """Group texts into packs of at most `budget` tokens, which lie end to end without padding.
+    """Group texts into packs of at most `budget` tokens, end to end without padding.
 
     `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
     `plan_batches` does. Raises InputError if a text alone is over `budget`.
@@ -64,10 +69,10 @@ def plan_remaining(
     """Plan batches for some of the texts as `plan` does for all of them.
 
     `lengths` is (n_texts,): tokens per text; `remaining` (n_remaining,): rows still to do. A batch
-    of the whole plan that remains whole is kept as it is, since a vector's last bits depend on
-    its batch: work that was interrupted between batches ends with the bits of undisturbed work.
-    Texts of broken batches are planned anew. Returns positions in `remaining`, the longest first.
-    Raises InputError if a text alone is over `budget`.
+    of the full plan that remains complete is kept as it is, since a vector's last bits depend on
+    its batch: work interrupted between batches ends with the same bits as uninterrupted work.
+    Texts of incomplete batches are planned again. Returns positions in `remaining`, the longest
+    first. Raises InputError if a text alone is over `budget`.
     """
     place = np.full(len(lengths), -1, dtype=np.int64)
     place[remaining] = np.arange(len(remaining))

@@ -8,10 +8,20 @@ from kgtextvec.errors import InputError
 AUTO_PRECISION = {"cuda": "bfloat16", "mps": "float32", "cpu": "float32"}
 
 
-def choose_device(asked: str) -> str:
-    """Return `cuda`, `mps` or `cpu`; `auto` takes the first that is there.
+def set_threads(threads: int | None) -> None:
+    """Let torch and the tokenizers use that many CPU threads; None: as many as there are cores."""
+    if threads:
+        import torch
 
-    Raises InputError when the device asked for is not there.
+        torch.set_num_threads(threads)
+        os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def choose_device(asked: str) -> str:
+    """Return `cuda`, `mps` or `cpu`; `auto` takes the first that this machine has.
+
+    Raises InputError when the machine lacks the device asked for.
     """
     import torch
 
@@ -30,22 +40,12 @@ def choose_device(asked: str) -> str:
     return asked
 
 
-def choose_precision(asked: str, device: str, mends_overflow: bool = False) -> str:
+def choose_precision(asked: str, device: str, repairs_overflow: bool = False) -> str:
     """Return the precision for `auto` on that device, else the one asked for.
 
-    `mends_overflow`: whether the caller computes in float32 again what came out as NaN or Inf.
+    `repairs_overflow`: whether the caller computes in float32 again what came out as NaN or Inf.
     """
     if asked != "auto":
         return asked
     chosen = AUTO_PRECISION[device.split(":")[0]]
-    return "float16" if chosen == "bfloat16" and mends_overflow else chosen
-
-
-def set_threads(threads: int | None) -> None:
-    """Let torch and the tokenizers use that many CPU threads; None or 0: as they choose."""
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
-        os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    return "float16" if chosen == "bfloat16" and repairs_overflow else chosen

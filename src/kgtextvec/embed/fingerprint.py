@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kgtextvec.device import choose_precision
 from kgtextvec.embed import RECIPE
 from kgtextvec.encoders import EncoderSettings
-from kgtextvec.errors import InputError
+from kgtextvec.encoders.folder import limit_tokens
 from kgtextvec.records import ModelRecord
 from kgtextvec.settings.base import changed
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
@@ -38,7 +38,7 @@ def resolve(
         device=device,
         precision=choose_precision(embed.precision, device, is_transformer),
         pooling=options.pooling,
-        max_tokens=token_limit(options.max_tokens, record),
+        max_tokens=limit_tokens(options.max_tokens, record),
         long_text=embed.long_text,
         special_tokens="control" if faithful else "literal",
         lower_case=record.get("default_lower_case") if faithful else None,
@@ -47,16 +47,6 @@ def resolve(
         initial_state=options.initial_state,
         tokens=options.tokens,
     )
-
-
-def token_limit(asked: int | None, record: ModelRecord) -> int:
-    """Return the tokens a text may have. Raises InputError when the model can't take so many."""
-    most = record.get("max_tokens")
-    if asked and most and asked > most:
-        raise InputError(
-            f"max_tokens: {asked} is more than {record['model']} can take ({most}). Lower it."
-        )
-    return int(asked or most or 512)
 
 
 def fingerprint_of(
@@ -75,10 +65,10 @@ def fingerprint_of(
     }
     engine: dict[str, Any] = {}
     if kind == "elmo":
-        from kgtextvec.encoders.elmo.engine import RECIPE as ENGINE_RECIPE
+        from kgtextvec.encoders.elmo.engine import ELMO_RECIPE
         from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT
 
-        engine = {"engine_recipe": ENGINE_RECIPE, "warm": [WARM_ROUNDS, WARM_TEXT]}
+        engine = {"engine_recipe": ELMO_RECIPE, "warm": [WARM_ROUNDS, WARM_TEXT]}
     return {
         "kind": kind,
         "weights_sha256": record["weights_sha256"],
@@ -112,5 +102,4 @@ def chosen_layers(
     from kgtextvec.encoders.elmo.engine import choose_layers
 
     n_layers = stored_dims(record) // int(record["dims"]) - 1
-    chosen: NDArray[np.float32] = choose_layers(vectors, layers, n_layers)
-    return chosen
+    return choose_layers(vectors, layers, n_layers)

@@ -70,10 +70,12 @@ class Encoder(Protocol):
 
     dims: int
 
-    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
+    def encode(
+        self, texts: Sequence[str], resume: ResumeContext | None = None
+    ) -> Iterator[Encoded]:
         """Yield every text exactly once, in an order that suits the model.
 
-        An encoder may ignore `among`: then a resumed job's vectors agree within the tolerance.
+        An encoder may ignore `resume`: then a resumed job's vectors agree within the tolerance.
         """
         ...
 
@@ -86,26 +88,8 @@ def load_encoder(folder: Path, about: ModelRecord, settings: EncoderSettings) ->
     if about["kind"] == "elmo":
         from kgtextvec.encoders.elmo.engine import ElmoEncoder
 
-        encoder: Encoder = ElmoEncoder(
-            folder,
-            device=settings.device,
-            precision=settings.precision,
-            pooling=settings.pooling,
-            layers=settings.layers,
-            initial_state=settings.initial_state,
-            tokens=settings.tokens,
-        )
+        encoder: Encoder = ElmoEncoder(folder, settings)
         return encoder
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
-    return TransformerEncoder(
-        folder,
-        device=settings.device,
-        precision=settings.precision,
-        pooling=settings.pooling,
-        max_tokens=settings.max_tokens,
-        long_text=settings.long_text,
-        special_tokens=settings.special_tokens,
-        batch_tokens=settings.batch_tokens,
-        lower_case=settings.lower_case,
-    )
+    return TransformerEncoder(folder, settings)

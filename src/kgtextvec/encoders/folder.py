@@ -32,6 +32,19 @@ def read_model_folder(folder: Path) -> ModelRecord:
     return about
 
 
+def limit_tokens(asked: int | None, record: ModelRecord) -> int:
+    """Return how many tokens a text may have: `asked`, else as many as the model takes.
+
+    Raises InputError when the model does not take so many.
+    """
+    most = record.get("max_tokens")
+    if asked and most and asked > most:
+        raise InputError(
+            f"max_tokens: {asked} is more than {record['model']} can take ({most}). Lower it."
+        )
+    return int(asked or most or 512)
+
+
 def file_digests(folder: Path) -> dict[str, str]:
     """Return {name: sha256} of the folder's files but the record, by name."""
     paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != RECORD)
@@ -40,8 +53,8 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 def tokenizer_digest(folder: Path) -> str:
     """Return one sha256 over the tokenizer's files: name, NUL, content, in the order of names."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.name not in NOT_TOKENIZER:
-            whole.update(path.name.encode() + b"\0" + path.read_bytes())
-    return whole.hexdigest()
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -15,25 +15,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from kgtextvec.batches import plan_batches
+from kgtextvec.batches import padded_tokens, plan_batches
+from kgtextvec.encoders import EncoderSettings
+from kgtextvec.encoders.memory import HalvingRunner
 from kgtextvec.encoders.transformer.loading import load_transformer
-from kgtextvec.encoders.transformer.tokens import CHUNK, Tokenizer
+from kgtextvec.encoders.transformer.tokens import TOKENIZED_TEXTS, Tokenizer
 from kgtextvec.errors import InputError
-from kgtextvec.progress import say
 from kgtextvec.records import ModelRecord
 
 # All layers are kept at once: less than what an encoder takes.
-BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
-SPELLED = {"cpu": 256, "mps": 1024, "cuda": 16384}  # words of an ELMo, through its characters
+LAYERS_BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 Sentence = Sequence[str]
-WordVectors = tuple[int, NDArray[np.float32]]
+SentenceVectors = tuple[int, NDArray[np.float32]]
 
 
 class LayerReader(Protocol):
     """A model that is loaded and ready to give (n_words, layers, dims) for each sentence.
 
-    `layers` counts the token layer, which is the first. `counts` tells, after `read`: sentences
+    `layers` counts the token layer, which is the first. `counts` has, after `read`: sentences
     read in windows (`windowed`) and words that the model has no piece for (`without_piece`),
     whose vectors are zero.
     """
@@ -43,44 +43,51 @@ class LayerReader(Protocol):
     precision: str
     counts: dict[str, int]
 
-    def read(self, sentences: Sequence[Sentence]) -> Iterator[WordVectors]:
+    def read(self, sentences: Sequence[Sentence]) -> Iterator[SentenceVectors]:
         """Yield (row, its vectors) once for every sentence, the longest first."""
         ...
 
 
-def load_reader(folder: Path, about: ModelRecord, settings: dict[str, Any]) -> LayerReader:
+def load_reader(folder: Path, about: ModelRecord, settings: EncoderSettings) -> LayerReader:
     """Load the model in `folder`; `about` is its kgtextvec.json.
 
-    Settings: device, precision, max_tokens, batch_tokens (None: by device), initial_state (ELMo,
-    which always computes in float32).
+    Of the settings, device, precision (an ELMo always computes in float32), max_tokens,
+    batch_tokens and initial_state count.
     """
-    device = torch.device(settings["device"])
-    budget = settings["batch_tokens"] or BATCH_TOKENS[device.type]
-    if about["kind"] == "elmo":
-        return ElmoLayers(folder, device, settings["initial_state"], budget)
-    return TransformerLayers(folder, device, settings["precision"], settings["max_tokens"], budget)
+    reader = ElmoLayers if about["kind"] == "elmo" else TransformerLayers
+    return reader(folder, settings)
+
+
+def batch_budget(settings: EncoderSettings) -> int:
+    """Return the tokens (an ELMo's words) of a batch: those asked for, else by device."""
+    return settings.batch_tokens or LAYERS_BATCH_TOKENS[torch.device(settings.device).type]
 
 
 def in_batches(
-    plan: list[NDArray[np.int64]], run: Callable[[NDArray[np.int64]], Iterator[WordVectors]]
-) -> Iterator[WordVectors]:
-    """Run a plan; a batch that doesn't fit into memory is halved. Raises InputError at one row."""
-    plan = plan[::-1]  # a stack: the longest is on top
-    while plan:
-        batch = plan.pop()
-        try:
-            found = list(run(batch))
-        except torch.OutOfMemoryError:
-            found = []
-        if not found and len(batch) == 1:
-            raise InputError(
-                "one sentence does not fit into the GPU's memory. Lower max_tokens of the model,"
-                " or use a device with more memory."
-            )
-        if not found:
-            say(f"out of memory: a batch of {len(batch)} sentences is halved")
-            plan += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-        yield from found
+    lengths: NDArray[np.int64],
+    budget: int,
+    run: Callable[[NDArray[np.int64]], Iterator[SentenceVectors]],
+) -> Iterator[SentenceVectors]:
+    """Run all rows, of `lengths` (n,) tokens, in batches that fit into memory.
+
+    Raises InputError at a row that does not fit alone.
+    """
+
+    def refuse(batch: NDArray[np.int64], tokens: int) -> InputError:
+        return InputError(
+            f"one sentence of {tokens} tokens does not fit into memory. Lower max_tokens of the"
+            " model, or use a device with more memory."
+        )
+
+    stack, memory = plan_batches(lengths, budget)[::-1], HalvingRunner(budget)
+    while stack:
+        found = memory.run_next(
+            stack,
+            cost=lambda batch: padded_tokens(lengths[batch]),
+            run=lambda batch: list(run(batch)),
+            refuse=refuse,
+        )
+        yield from found or []
 
 
 @dataclass(frozen=True)
@@ -93,28 +100,28 @@ class Window:
 
 
 class TransformerLayers:
-    """A transformers model with a fast tokenizer, whose offsets tell a piece's word."""
+    """A transformers model with a fast tokenizer, whose offsets give a piece's word."""
 
-    def __init__(
-        self, folder: Path, device: torch.device, precision: str, max_tokens: int, budget: int
-    ) -> None:
+    def __init__(self, folder: Path, settings: EncoderSettings) -> None:
         self.tokenizer = Tokenizer(folder, "literal", None)
         self.backend: Any = self.tokenizer.backend
         if self.backend is None:
             raise InputError(
-                f"{folder.name}: its tokenizer doesn't tell which word a piece is of (it has no"
+                f"{folder.name}: its tokenizer doesn't give the word of a piece (it has no"
                 " tokenizer.json and can't be given one): this model can't be probed."
             )
+        max_tokens, self.precision = settings.max_tokens, settings.precision
         self.room = max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
         if self.room < 1:
             raise InputError(f"max_tokens: {max_tokens} leaves no room for a word. Raise it.")
-        self.device, self.precision, self.budget = device, precision, max(budget, max_tokens)
-        self.model = load_transformer(folder, precision, device)
+        self.device = torch.device(settings.device)
+        self.budget = max(batch_budget(settings), max_tokens)
+        self.model = load_transformer(folder, self.precision, self.device)
         self.layers = int(self.model.config.num_hidden_layers) + 1
         self.dims = int(self.model.config.hidden_size)
         self.counts = {"windowed": 0, "without_piece": 0}
 
-    def read(self, sentences: Sequence[Sentence]) -> Iterator[WordVectors]:
+    def read(self, sentences: Sequence[Sentence]) -> Iterator[SentenceVectors]:
         """Yield every sentence's vectors; see LayerReader."""
         windows: list[Window] = []
         for row, (ids, words) in enumerate(self.pieces(sentences)):
@@ -128,10 +135,10 @@ class TransformerLayers:
         around = len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
         lengths = np.array([len(one.ids) + around for one in windows], dtype=np.int64)
 
-        def run(batch: NDArray[np.int64]) -> Iterator[WordVectors]:
+        def run(batch: NDArray[np.int64]) -> Iterator[SentenceVectors]:
             return self.forward([windows[i] for i in batch], [int(i) for i in batch])
 
-        for i, vectors in in_batches(plan_batches(lengths, self.budget), run):
+        for i, vectors in in_batches(lengths, self.budget, run):
             row, words = windows[i].row, windows[i].words
             if row not in sums:
                 n_words = len(sentences[row])
@@ -145,9 +152,9 @@ class TransformerLayers:
             if not waiting[row]:
                 counts = pieces.pop(row)
                 self.counts["without_piece"] += int((counts == 0).sum())
-                whole = sums.pop(row)
-                whole /= np.maximum(counts, 1)[:, None, None]
-                yield row, whole
+                means = sums.pop(row)
+                means /= np.maximum(counts, 1)[:, None, None]
+                yield row, means
 
     def pieces(
         self, sentences: Sequence[Sentence]
@@ -157,8 +164,8 @@ class TransformerLayers:
         Words are joined by spaces, so that a tokenizer sees the text it was made for; a space
         belongs to the word after it.
         """
-        for start in range(0, len(sentences), CHUNK):
-            some = sentences[start : start + CHUNK]
+        for start in range(0, len(sentences), TOKENIZED_TEXTS):
+            some = sentences[start : start + TOKENIZED_TEXTS]
             texts = [" ".join(words) for words in some]
             encodings = self.backend.encode_batch(texts, add_special_tokens=False)
             for words, encoding in zip(some, encodings, strict=True):
@@ -169,7 +176,7 @@ class TransformerLayers:
                 yield ids, owner[np.minimum(begins, len(owner) - 1)]
 
     @torch.inference_mode()
-    def forward(self, windows: list[Window], numbers: list[int]) -> Iterator[WordVectors]:
+    def forward(self, windows: list[Window], numbers: list[int]) -> Iterator[SentenceVectors]:
         """Yield, for each window's number, the sums of its words' pieces (words, layers, dims)."""
         prefix, suffix = self.tokenizer.prefix, self.tokenizer.suffix
         lengths = np.array([len(one.ids) for one in windows])
@@ -177,8 +184,8 @@ class TransformerLayers:
         ids = np.full((len(windows), width), self.tokenizer.pad, dtype=np.int64)
         mask = np.zeros(ids.shape, dtype=np.int64)
         for i, one in enumerate(windows):
-            whole = [*prefix, *one.ids.tolist(), *suffix]
-            ids[i, : len(whole)], mask[i, : len(whole)] = whole, 1
+            full = [*prefix, *one.ids.tolist(), *suffix]
+            ids[i, : len(full)], mask[i, : len(full)] = full, 1
         inside = np.arange(width) - len(prefix)
         body = (inside >= 0) & (inside < lengths[:, None])  # (B, T)
         spans = [
@@ -226,25 +233,26 @@ class ElmoLayers:
 
     precision = "float32"
 
-    def __init__(self, folder: Path, device: torch.device, initial_state: str, budget: int) -> None:
-        from kgtextvec.encoders.elmo.engine import load_model
+    def __init__(self, folder: Path, settings: EncoderSettings) -> None:
+        from kgtextvec.encoders.elmo.engine import load_elmo
 
-        if initial_state not in ("warm", "zeros"):
-            raise InputError(f"initial_state: {initial_state!r} is neither warm nor zeros.")
-        self.model = load_model(folder).to(device)
-        self.device, self.initial_state, self.budget = device, initial_state, budget
+        self.initial_state = settings.initial_state
+        if self.initial_state not in ("warm", "zeros"):
+            raise InputError(f"initial_state: {self.initial_state!r} is neither warm nor zeros.")
+        self.device, self.budget = torch.device(settings.device), batch_budget(settings)
+        self.model = load_elmo(folder).to(self.device)
         self.layers = int(self.model.config.num_hidden_layers) + 1
         self.dims = 2 * int(self.model.config.projection_size)
         self.counts = {"windowed": 0, "without_piece": 0}
 
     @torch.inference_mode()
-    def read(self, sentences: Sequence[Sentence]) -> Iterator[WordVectors]:
+    def read(self, sentences: Sequence[Sentence]) -> Iterator[SentenceVectors]:
         """Yield every sentence's vectors; see LayerReader."""
         number = {word: i for i, word in enumerate(sorted({w for one in sentences for w in one}))}
         table = self.spell(list(number))
         lengths = np.array([len(words) for words in sentences], dtype=np.int64)
 
-        def run(batch: NDArray[np.int64]) -> Iterator[WordVectors]:
+        def run(batch: NDArray[np.int64]) -> Iterator[SentenceVectors]:
             words = table.new_zeros(len(batch), int(lengths[batch].max()), table.shape[1])
             for i, row in enumerate(batch):
                 words[i, : lengths[row]] = table[[number[word] for word in sentences[row]]]
@@ -257,18 +265,12 @@ class ElmoLayers:
                 yield int(row), found[i, : lengths[row]]
 
         budget = max(self.budget, int(lengths.max(initial=0)))
-        yield from in_batches(plan_batches(lengths, budget), run)
+        yield from in_batches(lengths, budget, run)
 
     def spell(self, words: list[str]) -> torch.Tensor:
-        """Return the vectors (n, P) of words by themselves."""
-        from kgtextvec.encoders.elmo.tokenizer import character_ids
+        """Return the vectors (n, P) of words without context."""
+        from kgtextvec.encoders.elmo.engine import CNN_WORDS
 
-        size = SPELLED[self.device.type]
-        parts = []
-        for start in range(0, len(words), size):
-            ids = [
-                character_ids(word, self.model.config.max_characters)
-                for word in words[start : start + size]
-            ]
-            parts.append(self.model.embed(torch.tensor(ids, device=self.device)))
-        return torch.cat(parts)
+        size = CNN_WORDS[self.device.type]
+        starts = range(0, len(words), size)
+        return torch.cat([self.model.embed_words(words[start : start + size]) for start in starts])

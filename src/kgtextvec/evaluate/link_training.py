@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from kgtextvec.device import choose_device
+from kgtextvec.device import choose_device, set_threads
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.graph import read_triples
 from kgtextvec.evaluate.link_models import (
@@ -54,8 +54,6 @@ def write_links(
     out: Path,
 ) -> None:
     """Train, rank and write link_prediction.json; the verb `predict-links` says what it takes."""
-    import torch
-
     space = open_space(space_dir)
     check(space, settings.models)
     read = read_triples(triples, space)
@@ -66,8 +64,7 @@ def write_links(
     found = choose_device(device)
     # Apple's GPUs lack complex numbers, which two of the models are made of.
     with threadpool_limits(threads or None), leased("cpu" if found == "mps" else found) as on:
-        if threads:
-            torch.set_num_threads(threads)
+        set_threads(threads)
         scores, runs = trained(space, cut, settings, on, folder)
     used = {"triples": triples, "test_triples": test_triples}
     write_json(

@@ -6,6 +6,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from kgtextvec.device import set_threads
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.cold_start import rank, summary
@@ -53,10 +54,7 @@ def write_scores(
     scores: dict[str, Any] = {}
     counts: dict[str, Any] = {}
     with threadpool_limits(threads or None):
-        if threads:
-            import torch
-
-            torch.set_num_threads(threads)
+        set_threads(threads)
         for name in settings.scores:
             found: dict[str, Any] = {}
             if name == "cold_start":

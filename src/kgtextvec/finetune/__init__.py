@@ -38,12 +38,17 @@ def finetune_model(
 
     `out` holds weights.hdf5, options.json and vocabulary.txt in bilm-tf's form, and checkpoint/,
     from which training can go on. Snapshots lie in `work` meanwhile. Everything is checked before
-    the weights are read: raises InputError for what the user can mend, Stopped after SIGTERM.
+    the weights are read: raises InputError for what the user can correct, Stopped after SIGTERM.
     """
-    from kgtextvec.finetune.plan import Asked, plan, read_texts
+    from kgtextvec.finetune.plan import Asked, make_plan, read_training_texts
     from kgtextvec.finetune.run import run
     from kgtextvec.finetune.source import open_source
-    from kgtextvec.finetune.write import facts, write_downloaded, write_model, write_results
+    from kgtextvec.finetune.write import (
+        facts,
+        write_downloaded,
+        write_finetune_results,
+        write_model,
+    )
     from kgtextvec.progress import say
 
     name = name or out.name
@@ -52,8 +57,8 @@ def finetune_model(
     )
     source = open_source(model, vocabulary)
     settings = asked.settings(source)
-    texts = read_texts(text, held_out, tokens, seed, source)
-    planned = plan(source, texts, settings, epochs, work / name)
+    texts = read_training_texts(text, held_out, tokens, seed, source)
+    planned = make_plan(source, texts, settings, epochs, work / name)
     say(
         f"{name}: {len(texts.learned.spans):,} sentences to learn from, {len(texts.held.spans):,}"
         f" held out, {100 * texts.unknown:.2f} % of the words outside the vocabulary,"
@@ -69,16 +74,16 @@ def finetune_model(
         "held_out": held_out,
         "epochs": epochs,
     }
-    told = facts(planned, outcome, wished)
-    write_results(
-        told,
+    about_run = facts(planned, outcome, wished)
+    write_finetune_results(
+        about_run,
         outcome.costs,
         losses or out / "finetune.tsv",
         about or out / "finetune.json",
         page or out / "finetune.html",
     )
     if downloaded:
-        write_downloaded(told, downloaded)
+        write_downloaded(about_run, downloaded)
 
 
 def finetune_model_arguments(parser: argparse.ArgumentParser) -> None:

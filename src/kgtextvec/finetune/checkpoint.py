@@ -1,7 +1,7 @@
-"""Snapshots of training: whole or absent, each with a digest, the last two kept.
+"""Snapshots of training: complete or absent, each with a digest, the last two kept.
 
 A snapshot is a folder of two files: `tensors.bin`, the numbers one after the other, little-endian,
-and `state.json`, which says where each tensor lies, what else training needs to go on, and the
+and `state.json`, with each tensor's place, what else training needs to continue, and the
 sha256 of both. Random numbers need no state: they follow from the seed and the step.
 """
 
@@ -28,7 +28,7 @@ FORM = 1
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An opened snapshot: `about` is what was stored beside the tensors."""
+    """An opened snapshot: `about` is what was stored with the tensors."""
 
     folder: Path
     about: dict[str, Any]
@@ -57,13 +57,13 @@ class Snapshot:
 
 
 def write_snapshot(folder: Path, tensors: dict[str, Any], about: dict[str, Any]) -> None:
-    """Write torch tensors and a JSON-able record to `folder`, whole or not at all.
+    """Write torch tensors and a JSON-able record to `folder`, completely or not at all.
 
-    Numbers are copied piece by piece, whatever device they are on.
+    RowNumbers are copied piece by piece, whatever device they are on.
     """
     need_space({folder: sum(value.numel() * value.element_size() for value in tensors.values())})
     with whole_folder(folder) as part:
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         index: dict[str, Any] = {}
         at = 0
         with (part / TENSORS).open("wb") as file:
@@ -72,9 +72,9 @@ def write_snapshot(folder: Path, tensors: dict[str, Any], about: dict[str, Any])
                 for piece in pieces(tensor):
                     index[name][1] = piece.dtype.str
                     content = piece.tobytes()
-                    whole.update(content)
+                    digest.update(content)
                     at += file.write(content)
-        record = {"form": FORM, "about": about, "tensors": index, "sha256": whole.hexdigest()}
+        record = {"form": FORM, "about": about, "tensors": index, "sha256": digest.hexdigest()}
         write_json(part / STATE, record | {"digest": digest_of(record)})
 
 
@@ -88,7 +88,7 @@ def pieces(tensor: Any) -> Iterator[NDArray[Any]]:
 def read_snapshot(folder: Path) -> Snapshot:
     """Open a snapshot; its numbers are not looked at yet, but must all be there.
 
-    Raises InputError when it is not whole.
+    Raises InputError when it is incomplete.
     """
     try:
         record = json.loads((folder / STATE).read_text("utf-8"))
@@ -105,7 +105,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         return Snapshot(folder, record["about"], index, record["sha256"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{folder}: not a whole snapshot of training ({error}). Delete it and run again."
+            f"{folder}: not a complete snapshot of training ({error}). Delete it and run again."
         ) from None
 
 
@@ -124,7 +124,7 @@ def save(work: Path, step: int, tensors: dict[str, Any], about: dict[str, Any]) 
 
 
 def newest(work: Path, steps: int) -> Snapshot | None:
-    """Return the newest whole snapshot of at most `steps` steps, or None; say what is damaged."""
+    """Return the newest complete snapshot of at most `steps` steps, or None; log damaged ones."""
     for folder in snapshots(work):
         try:
             snapshot = read_snapshot(folder)

@@ -22,7 +22,7 @@ UNKNOWN = "<UNK>"
 SKIPPED = "!!!MAXTERMID"  # a mark that some vocabulary files hold; bilm-tf passes over it
 HELD_OUT_SENTENCES = 1000
 
-Words = NDArray[np.int32]
+WordIds = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Vocabulary:
         return self.ids.get(word, self.ids[UNKNOWN])
 
 
-def read_vocabulary(path: Path, size: int) -> Vocabulary:
+def read_softmax_words(path: Path, size: int) -> Vocabulary:
     """Read a word list, one a line, most frequent first, as bilm-tf reads it.
 
     Raises InputError when it isn't one, or hasn't `size` words, the rows of the softmax.
@@ -78,9 +78,9 @@ class Corpus:
     in the vocabulary, `chars` (n_distinct, C) their character numbers as the network takes them.
     """
 
-    words: Words
+    words: WordIds
     spans: NDArray[np.int64]
-    ids: Words
+    ids: WordIds
     chars: NDArray[np.int16]
 
     @property
@@ -98,7 +98,7 @@ class Corpus:
         """Return the corpus of these sentences; nothing is copied."""
         return Corpus(self.words, self.spans[sentences], self.ids, self.chars)
 
-    def sentence(self, number: int, backward: bool) -> Words:
+    def sentence(self, number: int, backward: bool) -> WordIds:
         """Return a sentence in reading order, boundaries included."""
         start, end = self.spans[number]
         words = self.words[start:end]
@@ -154,7 +154,7 @@ def read_sentences(text: Path) -> Iterator[str]:
 
 
 def read_shards(folder: Path) -> Iterator[str]:
-    """Yield the distinct texts of a table, as read-texts dealt them to shards."""
+    """Yield the distinct texts of a table, as read-texts distributed them over shards."""
     import pyarrow.parquet as pq
 
     shards = sorted(folder.glob("*.parquet"))
@@ -165,7 +165,7 @@ def read_shards(folder: Path) -> Iterator[str]:
 
 
 def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:
-    """Deal the sentences to (training, held out), by chance, the same for the same seed.
+    """Split the sentences into (training, held out) at random, the same for the same seed.
 
     `share` of the sentences is held out, at least one and at most HELD_OUT_SENTENCES.
     """
@@ -194,7 +194,7 @@ class Stream:
         self.turn, self.taken = 0, 0
         self.order = self.draw()
         self.places: list[tuple[int, int]] = [(-1, 0)] * rows  # sentence, words of it read
-        self.held: list[Words] = [np.zeros(0, dtype=np.int32)] * rows
+        self.held: list[WordIds] = [np.zeros(0, dtype=np.int32)] * rows
 
     def draw(self) -> NDArray[np.int64]:
         """Return this pass's order of the sentences."""
@@ -205,17 +205,17 @@ class Stream:
         return chance.permutation(count)
 
     def position(self) -> dict[str, Any]:
-        """Say where the stream stands, JSON-able."""
+        """Return the stream's position, JSON-able."""
         return {"turn": self.turn, "taken": self.taken, "places": self.places}
 
     def go_to(self, position: dict[str, Any]) -> None:
-        """Stand where `position` was taken."""
+        """Continue from `position`."""
         self.turn, self.taken = position["turn"], position["taken"]
         self.order = self.draw()
         self.places = [(sentence, read) for sentence, read in position["places"]]
         self.held = [self.rest(sentence, read) for sentence, read in self.places]
 
-    def rest(self, sentence: int, read: int) -> Words:
+    def rest(self, sentence: int, read: int) -> WordIds:
         """Return what is left of a sentence."""
         if sentence < 0:
             return np.zeros(0, dtype=np.int32)
@@ -234,7 +234,7 @@ class Stream:
         self.held[row] = self.rest(sentence, 0)
         return True
 
-    def window(self, steps: int) -> tuple[Words, Words] | None:
+    def window(self, steps: int) -> tuple[WordIds, WordIds] | None:
         """Return the next words and those that follow them, (rows, steps) each; None at the end.
 
         What doesn't fill a window at the end is left out, as bilm-tf does.

@@ -12,16 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders.elmo.model import FORGET_BIAS, Cell, ElmoConfig, ElmoModel, State
+from kgtextvec.encoders.elmo.model import Cell, ElmoConfig, ElmoModel, State
 
 Tensors = dict[str, Tensor]
 
-WEIGHTS, BIAS = "softmax.weight", "softmax.bias"  # (V, P) and (V,), beside ElmoModel's names
+SOFTMAX_WEIGHTS = "softmax.weight"  # (V, P)
+SOFTMAX_BIAS = "softmax.bias"  # (V,)
+SOFTMAX = (SOFTMAX_WEIGHTS, SOFTMAX_BIAS)
 SLOT = "/Adagrad"  # after a tensor's name: its accumulator
 
 
 class LanguageModel:
-    """An ELMo over `tensors` by ElmoModel's names; they are used where they lie, not copied."""
+    """An ELMo over `tensors` by ElmoModel's names; they are used in place, not copied."""
 
     def __init__(self, config: ElmoConfig, tensors: Tensors) -> None:
         with torch.device("meta"):
@@ -62,16 +64,16 @@ class LanguageModel:
             x, last = vectors[direction].transpose(0, 1), []  # (T, B, P)
             cells: Any = self.network.cells[direction]
             for k, cell in enumerate(cells):
-                x = drop(x, dropout, chance)
+                x = drop_out(x, dropout, chance)
                 y, layer_state = run_cell(cell, x, *state[direction][k])
                 x = y + x if k and self.config.skip_connections else y
                 last.append(layer_state)
-            outputs.append(drop(x, dropout, chance).transpose(0, 1))
+            outputs.append(drop_out(x, dropout, chance).transpose(0, 1))
             after.append(last)
         return torch.stack(outputs), after
 
 
-def drop(x: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
+def drop_out(x: Tensor, share: float, chance: torch.Generator | None) -> Tensor:
     """Set a share of the numbers to zero, by chance, and stretch the others to make up for it."""
     if not share:
         return x
@@ -113,14 +115,6 @@ def run_cell(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple
     outputs = []
     for inputs in given.unbind(0):
         earlier.append(h.detach())
-        i, j, f, o = (inputs + h @ state_kernel).chunk(4, 1)
-        c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(j)
-        if cell.cell_clip is not None:
-            c = c.clamp(-cell.cell_clip, cell.cell_clip)
-        h = torch.sigmoid(o) * torch.tanh(c)
-        if cell.projection is not None:
-            h = h @ cell.projection
-            if cell.projection_clip is not None:
-                h = h.clamp(-cell.projection_clip, cell.projection_clip)
+        h, c = cell.update(inputs + h @ state_kernel, c)
         outputs.append(h)
     return torch.stack(outputs), (h.detach(), c.detach())

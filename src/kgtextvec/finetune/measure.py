@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from kgtextvec.errors import InputError
-from kgtextvec.finetune.corpus import Corpus, Stream, Words
-from kgtextvec.finetune.language_model import BIAS, WEIGHTS, LanguageModel, Tensors
+from kgtextvec.finetune.corpus import Corpus, Stream, WordIds
+from kgtextvec.finetune.language_model import SOFTMAX, LanguageModel, Tensors
 from kgtextvec.finetune.softmax import measured_losses
 
-STEPS = 16  # windows of one step that are read at once; changes speed, never the numbers
+JOINED_WINDOWS = 16  # windows of one step that are read at once; changes speed, never the numbers
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,15 @@ def measure(model: LanguageModel, softmax: Tensors, corpus: Corpus, rows: int) -
     """
     check_rows(corpus, rows)
     state = model.zero_state(rows)
+    weights, bias = (softmax[name] for name in SOFTMAX)
     costs, count = np.zeros(2), 0
-    for words, targets in blocks(corpus, rows):
+    for words, targets in word_blocks(corpus, rows):
         outputs, state = model.read(words, corpus.chars, state)
         count += words[0].size
         for d in range(2):
             expected = torch.from_numpy(corpus.ids[targets[d]].reshape(-1).astype(np.int64))
             flat = outputs[d].reshape(-1, outputs.shape[-1])
-            found = measured_losses(flat, softmax[WEIGHTS], softmax[BIAS], expected.to(flat.device))
+            found = measured_losses(flat, weights, bias, expected.to(flat.device))
             costs[d] += float(found.double().sum())
     forward, backward = costs / count
     both = (forward + backward) / 2
@@ -66,24 +67,24 @@ def check_rows(corpus: Corpus, rows: int) -> None:
         )
 
 
-def blocks(corpus: Corpus, rows: int) -> Iterator[tuple[Words, Words]]:
-    """Yield words and the words that follow, (D, rows, T) each, T at most STEPS.
+def word_blocks(corpus: Corpus, rows: int) -> Iterator[tuple[WordIds, WordIds]]:
+    """Yield words and the words that follow, (D, rows, T) each, T at most JOINED_WINDOWS.
 
     Rows take their sentences word by word, as they would in windows of one step.
     """
     streams = [Stream(corpus, rows, backward, endless=False) for backward in (False, True)]
-    held: list[list[tuple[Words, Words]]] = []
+    held: list[list[tuple[WordIds, WordIds]]] = []
     while True:
         windows = [window for stream in streams if (window := stream.window(1)) is not None]
         if len(windows) == 2:
             held.append(windows)
-        if held and (len(held) == STEPS or len(windows) < 2):
+        if held and (len(held) == JOINED_WINDOWS or len(windows) < 2):
             yield joined(held, 0), joined(held, 1)
             held = []
         if len(windows) < 2:
             return
 
 
-def joined(windows: list[list[tuple[Words, Words]]], what: int) -> Words:
+def joined(windows: list[list[tuple[WordIds, WordIds]]], what: int) -> WordIds:
     """Put windows [time][direction] side by side in time: (D, rows, T)."""
     return np.stack([np.concatenate([pair[d][what] for pair in windows], 1) for d in range(2)])

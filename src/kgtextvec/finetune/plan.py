@@ -13,13 +13,13 @@ from kgtextvec.finetune.corpus import (
     hold_out,
     read_corpus,
     read_sentences,
-    read_vocabulary,
+    read_softmax_words,
 )
-from kgtextvec.finetune.source import Source
-from kgtextvec.finetune.train import Settings
+from kgtextvec.finetune.source import TrainingSource
+from kgtextvec.finetune.train import TrainingSettings
 
 # Bumped by hand when the same texts and settings give other numbers.
-RECIPE = 1
+FINETUNE_RECIPE = 1
 FULL_UP_TO = 20_000  # words of a vocabulary whose softmax is taken in full, left to itself
 SENTENCES_A_ROW = 8  # at least, of held-out text: little is left over when the rows run out
 
@@ -38,9 +38,9 @@ class Asked:
     samples: int | None = None
     seed: int = 0
 
-    def settings(self, source: Source) -> Settings:
+    def settings(self, source: TrainingSource) -> TrainingSettings:
         """Return what training runs with. Raises InputError when it can't."""
-        usual = Settings()
+        usual = TrainingSettings()
 
         def chosen(asked: Any, option: str, otherwise: Any) -> Any:
             return asked if asked is not None else source.training.get(option, otherwise)
@@ -52,7 +52,7 @@ class Asked:
                 f"finetune, samples: {samples:,} of a vocabulary of {source.rows:,} words. Give"
                 " fewer, or softmax: full."
             )
-        return Settings(
+        return TrainingSettings(
             batch_size=chosen(self.batch_size, "batch_size", usual.batch_size),
             unroll_steps=chosen(self.unroll_steps, "unroll_steps", usual.unroll_steps),
             learning_rate=chosen(self.learning_rate, "learning_rate", usual.learning_rate),
@@ -73,11 +73,11 @@ class Texts:
 
     def digest(self) -> str:
         """Return a digest of every number in it."""
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for corpus in (self.learned, self.held):
             for array in (corpus.words, corpus.spans, corpus.ids, corpus.chars):
-                whole.update(array.tobytes())
-        return whole.hexdigest()
+                digest.update(array.tobytes())
+        return digest.hexdigest()
 
     @property
     def rows(self) -> int:
@@ -85,28 +85,30 @@ class Texts:
         return max(1, min(64, len(self.held.spans) // SENTENCES_A_ROW))
 
 
-def read_texts(text: Path, held_out: str, tokens: str, seed: int, source: Source) -> Texts:
+def read_training_texts(
+    text: Path, held_out: str, tokens: str, seed: int, source: TrainingSource
+) -> Texts:
     """Read the texts; `held_out` is a share of them, or a text of its own.
 
     Raises InputError when there is nothing to learn from, or nothing held out.
     """
-    vocabulary = read_vocabulary(source.vocabulary, source.rows)
-    whole = corpus_of(text, tokens, vocabulary, source)
+    vocabulary = read_softmax_words(source.vocabulary, source.rows)
+    corpus = corpus_of(text, tokens, vocabulary, source)
     try:
         share = float(held_out)
     except ValueError:
         held = corpus_of(Path(held_out), tokens, vocabulary, source)
-        return Texts(whole, held, whole.unknown(vocabulary))
+        return Texts(corpus, held, corpus.unknown(vocabulary))
     if not 0 < share < 1:
-        raise InputError(f"finetune, held_out: {held_out} is no share between 0 and 1. Mend it.")
-    if len(whole.spans) < 2:
+        raise InputError(f"finetune, held_out: {held_out} is no share between 0 and 1. Correct it.")
+    if len(corpus.spans) < 2:
         raise InputError(
             f"{text}: one sentence, so none can be held out. Put one sentence on a line."
         )
-    return Texts(*hold_out(whole, share, seed), whole.unknown(vocabulary))
+    return Texts(*hold_out(corpus, share, seed), corpus.unknown(vocabulary))
 
 
-def corpus_of(text: Path, tokens: str, vocabulary: Vocabulary, source: Source) -> Corpus:
+def corpus_of(text: Path, tokens: str, vocabulary: Vocabulary, source: TrainingSource) -> Corpus:
     """Read one text. Raises InputError when no word is in it."""
     corpus = read_corpus(read_sentences(text), tokens, vocabulary, source.config.max_characters)
     if not len(corpus.words):
@@ -115,22 +117,24 @@ def corpus_of(text: Path, tokens: str, vocabulary: Vocabulary, source: Source) -
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """All that a run needs to know before anything heavy starts. `key` names its work."""
 
-    source: Source
+    source: TrainingSource
     texts: Texts
-    settings: Settings
+    settings: TrainingSettings
     steps: int
     work: Path
     key: str
 
 
-def plan(source: Source, texts: Texts, settings: Settings, epochs: float, work: Path) -> Plan:
+def make_plan(
+    source: TrainingSource, texts: Texts, settings: TrainingSettings, epochs: float, work: Path
+) -> TrainingPlan:
     """Put together what is to be done; a longer training goes on with a shorter one's work."""
     key = digest_of(
         {
-            "recipe": RECIPE,
+            "recipe": FINETUNE_RECIPE,
             "source": source.identity,
             "texts": texts.digest(),
             "settings": asdict(settings),
@@ -138,4 +142,6 @@ def plan(source: Source, texts: Texts, settings: Settings, epochs: float, work: 
     )
     per_step = settings.batch_size * settings.unroll_steps
     steps = max(1, int(epochs * texts.learned.predictions / per_step))
-    return Plan(source, texts, settings, steps, work.with_name(f"{work.name}-{key[:12]}"), key)
+    return TrainingPlan(
+        source, texts, settings, steps, work.with_name(f"{work.name}-{key[:12]}"), key
+    )

@@ -11,16 +11,17 @@ from typing import NoReturn
 
 import torch
 
-from kgtextvec.device import choose_device
+from kgtextvec.device import choose_device, set_threads
+from kgtextvec.encoders.elmo.convert import Arrays
 from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import need_space, read_json, write_json
 from kgtextvec.finetune.checkpoint import Snapshot, newest, save
-from kgtextvec.finetune.corpus import read_vocabulary
-from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
+from kgtextvec.finetune.corpus import read_softmax_words
+from kgtextvec.finetune.language_model import SLOT, SOFTMAX, SOFTMAX_BIAS, LanguageModel, Tensors
 from kgtextvec.finetune.measure import Perplexity, check_rows, measure, perplexity_of
-from kgtextvec.finetune.plan import Plan, corpus_of
-from kgtextvec.finetune.source import Arrays, Source, open_source
-from kgtextvec.finetune.train import Trainer
+from kgtextvec.finetune.plan import TrainingPlan, corpus_of
+from kgtextvec.finetune.source import TrainingSource, open_source
+from kgtextvec.finetune.train import BilmTrainer
 from kgtextvec.gpu_lock import leased
 from kgtextvec.locks import hold_lock, open_to_lock, run_without_lock
 from kgtextvec.progress import clock, say
@@ -42,14 +43,15 @@ class Outcome:
     seconds: float
 
 
-def run(planned: Plan, device: str, threads: int | None, snapshot_minutes: float) -> Outcome:
+def run(
+    planned: TrainingPlan, device: str, threads: int | None, snapshot_minutes: float
+) -> Outcome:
     """Train, from the newest snapshot if there is one.
 
     Raises Stopped after SIGTERM, with a snapshot written.
     """
     planned.work.mkdir(parents=True, exist_ok=True)
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     place = choose_device(device)
     with lock_work_folder(planned.work), leased("cpu" if place == "mps" else place) as held:
         snapshot = newest(planned.work, planned.steps)
@@ -64,7 +66,7 @@ def run(planned: Plan, device: str, threads: int | None, snapshot_minutes: float
         return Outcome(weights, trainer.costs, before, after, last, held, trainer.seconds)
 
 
-def start(planned: Plan, snapshot: Snapshot | None, device: str) -> Trainer:
+def start(planned: TrainingPlan, snapshot: Snapshot | None, device: str) -> BilmTrainer:
     """Make the trainer, from the snapshot or from the checkpoint."""
     if snapshot:
         names = [place.tensor for place in planned.source.places]
@@ -72,7 +74,7 @@ def start(planned: Plan, snapshot: Snapshot | None, device: str) -> Trainer:
         slots: Arrays = {name: snapshot.tensor(name + SLOT) for name in names}
     else:
         weights, slots = planned.source.weights(), planned.source.slots()
-    trainer = Trainer(
+    trainer = BilmTrainer(
         planned.source.config,
         to_device(weights, device),
         to_device(slots, device),
@@ -86,13 +88,13 @@ def start(planned: Plan, snapshot: Snapshot | None, device: str) -> Trainer:
 
 
 def to_device(arrays: Arrays, device: str) -> Tensors:
-    """Give arrays to torch; on a CPU they stay where they lie."""
+    """Give arrays to torch; on a CPU they are not copied."""
     return {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
 
 
-def train(planned: Plan, trainer: Trainer, stop: list[int], every: float) -> Path:
+def train(planned: TrainingPlan, trainer: BilmTrainer, stop: list[int], every: float) -> Path:
     """Take the steps that are left; return the folder of the last snapshot."""
-    report = Report(planned, trainer.steps)
+    report = ProgressReport(planned, trainer.steps)
     saved, folder = time.monotonic(), None
     while trainer.steps < planned.steps:
         report.add(trainer.step())
@@ -107,10 +109,10 @@ def train(planned: Plan, trainer: Trainer, stop: list[int], every: float) -> Pat
     return folder or save(planned.work, trainer.steps, trainer.tensors(), trainer.about())
 
 
-class Report:
+class ProgressReport:
     """Says now and then how training goes."""
 
-    def __init__(self, planned: Plan, done: int) -> None:
+    def __init__(self, planned: TrainingPlan, done: int) -> None:
         self.planned, self.done, self.began = planned, done, done
         self.start = self.shown = time.monotonic()
         self.costs: list[float] = []
@@ -134,14 +136,14 @@ class Report:
         )
 
 
-def measured_once(planned: Plan, trainer: Trainer) -> Perplexity:
-    """Return the perplexity before any step; it is kept beside the snapshots."""
+def measured_once(planned: TrainingPlan, trainer: BilmTrainer) -> Perplexity:
+    """Return the perplexity before any step; it is kept with the snapshots."""
     kept = planned.work / "before.json"
     if kept.is_file():
         return Perplexity(**read_json(kept))
     texts = planned.texts
     if trainer.steps:
-        device = str(trainer.softmax[BIAS].device)
+        device = str(trainer.softmax[SOFTMAX_BIAS].device)
         found = measure(*language_model(planned.source, device), texts.held, texts.rows)
     else:
         found = measure(trainer.model, trainer.softmax, texts.held, texts.rows)
@@ -149,10 +151,10 @@ def measured_once(planned: Plan, trainer: Trainer) -> Perplexity:
     return found
 
 
-def language_model(source: Source, device: str) -> tuple[LanguageModel, Tensors]:
+def language_model(source: TrainingSource, device: str) -> tuple[LanguageModel, Tensors]:
     """Return a source's network, and its softmax."""
     network = to_device(source.weights(), device)
-    softmax = {name: network.pop(name) for name in (WEIGHTS, BIAS)}
+    softmax = {name: network.pop(name) for name in SOFTMAX}
     return LanguageModel(source.config, network), softmax
 
 
@@ -194,10 +196,9 @@ def perplexity_of_text(
 ) -> Perplexity:
     """Measure a text with the language model in a folder."""
     source = open_source(model, vocabulary)
-    corpus = corpus_of(text, tokens, read_vocabulary(source.vocabulary, source.rows), source)
+    corpus = corpus_of(text, tokens, read_softmax_words(source.vocabulary, source.rows), source)
     check_rows(corpus, rows)
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     place = choose_device(device)
     with leased("cpu" if place == "mps" else place) as held:
         return measure(*language_model(source, held), corpus, rows)

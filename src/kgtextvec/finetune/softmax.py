@@ -1,4 +1,4 @@
-"""What a word costs: the cross-entropy over the whole vocabulary, or over a sample of it.
+"""What a word costs: the cross-entropy over all of the vocabulary, or over a sample of it.
 
 The sampled loss is TensorFlow's `sampled_softmax_loss` as bilm-tf calls it (Jean et al., 2015,
 "On using very large target vocabulary"): candidates drawn log-uniformly over a vocabulary sorted

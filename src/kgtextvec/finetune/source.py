@@ -1,6 +1,6 @@
 """Where training starts: a TensorFlow checkpoint of bilm-tf, or one that training here left.
 
-Both hold the whole language model, softmax included, and Adagrad's accumulators. Everything is
+Both hold the complete language model, softmax included, and Adagrad's accumulators. Everything is
 checked by names, shapes and sizes before a tensor is read; tensors are mapped, not loaded.
 """
 
@@ -14,31 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.encoders.elmo.convert import (
+    Arrays,
     Place,
-    check_names,
     check_shape,
+    check_tensor_names,
     checkpoint_prefix,
-    places,
+    tensor_places,
 )
 from kgtextvec.encoders.elmo.options import read_options
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.finetune.checkpoint import Snapshot, read_snapshot
-from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS
+from kgtextvec.finetune.language_model import SLOT, SOFTMAX_BIAS, SOFTMAX_WEIGHTS
 
 if TYPE_CHECKING:
     from kgtextvec.encoders.elmo.model import ElmoConfig
 
 INITIAL_ACCUMULATOR = 1.0  # bilm-tf's, for a checkpoint that was stripped of its slots
-OURS = "checkpoint"  # folder of our own form, beside options.json and the vocabulary
+OURS = "checkpoint"  # folder of our own form, next to options.json and the vocabulary
 ADVICE = "Give the folder of a training checkpoint: .index, .data-…, options.json, vocabulary."
-
-Arrays = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """A language model's files, checked but not read.
 
     `places` are its tensors, softmax included; `identity` changes with any bit of them.
@@ -59,7 +58,7 @@ class Source:
         return self.places[-1].shape[0]
 
     def weights(self) -> Arrays:
-        """Return the weights by our names, mapped; their checksums are looked at meanwhile."""
+        """Return the weights by our names, mapped; checksums are compared while reading."""
         if isinstance(self.held, Snapshot):
             self.held.check()
         return {place.tensor: self.take(place, "") for place in self.places}
@@ -80,29 +79,29 @@ class Source:
         return self.held.map(place.checkpoint + ending)
 
 
-def open_source(model: Path, vocabulary: Path | None = None) -> Source:
+def open_source(model: Path, vocabulary: Path | None = None) -> TrainingSource:
     """Find and check a language model's files in the folder `model` (or give its `.index`).
 
     Raises InputError when one is missing, or doesn't fit the others.
     """
     folder = model if model.is_dir() else model.parent
-    options = only(folder, "options.json", sorted(folder.glob("*options.json")))
+    options = only_file(folder, "options.json", sorted(folder.glob("*options.json")))
     if (folder / OURS / "state.json").is_file():
         return ours(folder, options, vocabulary or find_vocabulary(folder))
     found = sorted(folder.glob("*.index")) if model.is_dir() else [model]
-    prefix = checkpoint_prefix(only(folder, "checkpoint index (.index)", found))
+    prefix = checkpoint_prefix(only_file(folder, "checkpoint index (.index)", found))
     if prefix is None:
         raise InputError(f"{model}: no training checkpoint. {ADVICE}")
     checkpoint = Checkpoint(prefix)
     config, training = read_options(options), read_training(options)
-    wanted = with_softmax(config, rows_of(prefix, checkpoint))
+    wanted = with_softmax(config, softmax_rows(prefix, checkpoint))
     slots = {name for name in checkpoint.entries if name.endswith(SLOT)}
     needed = {place.checkpoint: place.shape for place in wanted}
     in_model = {name for name in checkpoint.entries if name.startswith("lm/")}
-    check_names(prefix, in_model - slots, needed)
+    check_tensor_names(prefix, in_model - slots, needed)
     if slots:
         needed |= {name + SLOT: shape for name, shape in needed.items()}
-        check_names(prefix, in_model, needed)
+        check_tensor_names(prefix, in_model, needed)
     for name, shape in needed.items():
         entry = checkpoint.entries[name]
         check_shape(prefix, name, entry.shape, shape)
@@ -111,37 +110,39 @@ def open_source(model: Path, vocabulary: Path | None = None) -> Source:
         checkpoint.locate(name)
     index = prefix.with_name(prefix.name + ".index")
     # The index holds every tensor's checksum, and these are checked as tensors are read.
-    return Source(
+    return TrainingSource(
         options, vocabulary or find_vocabulary(folder), config, training, wanted, checkpoint,
         bool(slots), sha256_of(index),
     )  # fmt: skip
 
 
-def ours(folder: Path, options: Path, vocabulary: Path) -> Source:
+def ours(folder: Path, options: Path, vocabulary: Path) -> TrainingSource:
     """Open what training here left."""
     snapshot = read_snapshot(folder / OURS)
     config, training = read_options(options), read_training(options)
-    shape = snapshot.shapes.get(BIAS, (0,))
+    shape = snapshot.shapes.get(SOFTMAX_BIAS, (0,))
     wanted = with_softmax(config, shape[0])
     for place in wanted:
         for name in (place.tensor, place.tensor + SLOT):
             if name not in snapshot.shapes:
-                raise InputError(f"{folder / OURS}: {name} is missing. Train anew.")
+                raise InputError(f"{folder / OURS}: {name} is missing. Train again.")
             check_shape(folder / OURS, name, snapshot.shapes[name], place.shape)
-    return Source(options, vocabulary, config, training, wanted, snapshot, True, snapshot.sha256)
+    return TrainingSource(
+        options, vocabulary, config, training, wanted, snapshot, True, snapshot.sha256
+    )
 
 
 def with_softmax(config: "ElmoConfig", rows: int) -> list[Place]:
     """Return every tensor of the language model; the softmax's two come last."""
     size = config.projection_size
     return [
-        *places(config),
-        Place(WEIGHTS, "", "lm/softmax/W", (rows, size)),
-        Place(BIAS, "", "lm/softmax/b", (rows,)),
+        *tensor_places(config),
+        Place(SOFTMAX_WEIGHTS, "", "lm/softmax/W", (rows, size)),
+        Place(SOFTMAX_BIAS, "", "lm/softmax/b", (rows,)),
     ]
 
 
-def rows_of(prefix: Path, checkpoint: Checkpoint) -> int:
+def softmax_rows(prefix: Path, checkpoint: Checkpoint) -> int:
     """Return the rows of the checkpoint's softmax."""
     entry = checkpoint.entries.get("lm/softmax/b")
     if entry is None or len(entry.shape) != 1:
@@ -151,7 +152,7 @@ def rows_of(prefix: Path, checkpoint: Checkpoint) -> int:
     return entry.shape[0]
 
 
-def only(folder: Path, what: str, found: list[Path]) -> Path:
+def only_file(folder: Path, what: str, found: list[Path]) -> Path:
     """Return the one file there should be."""
     if len(found) != 1:
         raise InputError(f"{folder}: holds {len(found)} files of {what}, must be one. {ADVICE}")

@@ -1,4 +1,4 @@
-"""Training steps as bilm-tf takes them, on any device, to be stopped and taken up again.
+"""Training steps as bilm-tf takes them, on any device; they can be stopped and resumed.
 
 A step reads a window of both streams, adds the gradients of its mean cost times the number of
 steps, clips them by their global norm, and moves the weights by Adagrad (TensorFlow's: the
@@ -19,15 +19,15 @@ from torch import Tensor
 from kgtextvec.encoders.elmo.model import ElmoConfig, State
 from kgtextvec.errors import InputError
 from kgtextvec.finetune.checkpoint import Snapshot
-from kgtextvec.finetune.corpus import Corpus, Stream, Words
-from kgtextvec.finetune.language_model import BIAS, SLOT, WEIGHTS, LanguageModel, Tensors
+from kgtextvec.finetune.corpus import Corpus, Stream, WordIds
+from kgtextvec.finetune.language_model import SLOT, SOFTMAX, SOFTMAX_BIAS, LanguageModel, Tensors
 from kgtextvec.finetune.softmax import Sample, draw_sample, full_losses, sampled_losses
 
-Numbers = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What decides the numbers. `samples` None: the full softmax; `seed` None: no shuffling."""
 
     batch_size: int = 128
@@ -39,7 +39,7 @@ class Settings:
     seed: int | None = 0
 
 
-class Trainer:
+class BilmTrainer:
     """A language model in training: weights, accumulators, streams, state, costs so far."""
 
     def __init__(
@@ -48,12 +48,12 @@ class Trainer:
         weights: Tensors,
         slots: Tensors,
         corpus: Corpus,
-        settings: Settings,
+        settings: TrainingSettings,
     ) -> None:
         self.settings, self.corpus = settings, corpus
-        network = {name: value for name, value in weights.items() if name not in (WEIGHTS, BIAS)}
+        network = {name: value for name, value in weights.items() if name not in SOFTMAX}
         self.model = LanguageModel(config, network)
-        self.softmax = {name: weights[name] for name in (WEIGHTS, BIAS)}
+        self.softmax = {name: weights[name] for name in SOFTMAX}
         self.slots = slots
         self.streams = [
             Stream(corpus, settings.batch_size, backward, settings.seed)
@@ -94,47 +94,47 @@ class Trainer:
         self.seconds += time.monotonic() - began
         return value
 
-    def window(self) -> tuple[Words, Words]:
+    def window(self) -> tuple[WordIds, WordIds]:
         """Return the next words and those that follow, (D, B, T) each."""
         pair = [stream.window(self.settings.unroll_steps) for stream in self.streams]
         words, following = zip(*(window for window in pair if window is not None), strict=True)
         return np.stack(words), np.stack(following)
 
-    def leaves(self, wanted: Numbers) -> tuple[Tensors, Tensor | None]:
+    def leaves(self, wanted: RowNumbers) -> tuple[Tensors, Tensor | None]:
         """Return the part of the softmax that this step needs, to collect gradients, and its rows.
 
         With the full softmax that is all of it, and the rows are None.
         """
         if self.settings.samples is None:
             return {name: value.requires_grad_() for name, value in self.softmax.items()}, None
-        vocabulary = len(self.softmax[BIAS])
+        vocabulary = len(self.softmax[SOFTMAX_BIAS])
         chance = np.random.default_rng([self.settings.seed or 0, 3, self.steps])
         self.samples = [
             draw_sample(targets, self.settings.samples, vocabulary, chance) for targets in wanted
         ]
         used = np.unique(np.concatenate([wanted.reshape(-1), *(s.rows for s in self.samples)]))
-        rows = torch.from_numpy(used).to(self.softmax[BIAS].device)
+        rows = torch.from_numpy(used).to(self.softmax[SOFTMAX_BIAS].device)
         return {name: value[rows].requires_grad_() for name, value in self.softmax.items()}, rows
 
     def cost(
-        self, outputs: Tensor, wanted: Numbers, leaves: Tensors, rows: Tensor | None
+        self, outputs: Tensor, wanted: RowNumbers, leaves: Tensors, rows: Tensor | None
     ) -> Tensor:
         """Return the mean cost of a word, of both directions; outputs (D, n, P), wanted (D, n)."""
+        weights, bias = (leaves[name] for name in SOFTMAX)
         found = []
         for d in range(2):
             if rows is None:
                 targets = torch.from_numpy(wanted[d]).to(outputs.device)
-                losses = full_losses(outputs[d], leaves[WEIGHTS], leaves[BIAS], targets)
+                losses = full_losses(outputs[d], weights, bias, targets)
             else:
                 sample = self.samples[d]
-                at, among = (
+                at, rest = (
                     torch.searchsorted(rows, torch.from_numpy(numbers).to(rows.device))
                     for numbers in (wanted[d], sample.rows)
                 )
                 losses = sampled_losses(
-                    outputs[d], leaves[WEIGHTS][at], leaves[BIAS][at],
-                    leaves[WEIGHTS][among], leaves[BIAS][among], wanted[d], sample,
-                )  # fmt: skip
+                    outputs[d], weights[at], bias[at], weights[rest], bias[rest], wanted[d], sample
+                )
             found.append(losses.mean())
         return (found[0] + found[1]) / 2
 
@@ -157,12 +157,12 @@ class Trainer:
 
     def torch_chance(self) -> torch.Generator:
         """Return this step's own source of random numbers."""
-        device = self.softmax[BIAS].device
+        device = self.softmax[SOFTMAX_BIAS].device
         words = np.random.SeedSequence([self.settings.seed or 0, 2, self.steps]).generate_state(2)
         generator = torch.Generator(device)
         return generator.manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
-    # --- to be taken up again
+    # --- to resume
 
     def weights(self) -> Tensors:
         """Return the weights by name, the softmax's last."""
@@ -186,8 +186,8 @@ class Trainer:
         }
 
     def go_to(self, snapshot: Snapshot) -> None:
-        """Stand where a snapshot was taken; the weights must be its own already."""
-        device = self.softmax[BIAS].device
+        """Continue from a snapshot; the weights must be its own already."""
+        device = self.softmax[SOFTMAX_BIAS].device
         state = {
             (d, k, what): torch.from_numpy(snapshot.tensor(f"state.{d}.{k}.{what}")).to(device)
             for d, k, what in self.state_names()

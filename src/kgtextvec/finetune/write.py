@@ -10,22 +10,21 @@ from typing import Any
 import numpy as np
 
 from kgtextvec import __version__
-from kgtextvec.encoders.elmo.convert import places
+from kgtextvec.encoders.elmo.convert import tensor_places
+from kgtextvec.encoders.elmo.options import INFERENCE_CHARACTERS
 from kgtextvec.files import whole_file, whole_folder, write_json
 from kgtextvec.finetune.measure import perplexity_of
-from kgtextvec.finetune.plan import RECIPE, Plan
+from kgtextvec.finetune.plan import FINETUNE_RECIPE, TrainingPlan
 from kgtextvec.finetune.run import Outcome
-from kgtextvec.finetune.source import OURS, Source
-
-N_CHARACTERS = 262  # in options for inference, as bilm-tf and AllenNLP want it
+from kgtextvec.finetune.source import OURS, TrainingSource
 
 
-def write_model(planned: Plan, outcome: Outcome, out: Path) -> None:
+def write_model(planned: TrainingPlan, outcome: Outcome, out: Path) -> None:
     """Make the folder `out`: weights.hdf5, options.json, vocabulary.txt, checkpoint/."""
     with whole_folder(out) as part:
         write_hdf5(planned.source, outcome, part / "weights.hdf5")
         options = json.loads(planned.source.options.read_bytes())
-        options["char_cnn"]["n_characters"] = N_CHARACTERS
+        options["char_cnn"]["n_characters"] = INFERENCE_CHARACTERS
         (part / "options.json").write_text(json.dumps(options), "utf-8")
         shutil.copyfile(planned.source.vocabulary, part / "vocabulary.txt")
         (part / OURS).mkdir()
@@ -33,12 +32,12 @@ def write_model(planned: Plan, outcome: Outcome, out: Path) -> None:
             link_or_copy(file, part / OURS / file.name)
 
 
-def write_hdf5(source: Source, outcome: Outcome, path: Path) -> None:
+def write_hdf5(source: TrainingSource, outcome: Outcome, path: Path) -> None:
     """Write the weights as bilm-tf dumps them; the softmax is left out."""
     import h5py
 
     with h5py.File(path, "w") as file:
-        for place in places(source.config):
+        for place in tensor_places(source.config):
             file.create_dataset(place.hdf5, data=outcome.tensors[place.tensor].numpy())
 
 
@@ -50,7 +49,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def facts(planned: Plan, outcome: Outcome, asked: dict[str, Any]) -> dict[str, Any]:
+def facts(planned: TrainingPlan, outcome: Outcome, asked: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a fine-tuning, JSON-able; `asked` is what the user called for."""
     texts, settings = planned.texts, planned.settings
     words = len(outcome.costs) * settings.batch_size * settings.unroll_steps
@@ -70,12 +69,12 @@ def facts(planned: Plan, outcome: Outcome, asked: dict[str, Any]) -> dict[str, A
         "seconds": round(outcome.seconds, 3),
         "tokens_per_second": round(words / max(outcome.seconds, 1e-9), 1),
         "key": planned.key,
-        "recipe": RECIPE,
+        "recipe": FINETUNE_RECIPE,
         "version": __version__,
     }
 
 
-def write_results(
+def write_finetune_results(
     about: dict[str, Any], costs: list[float], losses: Path, record: Path, page: Path
 ) -> None:
     """Write the losses (TSV: step, loss, perplexity), the record (JSON) and the page (HTML)."""

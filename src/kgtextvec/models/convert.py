@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kgtextvec.encoders.folder import RECORD, WEIGHTS, file_digests, tokenizer_digest
+from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_folder, write_json
 from kgtextvec.models.known import is_known
@@ -70,13 +71,10 @@ def convert(
 
 def convert_transformer(about: Entry, folder: Path, out: Path) -> dict[str, Any]:
     """Check and save a transformers model; return dims, limits and what was found of case."""
-    from transformers import logging
-
     from kgtextvec.models.tokenizer import check_ids, load_tokenizer
     from kgtextvec.models.weights import load_model, read_config, token_limit
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_transformers()
     config = read_config(folder)
     tokenizer, case = load_tokenizer(folder, about.do_lower_case, config["model_type"])
     model = load_model(folder)
@@ -188,7 +186,7 @@ def convert_elmo(about: Entry, files: tuple[Path, Path, Path | None], out: Path)
     """Convert bilm-tf's files; return dims, layers and the number of parameters."""
     from safetensors import safe_open
 
-    from kgtextvec.encoders.elmo.convert import convert as convert_bilm
+    from kgtextvec.encoders.elmo.convert import convert_bilm
 
     weights, options, vocabulary = files
     convert_bilm(weights=weights, options=options, vocabulary=vocabulary, out=out)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of, write_json
-from kgtextvec.models.known import is_known, wanted
+from kgtextvec.models.known import wanted
 from kgtextvec.models.sources import Source, file_path
 
 MARKER = ".whole.json"
@@ -96,8 +96,3 @@ def from_cache(folder: Path, model: str) -> Files:
 def to_cache(folder: Path, source: Source, sums: dict[str, str]) -> None:
     """Mark a download as whole, once its digests are accepted."""
     write_json(folder / MARKER, {"source": source.text, "files": sums})
-
-
-def is_elmo_file(name: str) -> bool:
-    """Tell whether the name is one of an ELMo model's."""
-    return is_known(name, "elmo")

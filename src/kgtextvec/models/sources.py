@@ -2,16 +2,17 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.errors import InputError
 from kgtextvec.models.known import PLAIN_NAME
 
 KINDS = ("transformer", "elmo")
-POOLINGS = ("mean", "cls", "mean_no_special", "max")
 FORMS = (
     "hub:owner/name@<40 hex digits>, https://…tar.gz, gdrive:<id>, file:<path>, path:<folder>,"
     " package:<package>/<folder>, or a mapping from file name to one of https, gdrive, file"
@@ -88,7 +89,7 @@ def read_entry(model: str, text: str, sources: bool = True) -> Entry:
         sources=tuple(read_source(where, source, list(sums)) for source in listed),
         sha256=sums,
         subdir=str(subdir).strip("/") if subdir else None,
-        pooling=one_of(where, "pooling", values.get("pooling") or "mean", POOLINGS),
+        pooling=one_of(where, "pooling", values.get("pooling") or "mean", POOLINGS.names()),
         max_tokens=number(where, "max_tokens", values.get("max_tokens")),
         dims=number(where, "dims", values.get("dims")),
         do_lower_case=truth(where, "do_lower_case", values.get("do_lower_case")),
@@ -176,7 +177,7 @@ def is_sha256(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"[0-9a-fA-F]{64}", value))
 
 
-def one_of(where: str, key: str, value: Any, allowed: tuple[str, ...]) -> str:
+def one_of(where: str, key: str, value: Any, allowed: Sequence[str]) -> str:
     """Return the value if it is allowed."""
     if value not in allowed:
         hint = (

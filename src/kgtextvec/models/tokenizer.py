@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.encoders.pretrained import LOCAL_ONLY
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
@@ -54,7 +55,7 @@ def open_tokenizer(folder: Path, **options: bool) -> Any:
     try:
         # bandit asks for a revision; this is a folder on this disk.
         return AutoTokenizer.from_pretrained(  # nosec B615
-            str(folder), local_files_only=True, trust_remote_code=False, **options
+            str(folder), **LOCAL_ONLY, **options
         )
     except Exception as error:  # tokenizers and converters raise plain Exception, among others
         what = " ".join(str(error).split())[:200]

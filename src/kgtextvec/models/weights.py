@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.encoders.pretrained import load_with_report
 from kgtextvec.errors import InputError
 
 POOLER = "pooler."
@@ -82,22 +83,13 @@ def load_model(folder: Path) -> Any:
     Raises InputError for missing, surplus or misshapen weights, NaN and Inf, pickles that hold
     more than tensors, and damaged files.
     """
-    import torch
     from transformers import AutoModel
 
     check_weight_files(folder)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # bandit asks for a revision; this is a folder on this disk.
-            model, told = AutoModel.from_pretrained(  # nosec B615
-                str(folder),
-                local_files_only=True,
-                trust_remote_code=False,
-                dtype=torch.float32,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
+            model, report = load_with_report(AutoModel, folder)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{folder}: the weights are not plain tensors ({reason(error)}); a pickle can run code"
@@ -111,35 +103,35 @@ def load_model(folder: Path) -> Any:
                 f"{folder}: the weights are damaged or cut short ({reason(error)})."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
-    check_names(folder, model, told)
+    check_names(folder, model, report)
     check_numbers(folder, model)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model.eval().requires_grad_(False)
 
 
-def check_names(folder: Path, model: Any, told: dict[str, Any]) -> None:
+def check_names(folder: Path, model: Any, report: dict[str, Any]) -> None:
     """Raise InputError unless each weight but the pooler's came from the file."""
     names = [name for name, _ in model.named_parameters()]
-    missing = sorted(name for name in told["missing_keys"] if name in names)
+    missing = sorted(name for name in report["missing_keys"] if name in names)
     needed = [name for name in missing if not name.startswith(POOLER)]
     if needed:
         raise InputError(
             f"{folder}: {len(missing)} of {len(names)} weights are missing (first {needed[0]}), so"
             " they would be random. The file is of another model, or under other names."
         )
-    for name, *shapes in sorted(told["mismatched_keys"]):
+    for name, *shapes in sorted(report["mismatched_keys"]):
         if not str(name).startswith(POOLER):
             sizes = " and ".join(str(tuple(shape)) for shape in shapes)
             raise InputError(f"{folder}: {name} has shapes {sizes} in weights and config.json.")
-    surplus = [name for name in told["unexpected_keys"] if is_inner(name, model)]
+    surplus = [name for name in report["unexpected_keys"] if is_inner(name, model)]
     if surplus:
         raise InputError(
             f"{folder}: config.json calls for fewer weights than there are, {len(surplus)} would be"
             f" left out (first {sorted(surplus)[0]}). It is of another model."
         )
-    if told.get("error_msgs"):
-        raise InputError(f"{folder}: {' '.join(str(told['error_msgs'][0]).split())[:200]}")
+    if report.get("error_msgs"):
+        raise InputError(f"{folder}: {' '.join(str(report['error_msgs'][0]).split())[:200]}")
 
 
 def is_inner(name: str, model: Any) -> bool:

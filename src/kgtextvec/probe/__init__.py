@@ -126,7 +126,7 @@ def probe_model(
     On a CPU equal inputs, seeds and threads give equal numbers. Raises InputError for what the
     user can mend.
     """
-    from kgtextvec.probe.run import Corpora, write_results
+    from kgtextvec.probe.run import Corpora, write_probe_results
 
     corpora = Corpora.read(probe, train, dev, test, bad_tags, labels)
     settings = {
@@ -137,4 +137,4 @@ def probe_model(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
     }
-    write_results(corpora, model, vectors, settings, device, threads, out)
+    write_probe_results(corpora, model, vectors, settings, device, threads, out)

@@ -26,7 +26,7 @@ WORD = re.compile(r"[^\W_]+|\S")
 
 @dataclass(frozen=True)
 class Tagged:
-    """Sentences as words, and the entities of each; `counts` tells what was mended."""
+    """Sentences as words, and the entities of each; `counts` has what was repaired."""
 
     sentences: list[tuple[str, ...]]
     entities: list[list[Entity]]
@@ -109,7 +109,7 @@ def read_conll(path: Path, repair: bool) -> Tagged:
         words[-1].append(fields[0].strip())
         tags[-1].append((number, tag))
     ends = any(prefix in "ES" for sentence in tags for _, (prefix, _) in sentence)
-    entities, mended = [], 0
+    entities, repaired = [], 0
     for sentence in tags:
         found, faults = read_tags([tag for _, tag in sentence], ends)
         if faults and not repair:
@@ -118,13 +118,13 @@ def read_conll(path: Path, repair: bool) -> Tagged:
                 f"{path}, line {sentence[place][0]}: {what}. Mend the tags, or write"
                 " probe.ner.bad_tags: repair to read them as conlleval does."
             )
-        mended += len(faults)
+        repaired += len(faults)
         entities.append(found)
     if not words[-1]:
         words, entities = words[:-1], entities[:-1]
     if not words:
         raise InputError(f"{path}: holds no sentence. Name a file that holds the corpus.")
-    return Tagged([tuple(one) for one in words], entities, {"tags_repaired": mended})
+    return Tagged([tuple(one) for one in words], entities, {"tags_repaired": repaired})
 
 
 def read_bc2gm(sentences: Path, genes: Path) -> Tagged:
@@ -132,7 +132,7 @@ def read_bc2gm(sentences: Path, genes: Path) -> Tagged:
 
     First and last character of a mention count from 0 without spaces, both included. Words are
     runs of letters and digits, any other character is a word. A mention that begins or ends
-    inside a word takes the whole word (`widened`); of mentions that overlap, the longest stays
+    inside a word takes the complete word (`widened`); of mentions that overlap, the longest stays
     (`overlapping`). BioCreative's alternative mentions are not read.
     """
     order: dict[str, int] = {}

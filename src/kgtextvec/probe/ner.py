@@ -21,10 +21,10 @@ from kgtextvec.probe.tags import (
     tag_set,
     write_tags,
 )
-from kgtextvec.probe.train import Mix, Training, batches, fit, seeded
+from kgtextvec.probe.train import Mix, Training, cut_batches, seeded, train_probe
 from kgtextvec.probe.vectors import WordVectors, padded
 
-HIDDEN = (512, 128, 32)
+DENSE_SIZES = (512, 128, 32)
 
 
 class NerProbe(nn.Module):
@@ -34,9 +34,9 @@ class NerProbe(nn.Module):
         super().__init__()
         self.mix = Mix(layers)
         dense: list[nn.Module] = []
-        for inputs, outputs in pairwise((dims, *HIDDEN)):
+        for inputs, outputs in pairwise((dims, *DENSE_SIZES)):
             dense += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.dense = nn.Sequential(*dense, nn.Linear(HIDDEN[-1], len(tags)))
+        self.dense = nn.Sequential(*dense, nn.Linear(DENSE_SIZES[-1], len(tags)))
         self.crf = Crf(legal_steps(tags))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class NerProbe(nn.Module):
 
 @dataclass(frozen=True)
 class NerData:
-    """Training and test sentences, and where each stands among the vectors."""
+    """Training and test sentences, and the number of each among the vectors."""
 
     train: Tagged
     test: Tagged
@@ -79,10 +79,10 @@ def run_ner(
         wanted = nn.utils.rnn.pad_sequence([gold[i] for i in batch], batch_first=True)
         return model.crf.loss(model(x), wanted.to(training.device), lengths)
 
-    losses = fit(model, loss_of, len(gold), training, seed)
+    losses = train_probe(model, loss_of, len(gold), training, seed)
     predicted: list[list[Entity]] = []
     with torch.no_grad():
-        for batch in batches(len(data.test_rows), training.batch):
+        for batch in cut_batches(len(data.test_rows), training.batch):
             x, lengths = padded(vectors.sentences(data.test_rows[batch]), training.device)
             for path in model.crf.best_paths(model(x), lengths):
                 predicted.append(spelled([tags[i] for i in path]))
@@ -101,7 +101,7 @@ def spelled(tags: list[str]) -> list[Entity]:
 def entity_scores(
     gold: list[list[Entity]], predicted: list[list[Entity]]
 ) -> dict[str, dict[str, float]]:
-    """Return precision, recall and F1 of whole entities: same words, same type.
+    """Return precision, recall and F1 of complete entities: same words, same type.
 
     By type of entity, and under `all` over all types.
     """
@@ -123,13 +123,13 @@ def entity_scores(
     }
 
 
-def shuffled(tagged: Tagged, seed: int) -> list[list[Entity]]:
-    """Draw the places of each sentence's entities anew."""
+def shuffled_entities(tagged: Tagged, seed: int) -> list[list[Entity]]:
+    """Draw new places for each sentence's entities."""
     rng = np.random.default_rng(seed)
     pairs = zip(tagged.sentences, tagged.entities, strict=True)
     return [moved(found, len(words), rng) for words, found in pairs]
 
 
 def chance(data: NerData, seed: int) -> dict[str, dict[str, float]]:
-    """Score entities of the test sentences put at places drawn anew: right in all but place."""
-    return entity_scores(data.test.entities, shuffled(data.test, seed))
+    """Score the test sentences' entities put at random places: right in all but place."""
+    return entity_scores(data.test.entities, shuffled_entities(data.test, seed))

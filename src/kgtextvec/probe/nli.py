@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kgtextvec.probe.corpora import Pairs
-from kgtextvec.probe.train import Mix, Training, batches, fit, seeded
+from kgtextvec.probe.train import Mix, Training, cut_batches, seeded, train_probe
 from kgtextvec.probe.vectors import WordVectors, padded
 
 RELATIONS = 16
@@ -49,7 +49,7 @@ def inside(lengths: Tensor, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class NliPart:
-    """Pairs of one file: where premise and hypothesis stand among the vectors, and labels."""
+    """Pairs of one file: the numbers of premises and hypotheses among the vectors, and labels."""
 
     premises: NDArray[np.int64]
     hypotheses: NDArray[np.int64]
@@ -91,7 +91,7 @@ def run_nli(
     def predict(part: NliPart) -> NDArray[np.int64]:
         parts = [
             logits(part, batch).argmax(1).cpu().numpy()
-            for batch in batches(len(part.labels), training.batch)
+            for batch in cut_batches(len(part.labels), training.batch)
         ]
         return np.concatenate(parts)
 
@@ -105,7 +105,7 @@ def run_nli(
         if on_dev[-1] > max(on_dev[:-1], default=-1.0):
             best.update({name: value.clone() for name, value in model.state_dict().items()})
 
-    losses = fit(model, loss_of, len(train.labels), training, seed, after_epoch)
+    losses = train_probe(model, loss_of, len(train.labels), training, seed, after_epoch)
     if best:
         model.load_state_dict(best)
     found: dict[str, Any] = {
@@ -131,7 +131,7 @@ def label_scores(
     return found
 
 
-def part_of(pairs: Pairs, rows_of: Any) -> NliPart:
+def as_nli_part(pairs: Pairs, rows_of: Any) -> NliPart:
     """Turn pairs into numbers; `rows_of` gives the rows of sentences."""
     return NliPart(
         rows_of(pairs.premises),
@@ -140,13 +140,15 @@ def part_of(pairs: Pairs, rows_of: Any) -> NliPart:
     )
 
 
-def majority(train: NliPart, test: NliPart, labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+def majority_label_scores(
+    train: NliPart, test: NliPart, labels: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
     """Score the training pairs' commonest label given to all test pairs."""
     commonest = int(np.bincount(train.labels, minlength=len(labels)).argmax())
     return label_scores(test.labels, np.full_like(test.labels, commonest), labels)
 
 
-def shuffled(train: NliPart, seed: int) -> NliPart:
-    """Deal the training labels to other pairs, at random."""
+def shuffled_labels(train: NliPart, seed: int) -> NliPart:
+    """Assign the training labels to other pairs, at random."""
     labels = np.random.default_rng(seed).permutation(train.labels)
     return NliPart(train.premises, train.hypotheses, labels)

@@ -1,34 +1,39 @@
-"""The two verbs: vectors of all words to disk; probes on these, controls beside them, to JSON."""
+"""The two verbs: vectors of all words to disk; probes on these, controls with them, to JSON."""
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kgtextvec.device import choose_device, choose_precision
-from kgtextvec.encoders.folder import RECORD, read_model_folder
+from kgtextvec.device import choose_device, choose_precision, set_threads
+from kgtextvec.encoders import EncoderSettings
+from kgtextvec.encoders.folder import RECORD, limit_tokens, read_model_folder
 from kgtextvec.encoders.layers import load_reader
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, sha256_of, whole_file, write_json
 from kgtextvec.gpu_lock import leased
 from kgtextvec.probe import CONTROLS
 from kgtextvec.probe.corpora import LABELS, Pairs, Tagged, read_pairs, read_tagged
-from kgtextvec.probe.ner import NerData, chance, run_ner
-from kgtextvec.probe.ner import shuffled as ner_shuffled
-from kgtextvec.probe.nli import majority, part_of, run_nli
-from kgtextvec.probe.nli import shuffled as nli_shuffled
+from kgtextvec.probe.ner import NerData, chance, run_ner, shuffled_entities
+from kgtextvec.probe.nli import as_nli_part, majority_label_scores, run_nli, shuffled_labels
 from kgtextvec.probe.scores import card_scores
 from kgtextvec.probe.train import Training
-from kgtextvec.probe.vectors import Random, Sentences, Stored, WordVectors, write_vectors
+from kgtextvec.probe.vectors import (
+    RandomVectors,
+    Sentences,
+    StoredVectors,
+    WordVectors,
+    write_vectors,
+)
 from kgtextvec.progress import say
 from kgtextvec.versions import versions_of
 
-RECIPE = 1
-PACKAGES = ("numpy", "torch", "transformers", "nervaluate")
-PARTS = ("train", "dev", "test")
+PROBE_RECIPE = 1
+PROBE_PACKAGES = ("numpy", "torch", "transformers", "nervaluate")
+CORPUS_PARTS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ class Corpora:
         if probe == "ner" and dev:
             raise InputError("probe.ner.dev: nothing is chosen by it. Leave it out.")
         files = {
-            part: paths for part, paths in zip(PARTS, (train, dev, test), strict=True) if paths
+            part: paths
+            for part, paths in zip(CORPUS_PARTS, (train, dev, test), strict=True)
+            if paths
         }
         for part in ("train", "test"):
             if part not in files:
@@ -67,7 +74,7 @@ class Corpora:
         for part, paths in files.items():
             if probe == "ner":
                 tagged[part] = read_tagged(paths, bad_tags == "repair")
-                say(f"{part}: {told(tagged[part])}")
+                say(f"{part}: {describe_corpus(tagged[part])}")
                 if not tagged[part].kinds:
                     raise InputError(f"{paths[-1]}: holds no entity. Name a file that has some.")
             else:
@@ -79,25 +86,17 @@ class Corpora:
         return cls(probe, files, tagged, pairs, names, Sentences(sentences))
 
 
-def told(tagged: Tagged) -> str:
+def describe_corpus(tagged: Tagged) -> str:
     """Say what a corpus of entities holds, in one line."""
     n_words = sum(map(len, tagged.sentences))
     n_entities = sum(map(len, tagged.entities))
-    mended = [f"{n:,} {what.replace('_', ' ')}" for what, n in tagged.counts.items() if n]
+    repairs = [f"{n:,} {what.replace('_', ' ')}" for what, n in tagged.counts.items() if n]
     return ", ".join(
         [
             f"{len(tagged.sentences):,} sentences, {n_words:,} words, {n_entities:,} entities",
-            *mended,
+            *repairs,
         ]
     )
-
-
-def set_threads(threads: int | None) -> None:
-    """Let torch use that many CPU threads."""
-    import torch
-
-    if threads:
-        torch.set_num_threads(threads)
 
 
 def write_cache(
@@ -108,29 +107,23 @@ def write_cache(
     threads: int | None,
     out: Path,
 ) -> None:
-    """Write the vectors of all words to `out`, and what they are to the .json beside it."""
+    """Write the vectors of all words to `out`, and what they are to the .json of the same name."""
     about = read_model_folder(model)
     device = choose_device(device)
-    most = about.get("max_tokens")
-    asked = wanted["max_tokens"]
-    if asked and most and asked > most:
-        raise InputError(
-            f"max_tokens: {asked} is more than {about['model']} can take ({most}). Lower it."
-        )
-    settings = {
-        "precision": choose_precision(wanted["precision"], device),
-        "max_tokens": int(asked or most or 512),
-        "initial_state": wanted["initial_state"],
-        "batch_tokens": None,
-    }
+    settings = EncoderSettings(
+        device=device,
+        precision=choose_precision(wanted["precision"], device),
+        max_tokens=limit_tokens(wanted["max_tokens"], about),
+        initial_state=wanted["initial_state"],
+    )
     set_threads(threads)
     start = time.monotonic()
     with whole_file(out) as part, leased(device) as place:
-        reader = load_reader(model, about, settings | {"device": place})
+        reader = load_reader(model, about, replace(settings, device=place))
         write_vectors(part, corpora.sentences, reader, wanted["stored"])
     say(
         f"{reader.counts['windowed']:,} sentences read in windows, since they are longer than"
-        f" {settings['max_tokens']} tokens; {reader.counts['without_piece']:,} words without a"
+        f" {settings.max_tokens} tokens; {reader.counts['without_piece']:,} words without a"
         " piece, whose vectors are zero"
         if any(reader.counts.values())
         else "every word has its vector, no sentence was cut"
@@ -147,14 +140,14 @@ def write_cache(
             "dims": reader.dims,
             "precision": reader.precision,
             "stored": wanted["stored"],
-            "max_tokens": None if about["kind"] == "elmo" else settings["max_tokens"],
+            "max_tokens": None if about["kind"] == "elmo" else settings.max_tokens,
             "initial_state": wanted["initial_state"] if about["kind"] == "elmo" else None,
             "counts": reader.counts,
             "words_digest": corpora.sentences.digest,
             "vectors_sha256": sha256_of(out),
             "seconds": round(time.monotonic() - start, 3),
-            "versions": versions_of(*PACKAGES),
-            "recipe": RECIPE,
+            "versions": versions_of(*PROBE_PACKAGES),
+            "recipe": PROBE_RECIPE,
         },
     )
 
@@ -170,7 +163,7 @@ def numbers(words: str, what: str) -> list[int]:
     return found
 
 
-def write_results(
+def write_probe_results(
     corpora: Corpora,
     model: Path,
     vectors: Path,
@@ -226,8 +219,8 @@ def write_results(
                 },
             },
             "vectors": {key: value for key, value in cache.items() if key != "seconds"},
-            "versions": versions_of(*PACKAGES),
-            "recipe": RECIPE,
+            "versions": versions_of(*PROBE_PACKAGES),
+            "recipe": PROBE_RECIPE,
         },
     )
 
@@ -235,8 +228,8 @@ def write_results(
 def vectors_of(method: str, sentences: Sentences, path: Path, dims: int, seed: int) -> WordVectors:
     """Return the vectors that a method reads."""
     if method == "random":
-        return Random(sentences, dims, seed)
-    return Stored(path, sentences.offsets, only_token=method == "token_layer")
+        return RandomVectors(sentences, dims, seed)
+    return StoredVectors(path, sentences.offsets, only_token=method == "token_layer")
 
 
 def run_once(
@@ -251,10 +244,10 @@ def run_once(
     mixed_up = method == "shuffled_labels"
     if corpora.tagged:
         data = ner_data(corpora)
-        entities = ner_shuffled(data.train, seed) if mixed_up else data.train.entities
+        entities = shuffled_entities(data.train, seed) if mixed_up else data.train.entities
         return run_ner(data, given, entities, scheme, training, seed)
-    parts = {part: part_of(one, corpora.sentences.rows) for part, one in corpora.pairs.items()}
-    train = nli_shuffled(parts["train"], seed) if mixed_up else parts["train"]
+    parts = {part: as_nli_part(one, corpora.sentences.rows) for part, one in corpora.pairs.items()}
+    train = shuffled_labels(parts["train"], seed) if mixed_up else parts["train"]
     return run_nli(train, parts.get("dev"), parts["test"], given, corpora.labels, training, seed)
 
 
@@ -272,8 +265,8 @@ def baseline_runs(corpora: Corpora, seeds: list[int]) -> Iterator[dict[str, Any]
         for seed in seeds:
             yield {"method": "chance", "seed": seed, "metrics": chance(data, seed)}
         return
-    parts = {part: part_of(one, corpora.sentences.rows) for part, one in corpora.pairs.items()}
-    found = majority(parts["train"], parts["test"], corpora.labels)
+    parts = {part: as_nli_part(one, corpora.sentences.rows) for part, one in corpora.pairs.items()}
+    found = majority_label_scores(parts["train"], parts["test"], corpora.labels)
     yield {"method": "majority", "seed": None, "metrics": found}
 
 
@@ -285,8 +278,8 @@ def notes_of(corpora: Corpora) -> list[str]:
     learnt = set(found["train"])
     seen = sum(one in learnt for one in found["test"])
     what = "sentences" if corpora.tagged else "pairs"
-    told = f"{seen:,} of {len(found['test']):,} test {what} are in the training corpus too"
-    return [told] if seen else []
+    note = f"{seen:,} of {len(found['test']):,} test {what} are in the training corpus too"
+    return [note] if seen else []
 
 
 def counts_of(corpora: Corpora) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def card_scores(probe: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 def over_seeds(values: list[float]) -> dict[str, Any]:
     """Return the mean over seeds and its 95 % interval (Student's t), cut to 0 and 1.
 
-    It tells the luck of first weights and order alone, not that of the test set. No interval
+    It reflects the chance of first weights and order, not that of the test set. No interval
     for one seed.
     """
     from scipy.stats import t

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Entity = tuple[int, int, str]  # its first word, the word after its last, its type
-SCHEMES = ("bio", "bioes")
 UNTYPED = "entity"  # the type of a bare B, I, E or S
 
 

@@ -42,7 +42,7 @@ def seeded(make: Callable[[], nn.Module], seed: int, device: str) -> nn.Module:
         return make().to(device)
 
 
-def fit(
+def train_probe(
     model: nn.Module,
     loss_of: Callable[[NDArray[np.int64]], Tensor],
     n_examples: int,
@@ -72,6 +72,6 @@ def fit(
     return losses
 
 
-def batches(n_examples: int, size: int) -> list[NDArray[np.int64]]:
+def cut_batches(n_examples: int, size: int) -> list[NDArray[np.int64]]:
     """Cut the numbers of all examples into batches, in order."""
     return [np.arange(a, min(a + size, n_examples)) for a in range(0, n_examples, size)]

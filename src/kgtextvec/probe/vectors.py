@@ -92,7 +92,7 @@ class WordVectors(Protocol):
         ...
 
 
-class Stored:
+class StoredVectors:
     """The vectors that `write_vectors` wrote, read from disk a sentence at a time.
 
     `only_token`: the token layer alone. Raises InputError when the file isn't of these sentences.
@@ -103,7 +103,7 @@ class Stored:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path}: not a whole .npy file ({error}). Delete it, rerun."
+                f"{path}: not a complete .npy file ({error}). Delete it, rerun."
             ) from None
         if mapped.ndim != 3 or len(mapped) != offsets[-1] or str(mapped.dtype) not in STORED:
             raise InputError(f"{path}: not the vectors of these corpora. Delete it and rerun.")
@@ -122,12 +122,12 @@ class Stored:
                 first, last = int(self.offsets[row]), int(self.offsets[row + 1])
                 file.seek(self.start + first * self.size)
                 block = np.frombuffer(file.read((last - first) * self.size), self.dtype)
-                whole = block.reshape(-1, *self.shape)
-                found.append(whole[:, : self.layers].astype(np.float32))
+                vectors = block.reshape(-1, *self.shape)
+                found.append(vectors[:, : self.layers].astype(np.float32))
         return found
 
 
-class Random:
+class RandomVectors:
     """A random vector for each distinct word, normal with deviation 1, fixed by the seed."""
 
     layers = 1
@@ -146,7 +146,7 @@ class Random:
 
 
 def padded(found: list[NDArray[np.float32]], device: str) -> tuple[Tensor, Tensor]:
-    """Put sentences side by side: (B, T, layers, dims) with zeros behind, and lengths (B,)."""
+    """Put sentences side by side: (B, T, layers, dims) padded with zeros, and lengths (B,)."""
     lengths = [len(one) for one in found]
     block = np.zeros((len(found), max(lengths), *found[0].shape[1:]), dtype=np.float32)
     for i, one in enumerate(found):

@@ -1,29 +1,26 @@
 """One step of an ELMo layer for many texts at once, as fast as the device allows.
 
-The same numbers as `model.Cell.step`, but for rounding. Weights are laid out for the matrix product
+The same numbers as `model.Cell.step`, but for rounding: operations are in another order, so the
+two can't share code without changing bits. Weights are laid out for the matrix product
 once. The input's part of the gates is apart from the state's, as it needs no step: it is computed
 for many words at once, and what is left to do at each step reads half the weights, which then
 stay in a CPU's cache. The forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 1 (on a
 CPU torch's tanh is ten times slower than its sigmoid), its factor for j inside the weights.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kgtextvec.encoders.elmo.model import FORGET_BIAS, Affine, Cell
-
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
+from kgtextvec.encoders.onednn import PackedLinear, agrees, has_onednn
 
 
 class Product(nn.Module):
-    """x @ weight + bias for a weight that stays; on a CPU in oneDNN's own layout.
+    """x @ weight + bias for a weight that stays; on a CPU by oneDNN, if it gives the same.
 
     `weight` is (in, out) float32, `bias` (out,) or None; x (n, in) of any float type, the result
-    (n, out) of `dtype`. oneDNN's operation is not a public face of torch: it is used only where a
-    probe at the start gives what the plain product gives.
+    (n, out) of `dtype`.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> None:
@@ -31,33 +28,29 @@ class Product(nn.Module):
         self.dtype = dtype
         self.weight = weight.detach().t().to(dtype).contiguous()  # (out, in)
         self.bias = None if bias is None else bias.detach().to(dtype)
-        self.packed: Any = None
-        if self.weight.device.type == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        self.packed: PackedLinear | None = None
+        if self.weight.device.type == "cpu" and has_onednn():
             self.pack()
 
     def pack(self) -> None:
-        """Let oneDNN lay the weight out, if its result is right."""
+        """Let oneDNN lay the weight out, if its result is right; then release the plain one."""
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(3, self.weight.shape[1], generator=generator).to(self.dtype)
         plain = self.forward(x).float()
         try:
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
-            ours = self.forward(x).float()
+            packed = PackedLinear(self.weight, self.bias)
+            right = agrees(packed(x).float(), plain, self.dtype)
         except (RuntimeError, NotImplementedError, AttributeError, TypeError):
-            self.packed = None
             return
-        limit = TOLERANCE[self.dtype] * float(plain.abs().max().clamp(min=1e-6))
-        if ours.shape == plain.shape and float((ours - plain).abs().max()) <= limit:
-            self.weight = self.weight[:0].clone()
-        else:
-            self.packed = None
+        if right:
+            self.packed, self.weight = packed, self.weight[:0].clone()
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply."""
         x = x.to(self.dtype)
         if self.packed is None:
             return F.linear(x, self.weight, self.bias)
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        y: Tensor = self.packed(x)
         return y
 
 

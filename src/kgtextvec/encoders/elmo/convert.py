@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from kgtextvec.encoders.elmo.options import bilm_options, read_options
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
-from kgtextvec.encoders.elmo.words import read_vocabulary
+from kgtextvec.encoders.elmo.words import read_word_list
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 
 if TYPE_CHECKING:
     from kgtextvec.encoders.elmo.model import ElmoConfig
 
-N_CHARACTERS = 261
+CHARACTER_ROWS = 261  # of the table; the 262nd, "no word", is not stored
 VOCABULARY = "vocabulary.txt"
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -39,7 +39,7 @@ class Place:
     shape: tuple[int, ...]
 
 
-def convert(weights: Path, options: Path, vocabulary: Path | None, out: Path) -> None:
+def convert_bilm(weights: Path, options: Path, vocabulary: Path | None, out: Path) -> None:
     """Write a model folder: config.json, model.safetensors, the tokenizer[, vocabulary.txt].
 
     `weights` is bilm-tf's HDF5 file, or a TensorFlow checkpoint (its `.index` or its prefix);
@@ -53,10 +53,10 @@ def convert(weights: Path, options: Path, vocabulary: Path | None, out: Path) ->
 
     config = read_options(options)
     if vocabulary is not None:
-        read_vocabulary(vocabulary)
+        read_word_list(vocabulary)
     prefix = checkpoint_prefix(weights)
     arrays = read_checkpoint(prefix, config) if prefix else read_hdf5(weights, config)
-    for place in places(config):
+    for place in tensor_places(config):
         if not np.isfinite(arrays[place.tensor]).all():
             raise InputError(f"{weights}: {place.hdf5} holds NaN or infinity. Get a sound file.")
     out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def to_hdf5(folder: Path, out: Path, options: Path | None = None) -> None:
     """Write a model folder back as bilm-tf's HDF5 (`out`) and, if asked, options.json.
 
     Arrays are bit for bit those that were converted. Raises InputError when the folder holds no
-    whole ELMo.
+    complete ELMo.
     """
     import h5py
     from safetensors import SafetensorError
@@ -87,22 +87,22 @@ def to_hdf5(folder: Path, out: Path, options: Path | None = None) -> None:
         config = ElmoConfig.from_pretrained(folder, local_files_only=True)
         arrays = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a whole ELMo folder ({one_line(error)}).") from None
-    for place in places(config):
+        raise InputError(f"{folder}: not a complete ELMo folder ({one_line(error)}).") from None
+    for place in tensor_places(config):
         if place.tensor not in arrays:
-            raise InputError(f"{folder}: {place.tensor} {place.shape} is missing. Convert anew.")
+            raise InputError(f"{folder}: {place.tensor} {place.shape} is missing. Convert again.")
         check_shape(folder, place.tensor, arrays[place.tensor].shape, place.shape)
     with whole_file(out) as part, h5py.File(part, "w") as file:
-        for place in places(config):
+        for place in tensor_places(config):
             file.create_dataset(place.hdf5, data=arrays[place.tensor])
     if options is not None:
         with whole_file(options) as part:
             part.write_text(json.dumps(config.bilm_options or bilm_options(config)), "utf-8")
 
 
-def places(config: "ElmoConfig") -> Iterator[Place]:
+def tensor_places(config: "ElmoConfig") -> Iterator[Place]:
     """Yield every tensor of a model, in the order of the network."""
-    yield Place("char_embed", "char_embed", "lm/char_embed", (N_CHARACTERS, config.char_dim))
+    yield Place("char_embed", "char_embed", "lm/char_embed", (CHARACTER_ROWS, config.char_dim))
     for i, (width, number) in enumerate(config.filters or []):
         shape = (1, width, config.char_dim, number)
         yield same(f"filters.{i}.weight", f"CNN/W_cnn_{i}", shape)
@@ -142,13 +142,13 @@ def check_shape(where: Path, name: str, got: tuple[int, ...], expected: tuple[in
         )
 
 
-def check_names(where: Path, got: set[str], expected: dict[str, tuple[int, ...]]) -> None:
+def check_tensor_names(where: Path, got: set[str], expected: dict[str, tuple[int, ...]]) -> None:
     """Raise InputError unless the names are those that the options call for."""
     missing = sorted(set(expected) - got)
     if missing:
         raise InputError(
             f"{where}: {missing[0]} {expected[missing[0]]} is missing, which the options call for."
-            " Give whole weights and the options.json that belongs to them."
+            " Give complete weights and the options.json that belongs to them."
         )
     more = sorted(got - set(expected))
     if more:
@@ -159,17 +159,18 @@ def check_names(where: Path, got: set[str], expected: dict[str, tuple[int, ...]]
 
 
 @contextmanager
-def told_as_damaged(where: Path, name: str) -> Iterator[None]:
+def damage_as_input_error(where: Path, name: str) -> Iterator[None]:
     """Turn what h5py raises on damaged bytes into an InputError that names the tensor."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        told = f"{name} can't be read ({one_line(error)})"
-        raise InputError(f"{where}: {told}. Get a sound file.") from None
+        raise InputError(
+            f"{where}: {name} can't be read ({one_line(error)}). Get a sound file."
+        ) from None
 
 
 def read_hdf5(path: Path, config: "ElmoConfig") -> Arrays:
-    """Read bilm-tf's HDF5 file as our tensors. Raises InputError on any surprise."""
+    """Read bilm-tf's HDF5 file as our tensors. Raises InputError on any mismatch."""
     import h5py
 
     try:
@@ -178,25 +179,27 @@ def read_hdf5(path: Path, config: "ElmoConfig") -> Arrays:
         raise InputError(f"{path}: no such weights file. Check its path.") from None
     except OSError as error:
         raise InputError(
-            f"{path}: not a whole HDF5 file ({one_line(error)}). Get it again."
+            f"{path}: not a complete HDF5 file ({one_line(error)}). Get it again."
         ) from None
-    expected = {place.hdf5: place.shape for place in places(config)}
+    expected = {place.hdf5: place.shape for place in tensor_places(config)}
     with file:
         names: set[str] = set()
-        with told_as_damaged(path, "the list of tensors"):
+        with damage_as_input_error(path, "the list of tensors"):
             walk(path, file, "", names)
-        check_names(path, names, expected)
+        check_tensor_names(path, names, expected)
         for name, shape in expected.items():
-            with told_as_damaged(path, name):
+            with damage_as_input_error(path, name):
                 got, dtype, stored = header(file[name])
             check_shape(path, name, got, shape)
             if dtype != np.float32:
                 raise InputError(f"{path}: {name} {shape} is {dtype}, must be float32.")
             if not stored:
-                raise InputError(f"{path}: {name} {shape} holds no data here. Get a whole file.")
+                raise InputError(
+                    f"{path}: {name} {shape} holds no data here. Get the complete file."
+                )
         arrays = {}
-        for place in places(config):
-            with told_as_damaged(path, f"{place.hdf5} {place.shape}"):
+        for place in tensor_places(config):
+            with damage_as_input_error(path, f"{place.hdf5} {place.shape}"):
                 arrays[place.tensor] = np.ascontiguousarray(file[place.hdf5][...], "<f4")
     return arrays
 
@@ -219,8 +222,8 @@ def walk(path: Path, group: Any, above: str, names: set[str]) -> None:
 def header(data: Any) -> tuple[tuple[int, ...], Any, bool]:
     """Return a dataset's shape, dtype and whether its bytes are in this very file."""
     inside = not data.external and not data.is_virtual
-    whole = data.chunks is not None or data.id.get_storage_size() >= data.nbytes
-    return data.shape, data.dtype, inside and whole and data.id.get_storage_size() > 0
+    complete = data.chunks is not None or data.id.get_storage_size() >= data.nbytes
+    return data.shape, data.dtype, inside and complete and data.id.get_storage_size() > 0
 
 
 def checkpoint_prefix(weights: Path) -> Path | None:
@@ -233,7 +236,7 @@ def checkpoint_prefix(weights: Path) -> Path | None:
 def read_checkpoint(prefix: Path, config: "ElmoConfig") -> Arrays:
     """Read a TensorFlow checkpoint's language model; training state and softmax are left out."""
     checkpoint = Checkpoint(prefix)
-    expected = {place.checkpoint: place.shape for place in places(config)}
+    expected = {place.checkpoint: place.shape for place in tensor_places(config)}
     names = {
         name
         for name in checkpoint.entries
@@ -241,12 +244,12 @@ def read_checkpoint(prefix: Path, config: "ElmoConfig") -> Arrays:
         and not name.startswith("lm/softmax/")
         and not name.endswith("/Adagrad")
     }
-    check_names(prefix, names, expected)
+    check_tensor_names(prefix, names, expected)
     for name, shape in expected.items():
         check_shape(prefix, name, checkpoint.entries[name].shape, shape)
         if checkpoint.entries[name].dtype != 1:
             raise InputError(f"{prefix}: {name} {shape} is not float32.")
-    return {place.tensor: checkpoint.read(place.checkpoint) for place in places(config)}
+    return {place.tensor: checkpoint.read(place.checkpoint) for place in tensor_places(config)}
 
 
 def one_line(error: BaseException) -> str:

@@ -1,12 +1,11 @@
-"""ELMo over a whole list of texts: words once, shared beginnings and endings once.
+"""ELMo over a list of texts: words once, shared beginnings and endings once.
 
 Texts are sorted and cut into blocks that fit in memory. In a block the character CNN runs once
 per distinct word, the forward LSTMs once per distinct beginning, the backward LSTMs once per
 distinct ending (`elmo.trie`). Every node keeps the running sum of its words' vectors, so that a
-text's mean is at hand when its last node is done. The vectors are those of each text alone.
+text's mean is known when its last node is done. The vectors are those of each text alone.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,25 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders import Encoded, ResumeContext
+from kgtextvec.encoders import DEFAULT_SETTINGS, Encoded, EncoderSettings, ResumeContext
 from kgtextvec.encoders.elmo.cell import FastAffine, FastCell
-from kgtextvec.encoders.elmo.model import WARM_ROUNDS, WARM_TEXT, ElmoModel, State
-from kgtextvec.encoders.elmo.tokenizer import character_ids
-from kgtextvec.encoders.elmo.trie import Plan, build_trie, plan_steps
-from kgtextvec.encoders.elmo.words import audit_vocabulary, read_vocabulary, splitter
+from kgtextvec.encoders.elmo.model import ElmoModel, State
+from kgtextvec.encoders.elmo.trie import StepPlan, build_trie, plan_steps
+from kgtextvec.encoders.elmo.words import audit_vocabulary, read_word_list, splitter
+from kgtextvec.encoders.pretrained import load_with_report
+from kgtextvec.encoders.transformer.loading import TORCH_DTYPES
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
-RECIPE = 1
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+ELMO_RECIPE = 1
+ELMO_PRECISIONS = ("float32", "bfloat16")
 # A CPU's matrix product is at its peak from some 64 rows on, a GPU's from some thousands.
 WIDTHS = {"cpu": (32, 256), "cuda": (1024, 8192)}
 BLOCK_WORDS = {"cpu": 250_000, "cuda": 4_000_000}
-CHUNK = {"cpu": 256, "cuda": 16384}
+CNN_WORDS = {"cpu": 256, "mps": 1024, "cuda": 16384}  # through the character CNN at once
 WINDOWS = {"cpu": 256, "cuda": 8192}
 TABLE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}
 KEPT_WORDS = 1 << 17
-LONG_TEXT = 4096  # characters; longer texts share blocks, to run beside each other
+LONG_TEXT = 4096  # characters; longer texts share blocks, to run side by side
 
 
 class ElmoEncoder:
@@ -43,62 +43,35 @@ class ElmoEncoder:
 
     `precision` is float32 or bfloat16 (of the matrix products; states and sums stay float32 and
     float64). `layers` is average, top, token, concat or a number (0 is the word layer). Raises
-    InputError on a folder or a setting that doesn't fit.
+    InputError when the folder is damaged or a setting does not suit an ELMo.
     """
 
     def __init__(
         self,
         folder: Path,
-        device: str = "cpu",
-        precision: str = "float32",
-        pooling: str = "mean",
-        layers: str | int = "average",
-        initial_state: str = "warm",
-        tokens: str = "treebank_hyphen",
+        settings: EncoderSettings = DEFAULT_SETTINGS,
         block_words: int | None = None,
     ) -> None:
-        if pooling != "mean":
-            raise InputError(f"config, pooling: {pooling!r} is not for ELMo. Write mean.")
-        if precision not in DTYPES:
-            raise InputError(
-                f"config, embed.precision: {precision!r} is not for ELMo. Write float32 or"
-                " bfloat16."
-            )
-        if initial_state not in ("warm", "zeros"):
-            raise InputError(
-                f"config, initial_state: {initial_state!r} is not for a workflow, whose vectors"
-                " must not depend on the order of texts. Write warm or zeros."
-            )
-        self.folder, self.device, self.dtype = folder, torch.device(device), DTYPES[precision]
-        self.split = splitter(tokens)
-        model = load_model(folder).to(self.device)
+        check_settings(settings)
+        self.folder, self.device = folder, torch.device(settings.device)
+        self.dtype = TORCH_DTYPES[settings.precision]
+        self.split = splitter(settings.tokens)
+        model = load_elmo(folder).to(self.device)
         config = model.config
-        self.max_characters = config.max_characters
         self.skips = config.skip_connections
-        self.picks = picked_layers(layers, config.num_hidden_layers)
+        self.picks = picked_layers(settings.layers, config.num_hidden_layers)
         self.n_layers = int(self.picks.nonzero()[:, 1].max())
         self.dims = 2 * config.projection_size * len(self.picks)
         vocabulary = folder / "vocabulary.txt"
-        self.vocabulary = read_vocabulary(vocabulary) if vocabulary.is_file() else None
-        self.settings: dict[str, Any] = {
-            "recipe": RECIPE,
-            "precision": precision,
-            "pooling": pooling,
-            "layers": str(layers),
-            "initial_state": initial_state,
-            "tokens": tokens,
-        }
-        if initial_state == "warm":
-            told = f"{WARM_ROUNDS} x {WARM_TEXT}"
-            self.settings["warm_text"] = hashlib.sha256(told.encode()).hexdigest()[:16]
+        self.vocabulary = read_word_list(vocabulary) if vocabulary.is_file() else None
         kind = self.device.type if self.device.type in WIDTHS else "cuda"
-        self.widths, self.chunk, self.window = WIDTHS[kind], CHUNK[kind], WINDOWS[kind]
+        self.widths, self.cnn_words, self.window = WIDTHS[kind], CNN_WORDS[kind], WINDOWS[kind]
         self.table_bytes = TABLE_BYTES[kind]
         self.block_words = block_words or BLOCK_WORDS[kind]
         self.nodes = self.words = 0
         self.known: dict[str, int] = {}
         with torch.inference_mode():
-            self.prepare(model, model.state_for(initial_state, 1))
+            self.prepare(model, model.state_for(settings.initial_state, 1))
             self.vectors = torch.empty(0, config.projection_size, device=self.device)
 
     def prepare(self, model: ElmoModel, state: State) -> None:
@@ -134,7 +107,9 @@ class ElmoEncoder:
         """Words per step that was run so far: 1 means that no two texts shared anything."""
         return 2 * self.words / max(self.nodes, 1)
 
-    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
+    def encode(
+        self, texts: Sequence[str], resume: ResumeContext | None = None
+    ) -> Iterator[Encoded]:
         """Yield every text exactly once, a block at a time; a text without words is all zero."""
         counts: Counter[str] = Counter()
         for rows in self.blocks(texts):
@@ -152,7 +127,7 @@ class ElmoEncoder:
                 n_unknown=unknown,
             )
         if self.vocabulary is not None:
-            say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).told()}")
+            say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 
     def blocks(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Cut the sorted texts into blocks of at most about `block_words` words."""
@@ -199,19 +174,17 @@ class ElmoEncoder:
         # Words of about one length go together, as short ones need fewer positions.
         new.sort(key=len)
         parts = [self.vectors]
-        for start in range(0, len(new), self.chunk):
-            some = new[start : start + self.chunk]
-            ids = torch.tensor([character_ids(word, self.max_characters) for word in some])
-            parts.append(self.model.embed(ids.to(self.device)))
-        self.known.update(zip(new, range(len(self.known), len(self.known) + len(new)), strict=True))
+        for start in range(0, len(new), self.cnn_words):
+            parts.append(self.model.embed_words(new[start : start + self.cnn_words]))
         self.vectors = torch.cat(parts)
+        self.known.update(zip(new, range(len(self.known), len(self.known) + len(new)), strict=True))
         return [self.known[word] for one in texts for word in one]
 
-    def run(self, plan: Plan, direction: int, n_texts: int) -> Tensor:
+    def run(self, plan: StepPlan, direction: int, n_texts: int) -> Tensor:
         """Run one direction's plan; give the sums over words, (n_texts, picks, P) float64.
 
         Steps go through the layers in windows of about `window` nodes: what a layer needs of its
-        input is computed for the whole window, then its steps follow one another.
+        input is computed for all of the window, then its steps follow one another.
         """
         device, picks = self.device, self.picks.to(self.device)
         dims = self.vectors.shape[1]
@@ -291,6 +264,22 @@ class InputTable:
         return given
 
 
+def check_settings(settings: EncoderSettings) -> None:
+    """Raise InputError for a setting that does not suit an ELMo in a workflow."""
+    if settings.pooling != "mean":
+        raise InputError(f"config, pooling: {settings.pooling!r} is not for ELMo. Write mean.")
+    if settings.precision not in ELMO_PRECISIONS:
+        raise InputError(
+            f"config, embed.precision: {settings.precision!r} is not for ELMo. Write float32 or"
+            " bfloat16."
+        )
+    if settings.initial_state not in ("warm", "zeros"):
+        raise InputError(
+            f"config, initial_state: {settings.initial_state!r} is not for a workflow, whose"
+            " vectors must not depend on the order of texts. Write warm or zeros."
+        )
+
+
 def picked_layers(layers: str | int, n_layers: int) -> Tensor:
     """Return the weights of all layers in each part of the vector, (parts, layers + 1) float64."""
     one = torch.eye(n_layers + 1, dtype=torch.float64)
@@ -306,34 +295,28 @@ def picked_layers(layers: str | int, n_layers: int) -> Tensor:
     )
 
 
-def choose_layers(vectors: NDArray[np.float32], layers: str | int, n_layers: int) -> Any:
+def choose_layers(
+    vectors: NDArray[np.float32], layers: str | int, n_layers: int
+) -> NDArray[np.float32]:
     """Take from `concat` vectors (n, (layers + 1) * 2P) what `layers` would have given."""
     parts = vectors.reshape(len(vectors), n_layers + 1, -1).astype(np.float64)
     picks = picked_layers(layers, n_layers).numpy()
-    chosen = np.einsum("nld,pl->npd", parts, picks)
+    chosen: NDArray[np.float64] = np.einsum("nld,pl->npd", parts, picks)
     return chosen.reshape(len(vectors), -1).astype(np.float32)
 
 
-def load_model(folder: Path) -> ElmoModel:
-    """Load a converted folder, strictly. Raises InputError when a weight is absent or odd."""
-    from transformers import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+def load_elmo(folder: Path) -> ElmoModel:
+    """Load a converted folder. Raises InputError when a weight is missing or misshapen."""
     try:
-        model, info = ElmoModel.from_pretrained(
-            folder,
-            local_files_only=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-        )
+        model, report = load_with_report(ElmoModel, folder)
     except (OSError, ValueError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: not a whole ELMo folder ({told}). Convert it anew.") from None
+        why = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{folder}: not a complete ELMo folder ({why}). Convert it again."
+        ) from None
     for key in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if info.get(key):
-            names = ", ".join(sorted(map(str, info[key]))[:3])
-            raise InputError(f"{folder}: {key.replace('_', ' ')}: {names}. Convert it anew.")
+        if report.get(key):
+            names = ", ".join(sorted(map(str, report[key]))[:3])
+            raise InputError(f"{folder}: {key.replace('_', ' ')}: {names}. Convert it again.")
     loaded: ElmoModel = model.eval().requires_grad_(False)
     return loaded

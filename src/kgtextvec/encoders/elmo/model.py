@@ -1,4 +1,4 @@
-"""ELMo as a transformers model: the config and the whole network, in one file.
+"""ELMo as a transformers model: its config and its network, in one file.
 
 The network is the bidirectional language model of Peters et al. (2018), "Deep contextualized word
 representations", in the form that the bilm-tf programs train and write: a character CNN, highway
@@ -10,6 +10,7 @@ an export back is the same bytes. Letters at the shapes: B texts, T words, S = T
 boundaries, C characters, E character dims, P projection, H cell, n any number of words.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ State = list[list[LayerState]]  # [direction][layer]; direction 0 reads forward,
 class ElmoConfig(PreTrainedConfig):  # type: ignore[misc]
     """Sizes and switches of an ELMo; the defaults are those of the original (and of BioELMo).
 
-    `bilm_options` is the options.json that the weights came with, kept whole for an export.
+    `bilm_options` is the options.json that the weights came with, kept complete for an export.
     Raises ValueError when the values contradict each other.
     """
 
@@ -149,7 +150,10 @@ class Cell(nn.Module):
     def step(self, x: Tensor, h: Tensor, c: Tensor) -> LayerState:
         """Give the new h, c from x, h (B, P) and c (B, H)."""
         size = x.shape[1]
-        gates = x @ self.kernel[:size] + h @ self.kernel[size:] + self.bias  # (B, 4H)
+        return self.update(x @ self.kernel[:size] + h @ self.kernel[size:] + self.bias, c)
+
+    def update(self, gates: Tensor, c: Tensor) -> LayerState:
+        """Give the new h, c from the gates before their nonlinearity, (B, 4H), and c (B, H)."""
         i, j, f, o = gates.chunk(4, 1)
         c = torch.sigmoid(f + FORGET_BIAS) * c + torch.sigmoid(i) * torch.tanh(j)
         if self.cell_clip is not None:
@@ -222,10 +226,14 @@ class ElmoModel(PreTrainedModel):  # type: ignore[misc]
             x = highway(x)
         return self.projection(x) if self.projection is not None else x  # (n, P)
 
+    def embed_words(self, words: Sequence[str]) -> Tensor:
+        """Word vectors (n, P) of n words given as text, without any context."""
+        ids = [character_ids(word, self.config.max_characters) for word in words]
+        return self.embed(torch.tensor(ids, device=self.char_embed.device))
+
     def boundaries(self) -> Tensor:
         """Word vectors of the two text boundaries, (2, P)."""
-        ids = [character_ids(word, self.config.max_characters) for word in BOUNDARIES]
-        return self.embed(torch.tensor(ids, device=self.char_embed.device))
+        return self.embed_words(list(BOUNDARIES))
 
     def zero_state(self, rows: int) -> State:
         """Give the state before any text."""
@@ -241,9 +249,8 @@ class ElmoModel(PreTrainedModel):  # type: ignore[misc]
         """Give the state (of one row) after one fixed sentence, read four times from zero."""
         key = tuple((p.data_ptr(), p._version, p.dtype) for p in self.parameters())
         if self._warm is None or self._warm[0] != key:
-            ids = [character_ids(word, self.config.max_characters) for word in WARM_TEXT.split()]
-            words = self.embed(torch.tensor(ids, device=self.char_embed.device))[None]
-            lengths = torch.tensor([len(ids)], device=words.device)
+            words = self.embed_words(WARM_TEXT.split())[None]
+            lengths = torch.tensor([words.shape[1]], device=words.device)
             state = self.zero_state(1)
             for _ in range(WARM_ROUNDS):
                 _, state = self.run(words, lengths, state)

@@ -1,4 +1,4 @@
-"""bilm-tf's options.json, read strictly, and written anew from a config."""
+"""bilm-tf's options.json, read strictly, and written from a config."""
 
 import json
 import math
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kgtextvec.encoders.elmo.model import ElmoConfig
 
 MAX_SIZE = 1 << 20  # no layer of a real model is near this
-CHARACTERS = (261, 262)  # a training checkpoint's options and inference options
+TRAINING_CHARACTERS, INFERENCE_CHARACTERS = 261, 262  # as bilm-tf and AllenNLP want them
 LSTM_KEYS = ("dim", "projection_dim", "n_layers", "cell_clip", "proj_clip", "use_skip_connections")
 CHAR_KEYS = (
     "embedding",
@@ -39,13 +39,14 @@ class Options:
 
     def refuse(self, key: str, value: Any, wanted: str) -> NoReturn:
         """Raise InputError: the value of `key` is not what is wanted."""
-        told = json.dumps(value)[:80] if value is not None else "missing"
+        found = json.dumps(value)[:80] if value is not None else "missing"
         raise InputError(
-            f"{self.path}: {key} is {told}, must be {wanted}. Give the options.json of the weights."
+            f"{self.path}: {key} is {found}, must be {wanted}. Give the options.json of the"
+            " weights."
         )
 
     def size(self, key: str, least: int = 1, default: int | None = None) -> int:
-        """Take a whole number."""
+        """Take an integer."""
         value = self.values.get(key)
         value = default if value is None else value
         if type(value) is not int or not least <= value <= MAX_SIZE:
@@ -89,7 +90,7 @@ def read_options(path: Path) -> "ElmoConfig":
     embedding = Options(path, "char_cnn.embedding.", chars.values.get("embedding"), ("dim",))
     if values.get("bidirectional", True) is not True:
         top.refuse("bidirectional", values["bidirectional"], "true")
-    if chars.values.get("n_characters") not in CHARACTERS:
+    if chars.values.get("n_characters") not in (TRAINING_CHARACTERS, INFERENCE_CHARACTERS):
         chars.refuse("char_cnn.n_characters", chars.values.get("n_characters"), "261 or 262")
     if chars.values.get("activation") not in ACTIVATIONS:
         chars.refuse("char_cnn.activation", chars.values.get("activation"), "relu or tanh")
@@ -130,7 +131,7 @@ def bilm_options(config: "ElmoConfig") -> dict[str, Any]:
             "embedding": {"dim": config.char_dim},
             "filters": config.filters,
             "n_highway": config.num_highways,
-            "n_characters": 262,
+            "n_characters": INFERENCE_CHARACTERS,
             "max_characters_per_token": config.max_characters,
             "activation": config.activation,
         },

@@ -19,19 +19,19 @@ from kgtextvec.errors import InputError
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
 MASK = 0xA282EAD8
-DTYPES: dict[int, np.dtype[Any]] = {
+TENSORFLOW_DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"),
     2: np.dtype("<f8"),
     3: np.dtype("<i4"),
     9: np.dtype("<i8"),
 }
 MAX_INDEX = 1 << 28
-CHUNK = 1 << 24
+READ_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a tensor lies: data file number, byte offset and size, masked CRC-32C."""
+class TensorEntry:
+    """Where a tensor is stored: data file number, byte offset and size, masked CRC-32C."""
 
     dtype: int = 0
     shape: tuple[int, ...] = ()
@@ -46,7 +46,7 @@ class Checkpoint:
     """The tensors under one prefix, such as `model.ckpt-300`. Raises InputError when damaged."""
 
     prefix: Path
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, TensorEntry] = field(default_factory=dict)
     shards: int = 0
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Checkpoint:
             raise InputError(f"{index}: no such file. Give the path of a checkpoint.") from None
         except (ValueError, IndexError, struct.error, TypeError) as error:
             raise InputError(
-                f"{index}: damaged checkpoint index ({error}). Copy it anew."
+                f"{index}: damaged checkpoint index ({error}). Copy it again."
             ) from None
 
     def read(self, name: str) -> NDArray[Any]:
@@ -91,12 +91,12 @@ class Checkpoint:
         crc, left = 0, entry.size
         with data.open("rb") as handle:
             handle.seek(entry.offset)
-            while left and (content := handle.read(min(left, CHUNK))):
+            while left and (content := handle.read(min(left, READ_BYTES))):
                 crc = self.crc32c(content, crc)
                 left -= len(content)
         self.check(data, name, crc)
         if entry.offset % dtype.itemsize or not entry.size:
-            return self.read(name).copy()  # torch takes no numbers that lie askew
+            return self.read(name).copy()  # torch takes no unaligned numbers
         return np.memmap(data, dtype, mode="c", offset=entry.offset, shape=entry.shape)
 
     def locate(self, name: str) -> tuple[Path, np.dtype[Any]]:
@@ -105,14 +105,14 @@ class Checkpoint:
         data = self.prefix.with_name(
             f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.shards:05d}"
         )
-        dtype = DTYPES.get(entry.dtype)
+        dtype = TENSORFLOW_DTYPES.get(entry.dtype)
         if dtype is None:
             raise InputError(f"{data}: {name} has TensorFlow type {entry.dtype}, not a number.")
         expected = int(np.prod(entry.shape, dtype=object)) * dtype.itemsize
         if entry.size != expected:
             raise InputError(
                 f"{data}: {name} of shape {entry.shape} should have {expected} bytes, the index"
-                f" says {entry.size}. Copy the checkpoint anew."
+                f" says {entry.size}. Copy the checkpoint again."
             )
         try:
             there = data.stat().st_size
@@ -121,7 +121,7 @@ class Checkpoint:
         if entry.offset + entry.size > there:
             raise InputError(
                 f"{data}: cut: {name} {entry.shape} needs bytes {entry.offset} to"
-                f" {entry.offset + entry.size}, the file has {there}. Copy it anew."
+                f" {entry.offset + entry.size}, the file has {there}. Copy it again."
             )
         return data, dtype
 
@@ -130,7 +130,7 @@ class Checkpoint:
         if masked(crc) != self.entries[name].crc:
             raise InputError(
                 f"{data}: the bytes of {name} {self.entries[name].shape} don't match their"
-                " checksum. Copy the file anew."
+                " checksum. Copy the file again."
             )
 
 
@@ -235,7 +235,7 @@ def message(data: bytes) -> Iterator[tuple[int, Any]]:
         yield number, value
 
 
-def entry_of(data: bytes) -> Entry:
+def entry_of(data: bytes) -> TensorEntry:
     """Read a BundleEntryProto. Raises ValueError for a tensor kept in slices."""
     values = dict(message(data))
     if 7 in values:
@@ -243,7 +243,7 @@ def entry_of(data: bytes) -> Entry:
     dims = [
         dict(message(dim)).get(1, 0) for number, dim in message(values.get(2, b"")) if number == 2
     ]
-    return Entry(
+    return TensorEntry(
         values.get(1, 0), tuple(dims), values.get(3, 0), values.get(4, 0), values.get(5, 0),
         values.get(6, 0),
     )  # fmt: skip

@@ -19,7 +19,7 @@ class Trie:
     """Distinct beginnings of texts; a parent stands before its children, level after level.
 
     `word` (n,): a node's last word; `parent` (n,): the beginning without it, -1 for no words;
-    `levels` (depth + 1,): where each level starts; `ends` (n_texts,): the node of each whole text,
+    `levels` (depth + 1,): where each level starts; `ends` (n_texts,): the node of each full text,
     -1 for a text without words.
     """
 
@@ -30,8 +30,8 @@ class Trie:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """In which order nodes run, some in one step, and where their states are kept meanwhile.
+class StepPlan:
+    """In which order nodes run, some in one step, and where their states are kept until then.
 
     Step s runs the places starts[s] to starts[s + 1] of `word` (n,), from the state in slot
     `source` (n,); slot 0 is the state before any word. Its first `kept[s]` places keep their new
@@ -131,7 +131,7 @@ def preorder(trie: Trie) -> Ints:
     return rank
 
 
-def plan_steps(trie: Trie, width: int) -> Plan:
+def plan_steps(trie: Trie, width: int) -> StepPlan:
     """Order a trie's nodes into steps of at most `width`, wide to the very end.
 
     A node may run once its parent has. Begun ways are followed before new ones begin, depth
@@ -188,7 +188,7 @@ def plan_steps(trie: Trie, width: int) -> Plan:
     texts = np.flatnonzero(trie.ends >= 0)
     places = place_of[trie.ends[texts]]
     by = np.argsort(places, kind="stable")
-    return Plan(
+    return StepPlan(
         word=trie.word[nodes],
         source=np.concatenate([*sources, nothing]),
         target=np.concatenate([*targets, nothing]),

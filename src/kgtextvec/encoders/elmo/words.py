@@ -1,8 +1,8 @@
 """Texts to words, for models that read words: Penn Treebank rules, optionally split at hyphens.
 
 The rules are those of the Treebank's tokenization (commas, brackets, quotes and clitics stand
-alone; a period only at the end of a sentence), told anew: each piece between white space is split
-by itself, so pieces that repeat are split once. Nothing is downloaded.
+alone; a period only at the end of a sentence), reimplemented: each piece between white space is
+split by itself, so pieces that repeat are split once. Nothing is downloaded.
 """
 
 import re
@@ -52,8 +52,8 @@ HYPHENS = re.compile(r"[-‐‑]|[^-‐‑]+")
 def split_words(text: str, tokens: str = "treebank_hyphen") -> list[str]:
     """Split a text into words by the rule `tokens`.
 
-    `whitespace`: as it stands. `treebank`: the Treebank's rules. `treebank_hyphen`: the same,
-    and every hyphen inside a word is a word (`IL-2` gives `IL`, `-`, `2`). Raises InputError
+    `whitespace`: at white space only. `treebank`: the Treebank's rules. `treebank_hyphen`: the
+    same, and every hyphen inside a word is a word (`IL-2` gives `IL`, `-`, `2`). Raises InputError
     on another rule. No word is ever empty; a text of white space has no words.
     """
     return splitter(tokens)(text)
@@ -93,7 +93,7 @@ def ends_sentence(piece: str, following: str) -> bool:
 
 @lru_cache(maxsize=1 << 17)
 def split_piece(piece: str, last: bool) -> tuple[str, ...]:
-    """Split what stands between white space; `last`: a period at its end ends a sentence."""
+    """Split a piece without white space; `last`: a period at its end ends a sentence."""
     if piece.isalnum() and not piece.lower().startswith(("can", "gim", "lem", "gon", "wan", "got")):
         return (piece,)
     if last:
@@ -105,14 +105,14 @@ def split_piece(piece: str, last: bool) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 17)
 def split_hyphens(piece: str, last: bool) -> tuple[str, ...]:
-    """Split a piece by the Treebank's rules, then at hyphens; runs of hyphens stay whole."""
+    """Split a piece by the Treebank's rules, then at hyphens; runs of hyphens stay together."""
     words: list[str] = []
     for word in split_piece(piece, last):
         words += HYPHENS.findall(word) if word.strip("-") else [word]
     return tuple(words)
 
 
-def read_vocabulary(path: Path) -> frozenset[str]:
+def read_word_list(path: Path) -> frozenset[str]:
     """Read a vocabulary file, one word per line, UTF-8. Raises InputError when it isn't one."""
     try:
         return frozenset(path.read_text("utf-8").split("\n")) - {""}
@@ -132,8 +132,8 @@ class Audit:
     distinct_known: int
     unknown: list[tuple[str, int]]
 
-    def told(self) -> str:
-        """Say it in one line."""
+    def summary_line(self) -> str:
+        """Return the counts in one line."""
         share = 100 * self.known / max(self.words, 1)
         some = ", ".join(word for word, _ in self.unknown[:5]) or "none"
         return (

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from kgtextvec.encoders.onednn import has_onednn, onednn_linear
+
 Attention = Callable[[Tensor, Tensor, Tensor, Tensor | None, float], Tensor]
 # From this length on, a call per head costs less than it saves (float32; measured).
 LONG = 192
-
-mkldnn = torch.ops.mkldnn
 
 
 def attention_for(q: Tensor, length: int, mask: Tensor | None) -> Attention:
@@ -24,7 +24,7 @@ def attention_for(q: Tensor, length: int, mask: Tensor | None) -> Attention:
         return fused
     if q.dtype == torch.bfloat16:
         return in_products
-    if q.dtype == torch.float32 and length >= LONG and hasattr(mkldnn, "_linear_pointwise"):
+    if q.dtype == torch.float32 and length >= LONG and has_onednn():
         return head_by_head
     return fused
 
@@ -45,13 +45,12 @@ def in_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: flo
 
 def head_by_head(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """Run a head at a time in the product that torch has oneDNN do for linear layers only."""
-    product = mkldnn._linear_pointwise
     seen = torch.empty_like(q)
     k, v = k.contiguous(), v.transpose(2, 3).contiguous()
     q = (q * scale).contiguous()
     for text in range(q.shape[0]):
         for head in range(q.shape[1]):
-            scores = product(q[text, head], k[text, head], None, "none", [], "")
+            scores = onednn_linear(q[text, head], k[text, head], None)
             shares = torch.softmax(scores, -1)
-            seen[text, head] = product(shares, v[text, head], None, "none", [], "")
+            seen[text, head] = onednn_linear(shares, v[text, head], None)
     return seen

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import plan_remaining
-from kgtextvec.encoders import Encoded, ResumeContext
-from kgtextvec.encoders.pooling import pooling_of
+from kgtextvec.encoders import DEFAULT_SETTINGS, Encoded, EncoderSettings, ResumeContext
+from kgtextvec.encoders.memory import HalvingRunner
+from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.encoders.transformer.loading import load_transformer
-from kgtextvec.encoders.transformer.packed import Packed, packed
-from kgtextvec.encoders.transformer.padded import Padded
+from kgtextvec.encoders.transformer.packed import PackedBatches, packable
+from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
@@ -67,51 +68,43 @@ class Landing:
 class TransformerEncoder:
     """A checked model folder, loaded from safetensors, without network and without remote code."""
 
-    def __init__(
-        self,
-        folder: Path,
-        device: str,
-        precision: str,
-        pooling: str,
-        max_tokens: int,
-        long_text: str = "truncate",
-        special_tokens: str = "literal",
-        batch_tokens: int | None = None,
-        lower_case: bool | None = None,
-    ) -> None:
-        self.folder, self.device, self.precision = folder, torch.device(device), precision
-        self.pool = pooling_of(pooling)
-        self.max_tokens, self.long_text = max_tokens, long_text
-        self.tokenizer = Tokenizer(folder, special_tokens, lower_case)
-        self.run = self.load(precision)
+    def __init__(self, folder: Path, settings: EncoderSettings = DEFAULT_SETTINGS) -> None:
+        self.folder, self.settings = folder, settings
+        self.device = torch.device(settings.device)
+        self.pool = POOLINGS[settings.pooling].pool
+        self.tokenizer = Tokenizer(folder, settings.special_tokens, settings.lower_case)
+        self.run = self.load(settings.precision)
         self.dims = int(self.run.model.config.hidden_size)
-        asked = batch_tokens or BATCH_TOKENS[self.device.type]
-        self.batch_tokens = asked if batch_tokens else max(asked, max_tokens)
-        if self.batch_tokens < max_tokens:
+        self.batch_tokens = settings.batch_tokens or max(
+            BATCH_TOKENS[self.device.type], settings.max_tokens
+        )
+        if self.batch_tokens < settings.max_tokens:
             raise InputError(
-                f"config, embed.batch_tokens: {asked} is below max_tokens ({max_tokens})."
-                " Raise it, or write auto."
+                f"config, embed.batch_tokens: {self.batch_tokens} is below max_tokens"
+                f" ({settings.max_tokens}). Raise it, or write auto."
             )
-        self.budget = self.batch_tokens  # what memory has room for, once that is known
+        self.memory = HalvingRunner(self.batch_tokens)
         self.ahead = AHEAD[self.device.type]
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
-        self.in_float32: Packed | Padded | None = None
+        self.in_float32: PackedBatches | PaddedBatches | None = None
 
-    def load(self, precision: str) -> Packed | Padded:
+    def load(self, precision: str) -> PackedBatches | PaddedBatches:
         """Load the weights in that precision: packed where the model can, else padded."""
         model = load_transformer(self.folder, precision, self.device)
         parts = (model, self.tokenizer, self.pool, self.device)
-        return packed(*parts) or Padded(*parts)
+        return packable(*parts) or PaddedBatches(*parts)
 
-    def encode(self, texts: Sequence[str], among: ResumeContext | None = None) -> Iterator[Encoded]:
+    def encode(
+        self, texts: Sequence[str], resume: ResumeContext | None = None
+    ) -> Iterator[Encoded]:
         """Yield every text exactly once: a chunk after the other, the longest of each first.
 
         Raises InputError when a vector holds NaN or Inf even in float32, or when one text alone
         does not fit into memory.
         """
-        self.budget = self.batch_tokens
+        self.memory = HalvingRunner(self.batch_tokens)
         landings: deque[Landing] = deque()
-        with closing(one_ahead(self.chunks(texts, among))) as chunks:
+        with closing(one_ahead(self.chunks(texts, resume))) as chunks:
             for chunk in chunks:
                 while chunk.plan:
                     if len(landings) < self.ahead:
@@ -121,41 +114,50 @@ class TransformerEncoder:
             while landings:
                 yield self.finish(landings.popleft())
 
-    def chunks(self, texts: Sequence[str], among: ResumeContext | None) -> Iterator[Chunk]:
-        """Tokenize and plan the texts, some at a time; `among.rows` ascend."""
-        whole = among or ResumeContext(np.arange(len(texts)), np.empty(len(texts), dtype=np.int32))
-        size = self.chunk_texts or max(len(whole.n_tokens), 1)
-        for start in range(0, len(whole.n_tokens), size):
-            end = min(start + size, len(whole.n_tokens))
-            first, last = np.searchsorted(whole.rows, (start, end)).tolist()
+    def chunks(self, texts: Sequence[str], resume: ResumeContext | None) -> Iterator[Chunk]:
+        """Tokenize and plan the texts, some at a time; `resume.rows` ascend."""
+        n_texts = len(texts)
+        job = resume or ResumeContext(np.arange(n_texts), np.empty(n_texts, dtype=np.int32))
+        size = self.chunk_texts or max(len(job.n_tokens), 1)
+        for start in range(0, len(job.n_tokens), size):
+            end = min(start + size, len(job.n_tokens))
+            first, last = np.searchsorted(job.rows, (start, end)).tolist()
             if first == last:
                 continue
             own = texts[first:last]
-            pieces = self.tokenizer.pieces(own, self.max_tokens, self.long_text)
-            part = ResumeContext(whole.rows[first:last] - start, whole.n_tokens[start:end])
+            pieces = self.tokenizer.pieces(own, self.settings.max_tokens, self.settings.long_text)
+            part = ResumeContext(job.rows[first:last] - start, job.n_tokens[start:end])
             n_pieces = np.bincount(pieces.text, minlength=len(own))
             plan = self.plan(pieces, part)[::-1]  # a stack: the longest is on top
             yield Chunk(own, first, pieces, plan, _Windows(n_pieces, self.dims))
 
-    def plan(self, pieces: Pieces, among: ResumeContext) -> list[NDArray[np.int64]]:
-        """Plan batches of pieces; `among` others, unless texts are windowed."""
-        if len(pieces.lengths) != len(among.rows):
+    def plan(self, pieces: Pieces, resume: ResumeContext) -> list[NDArray[np.int64]]:
+        """Plan batches of pieces as a part of `resume`, unless texts are windowed."""
+        if len(pieces.lengths) != len(resume.rows):
             return self.run.plan(pieces.lengths, self.batch_tokens)
-        lengths = np.minimum(among.n_tokens, self.max_tokens).astype(np.int64)
-        lengths[among.rows] = pieces.lengths
-        return plan_remaining(self.run.plan, lengths, among.rows, self.batch_tokens)
+        lengths = np.minimum(resume.n_tokens, self.settings.max_tokens).astype(np.int64)
+        lengths[resume.rows] = pieces.lengths
+        return plan_remaining(self.run.plan, lengths, resume.rows, self.batch_tokens)
 
     def start(self, chunk: Chunk, landings: deque[Landing]) -> None:
         """Start the next batch of a chunk, or halve it if it takes too much memory."""
-        batch = chunk.plan.pop()
-        if self.run.cost(chunk.pieces.lengths[batch]) > self.budget and len(batch) > 1:
-            half = len(batch) // 2
-            chunk.plan += [batch[half:], batch[:half]]
-        elif landing := self.attempt(chunk, batch):
+        pieces, lengths = chunk.pieces, chunk.pieces.lengths
+
+        def refuse(batch: NDArray[np.int64], tokens: int) -> InputError:
+            text = chunk.texts[pieces.text[batch[0]]]
+            return InputError(
+                f"{self.folder.name}: one text of {tokens} tokens does not fit into memory"
+                f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
+            )
+
+        landing = self.memory.run_next(
+            chunk.plan,
+            cost=lambda batch: self.run.cost(lengths[batch]),
+            run=lambda batch: self.land(chunk, batch, self.run(pieces, batch)),
+            refuse=refuse,
+        )
+        if landing:
             landings.append(landing)
-        else:
-            self.budget = self.halve(chunk, batch)
-            chunk.plan.append(batch)
 
     def finish(self, landing: Landing) -> Encoded:
         """Wait for a batch and return the texts that it finishes."""
@@ -170,17 +172,6 @@ class TransformerEncoder:
             n_unknown=pieces.n_unknown[rows],
         )
 
-    def attempt(self, chunk: Chunk, batch: NDArray[np.int64]) -> Landing | None:
-        """Run a batch; None when memory does not suffice (the error goes, with its frames)."""
-        try:
-            return self.land(chunk, batch, self.run(chunk.pieces, batch))
-        except torch.OutOfMemoryError:
-            return None
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error) or "not enough memory" in str(error):
-                return None
-            raise
-
     def land(self, chunk: Chunk, batch: NDArray[np.int64], vectors: Tensor) -> Landing:
         """Send vectors to the host without waiting for them."""
         if self.device.type != "cuda":
@@ -191,27 +182,14 @@ class TransformerEncoder:
         ready.record()
         return Landing(chunk, batch, host, ready)
 
-    def halve(self, chunk: Chunk, batch: NDArray[np.int64]) -> int:
-        """Return half of the batch's cost as the new budget. Raises InputError at one text."""
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        cost = self.run.cost(chunk.pieces.lengths[batch])
-        if len(batch) == 1:
-            text = chunk.texts[chunk.pieces.text[batch[0]]]
-            raise InputError(
-                f"{self.folder.name}: one text of {cost} tokens does not fit into memory"
-                f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
-            )
-        say(f"out of memory: batch halved from {cost:,} to {cost // 2:,} tokens")
-        return cost // 2
-
     def finite(
         self, vectors: NDArray[np.float32], chunk: Chunk, batch: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """Compute vectors with NaN or Inf again in float32. Raises InputError if they stay."""
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad) and self.precision != "float32":
-            say(f"{len(bad)} texts: NaN or Inf in {self.precision}, computed again in float32")
+        precision = self.settings.precision
+        if len(bad) and precision != "float32":
+            say(f"{len(bad)} texts: NaN or Inf in {precision}, computed again in float32")
             if self.in_float32 is None:
                 self.in_float32 = self.load("float32")
             vectors[bad] = self.in_float32(chunk.pieces, batch[bad]).cpu().numpy()
@@ -248,11 +226,11 @@ class _Windows:
         self, rows: NDArray[np.int64], vectors: NDArray[np.float32]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return the texts (and vectors) that this batch finishes."""
-        whole = self.n_pieces[rows] == 1
-        if whole.all():
+        single = self.n_pieces[rows] == 1
+        if single.all():
             return rows, vectors
         done, means = [], []
-        for row, vector in zip(rows[~whole].tolist(), vectors[~whole], strict=True):
+        for row, vector in zip(rows[~single].tolist(), vectors[~single], strict=True):
             total = self.sums.setdefault(row, np.zeros(self.dims))
             total += vector
             self.missing[row] = self.missing.get(row, int(self.n_pieces[row])) - 1
@@ -260,8 +238,8 @@ class _Windows:
                 done.append(row)
                 means.append((self.sums.pop(row) / self.n_pieces[row]).astype(np.float32))
         return (
-            np.concatenate([rows[whole], np.array(done, dtype=np.int64)]),
-            np.concatenate([vectors[whole], np.array(means).reshape(-1, self.dims)]).astype(
+            np.concatenate([rows[single], np.array(done, dtype=np.int64)]),
+            np.concatenate([vectors[single], np.array(means).reshape(-1, self.dims)]).astype(
                 np.float32
             ),
         )

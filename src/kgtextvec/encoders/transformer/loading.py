@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
+from kgtextvec.encoders.pretrained import LOCAL_ONLY, quiet_transformers
 from kgtextvec.encoders.transformer.prepack import prepacked
 
-DTYPES = {
+TORCH_DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -16,16 +17,11 @@ DTYPES = {
 
 def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
     """Load the weights in that precision, in evaluation mode, from safetensors."""
-    from transformers import AutoModel, logging
+    from transformers import AutoModel
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    options: dict[str, Any] = {
-        "use_safetensors": True,
-        "local_files_only": True,  # a folder of ours, checked by its digests: nothing to pin
-        "trust_remote_code": False,
-        "dtype": DTYPES[precision],
-    }
+    quiet_transformers()
+    # A folder of ours, checked by its digests: there is no revision to pin.
+    options = LOCAL_ONLY | {"use_safetensors": True, "dtype": TORCH_DTYPES[precision]}
     try:
         model = AutoModel.from_pretrained(  # nosec B615
             str(folder), add_pooling_layer=False, **options

@@ -1,6 +1,6 @@
 """A batch without padding: texts end to end in one row, each attending to itself alone.
 
-The row goes through the model as if it were one text with positions that begin anew at every
+The row goes through the model as if it were one text with positions that start again at every
 text; only attention has to know where texts end. transformers lets a model's attention be replaced
 by name (`AttentionInterface`). Half precision on CUDA takes torch's `varlen_attn`; everything
 else takes plain attention once per run of texts of equal length, of which a sorted plan has few.
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
-from kgtextvec.encoders.pooling import Pooling
+from kgtextvec.encoders.onednn import agrees
+from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.progress import say
@@ -28,7 +29,6 @@ NAME = "kgtextvec_packed"
 # Terms of attention scores that a model may pass and that we would leave out.
 FOREIGN = ("softcap", "s_aux", "position_bias", "cache")
 CHECKED_LENGTHS = (9, 7, 7, 4, 3)
-TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2, torch.float16: 5e-3}
 
 
 class NotPackableError(Exception):
@@ -124,13 +124,13 @@ def varlen(
     return seen
 
 
-class Packed:
+class PackedBatches:
     """How to plan, cost and run packs; `model` is on `device` and attends by `attend`."""
 
     plan: Planner = staticmethod(plan_packs)
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device
+        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
         takes = inspect.signature(model.forward).parameters
@@ -192,7 +192,9 @@ def first_position(model: Any) -> int:
     return int(embeddings.padding_idx) + 1 if embeddings and counts_on else 0
 
 
-def packed(model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device) -> Packed | None:
+def packable(
+    model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
+) -> PackedBatches | None:
     """Return `model` made to take packs, or None (and the model as it was) if it can't.
 
     It can when a pack of five made-up texts gives what each of them gives alone.
@@ -216,10 +218,10 @@ def packed(model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device
             ).float()
             register()
             model.set_attn_implementation(NAME)
-            run = Packed(model, tokenizer, pool, device)
+            run = PackedBatches(model, tokenizer, pool, device)
             pack = run.pack(lengths)
-            off = float((run.hidden(ids, pack) - alone).abs().max())
-        if pack.calls and off <= TOLERANCE[model.dtype] * float(alone.abs().max()):
+            right = agrees(run.hidden(ids, pack), alone, model.dtype)
+        if pack.calls and right:
             return run
         why = "a pack does not give what each text gives alone"
     # Whatever goes wrong inside a model that was not made for this, the padded path remains.

@@ -7,24 +7,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.batches import Planner, plan_batches
-from kgtextvec.encoders.pooling import Pooling
+from kgtextvec.batches import Planner, padded_tokens, plan_batches
+from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 
 
-class Padded:
+class PaddedBatches:
     """How to plan, cost and run padded batches; `model` is on `device`."""
 
     plan: Planner = staticmethod(plan_batches)
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, pool: Pooling, device: torch.device
+        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a batch of these lengths occupies, padding included."""
-        return int(len(lengths) * lengths.max())
+        return padded_tokens(lengths)
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:

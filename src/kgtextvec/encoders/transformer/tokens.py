@@ -1,7 +1,7 @@
-"""Texts to token ids, in bulk: flat ids and offsets, special tokens put on by us.
+"""Texts to token ids, in bulk: flat ids and offsets; special tokens are added here.
 
 A fast tokenizer's `encode_batch_fast` runs on all cores and leaves out what we don't need. The
-special tokens around a text are found by a probe at load, so that cutting and windowing need no
+special tokens around a text are found from samples at load, so that cutting and windowing need no
 second pass through the tokenizer.
 """
 
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.batches import cut_windows
+from kgtextvec.encoders.pretrained import LOCAL_ONLY
 from kgtextvec.errors import InputError
 
-CHUNK = 4096
-PROBES = ("TP53", "acute lymphoblastic leukemia", "α-synuclein 1,25(OH)2D3", "a")
+TOKENIZED_TEXTS = 4096
+SAMPLE_TEXTS = ("TP53", "acute lymphoblastic leukemia", "α-synuclein 1,25(OH)2D3", "a")
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Pieces:
 
 
 class Tokenizer:
-    """A model's tokenizer, with the text's own control tokens kept as plain text or not.
+    """A model's tokenizer, with control tokens in a text kept as plain text or not.
 
-    `special_tokens`: `literal` tokenizes a `</s>` that stands in a text as the characters it is;
+    `special_tokens`: `literal` tokenizes a `</s>` in a text as plain characters;
     `control` lets it through as the control token, as BioMedGPS's script does.
     """
 
@@ -56,7 +57,7 @@ class Tokenizer:
         options: dict[str, Any] = {} if lower_case is None else {"do_lower_case": lower_case}
         # A folder of ours, checked by its digests: there is no revision to pin.
         self.tokenizer = AutoTokenizer.from_pretrained(  # nosec B615
-            str(folder), local_files_only=True, trust_remote_code=False, **options
+            str(folder), **LOCAL_ONLY, **options
         )
         self.literal = special_tokens == "literal"
         self.backend = getattr(self.tokenizer, "backend_tokenizer", None)
@@ -71,11 +72,12 @@ class Tokenizer:
     def find_special(self) -> tuple[list[int], list[int]]:
         """Find the ids put before and after every text. Raises InputError if there is no rule."""
         found = set()
-        for bare, whole in zip(self.ids(PROBES, False), self.ids(PROBES, True), strict=True):
+        plain, special = (self.ids(SAMPLE_TEXTS, with_special) for with_special in (False, True))
+        for bare, full in zip(plain, special, strict=True):
             start = next(
-                (i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), len(whole)
+                (i for i in range(len(full)) if full[i : i + len(bare)] == bare), len(full)
             )
-            found.add((tuple(whole[:start]), tuple(whole[start + len(bare) :])))
+            found.add((tuple(full[:start]), tuple(full[start + len(bare) :])))
         if len(found) != 1:
             raise InputError(
                 f"{self.tokenizer.name_or_path}: its tokenizer does not put the same special"
@@ -103,12 +105,12 @@ class Tokenizer:
         room = max_tokens - len(self.prefix) - len(self.suffix)
         if room < 1:
             raise InputError(
-                f"max_tokens: {max_tokens} leaves no room beside"
+                f"max_tokens: {max_tokens} leaves no room for text besides"
                 f" {len(self.prefix) + len(self.suffix)} special tokens. Raise it."
             )
-        starts = range(0, max(len(texts), 1), CHUNK)
+        starts = range(0, max(len(texts), 1), TOKENIZED_TEXTS)
         chunks = [
-            self.chunk(texts[start : start + CHUNK], start, room, long_text == "window")
+            self.chunk(texts[start : start + TOKENIZED_TEXTS], start, room, long_text == "window")
             for start in starts
         ]
         ids, lengths, owners, n_tokens, n_unknown, truncated = (

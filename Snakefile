@@ -19,30 +19,24 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/content.smk"
-include: "workflow/rules/tuning.smk"
-include: "workflow/rules/bundles.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/texts.smk"
 include: "workflow/rules/embed.smk"
 include: "workflow/rules/reduce.smk"
 include: "workflow/rules/export.smk"
-include: "workflow/rules/links.smk"
-include: "workflow/rules/corpora.smk"
-include: "workflow/rules/probe.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/compare.smk"
-include: "workflow/rules/disk.smk"
+include: "workflow/rules/probe.smk"
 
 
 rule all:
+    """Make everything that the config asks for."""
     default_target: True
     input:
-        vectors(),
-        exports(),
-        bundles,
-        scores(),
-        pages(),
+        targets.vectors(),
+        targets.exports(),
+        targets.bundles,
+        targets.scores(),
+        targets.pages(),
     localrule: True

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from benchmarks.child import run_verb
 from kgtextvec.matrices import MatrixWriter, blocks, open_matrix, rows_per_block
-from kgtextvec.reduce import apply_pca, fit_pca, pca
+from kgtextvec.reduce import pca
+from kgtextvec.reduce.verbs import apply_pca, fit_pca
 
 EXACT_ROWS = 8000  # as many as a full SVD takes in a few seconds
 
@@ -93,10 +94,10 @@ def bench(
         space, out = f"pca{components}", folder / "out"
         fits, applied = [], []
         for _ in range(rounds):
-            ours = seconds(lambda: fit_pca(path, components, "entities", "correct", basis))
+            ours = seconds(lambda: fit_pca(path, space=f"pca{components}", out=basis))
             reading = seconds(lambda: read_pass(path))
             fits.append((ours, reading + seconds(lambda: products(rows, dims))))
-            ours = seconds(lambda: apply_pca(path.parent, basis, space, out))
+            ours = seconds(lambda: apply_pca(path.parent, pca=basis, space=space, out_dir=out))
             limit = reading + seconds(lambda: products(rows, dims, components))
             applied.append((ours, limit))
         words = ["--dims", components, "--fit-on", "entities", "--out", folder / "again.npz"]
@@ -159,7 +160,7 @@ def against_incremental(
 
     path, out = make_space(folder, rows, dims), folder / "pca.npz"
     mapped = np.load(path, mmap_mode="r")
-    ours = seconds(lambda: fit_pca(path, components, "entities", "correct", out))
+    ours = seconds(lambda: fit_pca(path, space=f"pca{components}", out=out))
     found, theirs = pca.load_pca(out), IncrementalPCA(components)
     incremental = seconds(lambda: theirs.fit(mapped))
     # What IncrementalPCA keeps of the variance can't be more than what the exact basis keeps.
@@ -168,7 +169,7 @@ def against_incremental(
     np.save(folder / "some.npy", some)
     manifest = folder / "manifest.json"
     manifest.unlink()  # it describes the whole
-    fit_pca(folder / "some.npy", components, "entities", "correct", out)
+    fit_pca(folder / "some.npy", space=f"pca{components}", out=out)
     error = error_of(pca.load_pca(out), some.astype(np.float64))
     assert error < 1e-9, f"variances are off by {error}"
     return ours, incremental, error

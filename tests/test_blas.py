@@ -50,7 +50,9 @@ def test_without_proc_nothing_is_told(tmp_path, monkeypatch, environment):
 
 
 def test_it_is_told_before_numpy_is_loaded():
-    code = "import sys, kgtextvec.__main__, kgtextvec.reduce; sys.exit('numpy' in sys.modules)"
+    code = (
+        "import sys, kgtextvec.__main__, kgtextvec.reduce.verbs; sys.exit('numpy' in sys.modules)"
+    )
     subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=True
     )

@@ -18,11 +18,11 @@ from tiny_models import (
 
 from kgtextvec.device import choose_precision
 from kgtextvec.encoders import EncoderSettings, ResumeContext
-from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 from kgtextvec.encoders.transformer.packed import NotPackableError, PackedBatches
 from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.errors import InputError
+from kgtextvec.registry import POOLINGS
 
 BUILDERS = {
     "bert": tiny_bert,

@@ -17,8 +17,10 @@ from sklearn.decomposition import PCA
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.matrices import blocks, open_matrix
-from kgtextvec.reduce import apply_pca, fit_pca, pca
+from kgtextvec.reduce import pca
 from kgtextvec.reduce.upstream import fit_upstream, repeated
+from kgtextvec.reduce.verbs import apply_pca, fit_pca
+from kgtextvec.settings.models import Mode
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux's /proc")
@@ -58,7 +60,7 @@ def space(folder, vectors, **more):
 
 def fitted(tmp_path, vectors, dims, mode="correct"):
     out = tmp_path / f"pca{dims}.npz"
-    fit_pca(saved(tmp_path / "fit", vectors), dims, "entities", mode, out)
+    fit_pca(saved(tmp_path / "fit", vectors), space=f"pca{dims}", out=out, mode=Mode(mode=mode))
     with np.load(out, allow_pickle=False) as file:
         return dict(file)
 
@@ -131,7 +133,7 @@ def test_blocks_give_every_row_once_and_hash_the_file(tmp_path):
 def test_a_rerun_gives_the_same_bytes(tmp_path):
     path = saved(tmp_path, vectors_like_a_models(9000, 96))
     for name in ("a", "b"):
-        fit_pca(path, 40, "entities", "correct", tmp_path / f"{name}.npz")
+        fit_pca(path, space="pca40", out=tmp_path / f"{name}.npz")
         time.sleep(2.1)  # a zip's times have a step of two seconds
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
@@ -145,10 +147,10 @@ def test_largest_entry_of_each_component_is_positive(tmp_path):
 def test_few_rows_are_padded_with_exact_zeros_and_it_is_said(tmp_path, capsys):
     vectors = vectors_like_a_models(7, 512)
     path = space(tmp_path / "full", vectors) / "embeddings.npy"
-    fit_pca(path, 400, "entities", "correct", tmp_path / "p.npz")
+    fit_pca(path, space="pca400", out=tmp_path / "p.npz")
     said = capsys.readouterr().err
     assert "only 6 components carry variance" in said and "394 are exact zeros" in said
-    apply_pca(path.parent, tmp_path / "p.npz", "pca400", tmp_path / "pca400")
+    apply_pca(path.parent, pca=tmp_path / "p.npz", space="pca400", out_dir=tmp_path / "pca400")
     got = np.load(tmp_path / "pca400/embeddings.npy")
     assert got.shape == (7, 400) and got.dtype == np.float32
     assert not got[:, 6:].any() and not np.signbit(got[:, 6:]).any()
@@ -165,9 +167,9 @@ def test_few_rows_are_padded_with_exact_zeros_and_it_is_said(tmp_path, capsys):
 def test_one_distinct_vector_gives_zeros_and_no_nan(tmp_path, capsys):
     vectors = np.tile(np.random.default_rng(0).standard_normal(48).astype(np.float32) * 9, (60, 1))
     folder = space(tmp_path / "full", vectors)
-    fit_pca(folder / "embeddings.npy", 5, "entities", "correct", tmp_path / "p.npz")
+    fit_pca(folder / "embeddings.npy", space="pca5", out=tmp_path / "p.npz")
     assert "zero variance" in capsys.readouterr().err
-    apply_pca(folder, tmp_path / "p.npz", "pca5", tmp_path / "pca5")
+    apply_pca(folder, pca=tmp_path / "p.npz", space="pca5", out_dir=tmp_path / "pca5")
     assert not np.load(tmp_path / "pca5/embeddings.npy").any()
     text = (tmp_path / "pca5/manifest.json").read_text()
     assert "NaN" not in text
@@ -185,13 +187,25 @@ def test_a_single_row_cannot_be_fitted_but_can_be_projected(tmp_path):
         fitted(tmp_path, one, 4)
     assert not (tmp_path / "pca4.npz").exists()
     fitted(tmp_path, vectors_like_a_models(100, 32, seed=1), 4)
-    apply_pca(space(tmp_path / "one", one), tmp_path / "pca4.npz", "pca4", tmp_path / "out")
+    apply_pca(
+        space(tmp_path / "one", one),
+        pca=tmp_path / "pca4.npz",
+        space="pca4",
+        out_dir=tmp_path / "out",
+    )
     assert np.load(tmp_path / "out/embeddings.npy").shape == (1, 4)
 
 
-@pytest.mark.parametrize("dims", [0, -1, 33])
-def test_dims_outside_of_the_vectors_are_refused(tmp_path, dims):
-    with pytest.raises(InputError, match=r"config, spaces: .* has 32\. Ask for 1 to 32"):
+@pytest.mark.parametrize(
+    "dims,message",
+    [
+        (0, r"'pca0' is not a known space\. .* pcaN"),
+        (-1, r"'pca-1' is not a known space\. .* pcaN"),
+        (33, r"config, spaces: .* has 32\. Ask for 1 to 32"),
+    ],
+)
+def test_dims_outside_of_the_vectors_are_refused(tmp_path, dims, message):
+    with pytest.raises(InputError, match=message):
         fitted(tmp_path, vectors_like_a_models(100, 32), dims)
 
 
@@ -206,15 +220,20 @@ def test_a_nan_or_inf_is_an_error_that_names_the_row(tmp_path, value, mode, monk
         fitted(tmp_path / "bad", vectors, 4, mode)
     assert not (tmp_path / "bad/pca4.npz").exists()
     with pytest.raises(InputError, match="first at row 257"):
-        apply_pca(space(tmp_path / "full", vectors), tmp_path / "pca4.npz", "pca4", tmp_path / "o")
+        apply_pca(
+            space(tmp_path / "full", vectors),
+            pca=tmp_path / "pca4.npz",
+            space="pca4",
+            out_dir=tmp_path / "o",
+        )
     assert not list((tmp_path / "o").iterdir())
 
 
 def test_projection_is_float64s_within_its_rounding_and_the_manifest_tells_all(tmp_path):
     vectors = vectors_like_a_models(6000, 384)
     folder = space(tmp_path / "full", vectors)
-    fit_pca(folder / "embeddings.npy", 64, "entities", "correct", tmp_path / "p.npz", threads=1)
-    apply_pca(folder, tmp_path / "p.npz", "pca64", tmp_path / "pca64", threads=1)
+    fit_pca(folder / "embeddings.npy", space="pca64", out=tmp_path / "p.npz", threads=1)
+    apply_pca(folder, pca=tmp_path / "p.npz", space="pca64", out_dir=tmp_path / "pca64", threads=1)
     basis = pca.load_pca(tmp_path / "p.npz")
     got = np.load(tmp_path / "pca64/embeddings.npy", mmap_mode="r")
     want = (vectors.astype(np.float64) - basis.mean) @ basis.components.T
@@ -236,7 +255,7 @@ def test_projection_is_float64s_within_its_rounding_and_the_manifest_tells_all(t
 def test_a_table_of_no_rows_is_projected_to_no_rows(tmp_path):
     fitted(tmp_path, vectors_like_a_models(50, 8), 3)
     none = space(tmp_path / "none", np.empty((0, 8), np.float32))
-    apply_pca(none, tmp_path / "pca3.npz", "pca3", tmp_path / "out")
+    apply_pca(none, pca=tmp_path / "pca3.npz", space="pca3", out_dir=tmp_path / "out")
     assert np.load(tmp_path / "out/embeddings.npy").shape == (0, 3)
 
 
@@ -256,13 +275,13 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
         ),
     ):
         with pytest.raises(InputError, match=message):
-            apply_pca(folder, basis, name, tmp_path / "out")
+            apply_pca(folder, pca=basis, space=name, out_dir=tmp_path / "out")
     cut = basis.read_bytes()
     basis.write_bytes(cut[:-100])
     with pytest.raises(InputError, match="not a PCA"):
-        apply_pca(good, basis, "pca3", tmp_path / "out")
+        apply_pca(good, pca=basis, space="pca3", out_dir=tmp_path / "out")
     with pytest.raises(InputError, match="not there"):
-        apply_pca(good, tmp_path / "no.npz", "pca3", tmp_path / "out")
+        apply_pca(good, pca=tmp_path / "no.npz", space="pca3", out_dir=tmp_path / "out")
     assert not list(tmp_path.glob("out/*"))
 
 
@@ -291,7 +310,7 @@ def test_an_altered_file_is_told_from_the_one_in_the_manifest(tmp_path):
         file.seek(500)
         file.write(b"\x00\x00\x01\x3f")
     with pytest.raises(InputError, match="damaged or replaced"):
-        fit_pca(folder / "embeddings.npy", 3, "entities", "correct", tmp_path / "p.npz")
+        fit_pca(folder / "embeddings.npy", space="pca3", out=tmp_path / "p.npz")
     assert not (tmp_path / "p.npz").exists()
 
 
@@ -329,12 +348,12 @@ def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
 import numpy
-from kgtextvec.reduce import apply_pca, fit_pca
+from kgtextvec.reduce.verbs import apply_pca, fit_pca
 import kgtextvec.reduce.pca, kgtextvec.reduce.upstream, kgtextvec.matrices
 folder = Path(sys.argv[1])
 before = peak()
-fit_pca(folder / "embeddings.npy", 400, "entities", "correct", folder / "p.npz")
-apply_pca(folder, folder / "p.npz", "pca400", folder / "pca400")
+fit_pca(folder / "embeddings.npy", space="pca400", out=folder / "p.npz")
+apply_pca(folder, pca=folder / "p.npz", space="pca400", out_dir=folder / "pca400")
 print((peak() - before) / 1024)
 """
 
@@ -361,7 +380,9 @@ def write_many_rows(folder, n):
     matrix.flush()
     del matrix
     pq.write_table(pa.table({"row": np.arange(n)}), folder / "index.parquet")
-    (folder / "manifest.json").write_text(json.dumps({"space": "full", "rows": n, "dims": 1024}))
+    manifest = {"model": {"name": "m"}, "table": "t", "kind": "entities", "space": "full"}
+    manifest |= {"rows": n, "dims": 1024}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @needs_proc

@@ -17,6 +17,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
 
 
 @dataclass(frozen=True)
@@ -158,4 +159,17 @@ def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) ->
         raise InputError(
             f"{matrix.path}: holds NaN or Inf, first at row {first + int(bad[0])} (counting from"
             " 0). Delete the file and rerun the step that made it."
+        )
+
+
+def check_digest(embeddings: Path, digest: str) -> None:
+    """Raise InputError if a manifest beside the vectors has another sha256 of them."""
+    beside = embeddings.with_name("manifest.json")
+    if not beside.exists():
+        return
+    known = read_json(beside).get("vectors_digest", digest)
+    if known != digest:
+        raise InputError(
+            f"{embeddings}: damaged or replaced: expected sha256 {known}, got {digest}. Delete it"
+            " and rerun."
         )

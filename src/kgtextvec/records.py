@@ -9,8 +9,8 @@ from kgtextvec.files import read_json
 R = TypeVar("R")
 
 
-class ModelFacts(TypedDict):
-    """What a model's record and the manifests of its vectors say alike."""
+class ModelFacts(TypedDict, total=False):
+    """What both a model's record and the manifests of its vectors say."""
 
     kind: str
     source: str
@@ -73,7 +73,7 @@ class TextsManifest(TypedDict):
     versions: dict[str, str]
 
 
-class EmbeddedWith(TypedDict):
+class EmbeddedWith(TypedDict, total=False):
     """The settings that vectors were made with; `settings` are those not at their defaults."""
 
     mode: str
@@ -107,17 +107,22 @@ class ShardRecord(EmbeddedWith):
     recipe: int
 
 
-class SpaceManifest(EmbeddedWith):
-    """manifest.json of a space."""
+class SpaceIdentity(EmbeddedWith):
+    """What the manifest of every space must say."""
 
     model: ModelInManifest
     table: str
     kind: str
     space: str
-    text: str
     rows: int
-    texts: int
     dims: int
+
+
+class SpaceManifest(SpaceIdentity, total=False):
+    """manifest.json of a space."""
+
+    text: str
+    texts: int
     counts: dict[str, int]
     devices: list[str]
     seconds: float

@@ -8,12 +8,13 @@ another distribution is known by an entry point, whose group is the package's na
     myform = "my_package.my_module"
 """
 
+import re
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kgtextvec.errors import InputError
 
@@ -53,12 +54,50 @@ class Registry(Generic[T]):
     @cached_property
     def own_names(self) -> list[str]:
         """Return the names of the package's modules, sorted."""
-        spec = find_spec(self.package)
-        folders = spec.submodule_search_locations if spec else None
-        paths = [path for folder in folders or [] for path in Path(folder).glob("[a-z]*.py")]
+        top, *below = self.package.split(".")
+        spec = find_spec(top)  # of the top alone: to find a package in it would import its parents
+        folders = (spec.submodule_search_locations if spec else None) or []
+        paths = [path for folder in folders for path in Path(folder, *below).glob("[a-z]*.py")]
         return sorted(path.stem for path in paths)
 
     @cached_property
     def plugins(self) -> dict[str, EntryPoint]:
         """Return the entry points of other distributions, by name."""
         return {point.name: point for point in entry_points(group=self.package)}
+
+
+class Patterns(Registry[T]):
+    """A registry whose modules stand for many names each: pca for pca64 and pca400.
+
+    The constants have `pattern`, a regular expression of names, and `example`, one for messages.
+    """
+
+    def find(self, name: object) -> T | None:
+        """Return the constant whose pattern matches the name, if there is one."""
+        for module in self.names():
+            constant: Any = super().__getitem__(module)
+            if re.fullmatch(constant.pattern, str(name)):
+                found: T = constant
+                return found
+        return None
+
+    def __getitem__(self, name: str) -> T:
+        """Return the constant whose pattern matches the name. Raises InputError."""
+        found = self.find(name)
+        if found is None:
+            raise InputError(f"{name!r} is not a known {self.noun}. {self.choices()}")
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether a pattern matches the name."""
+        return self.find(name) is not None
+
+    def choices(self) -> str:
+        """Return the sentence that lists what there is, for messages."""
+        constants: list[Any] = [super(Patterns, self).__getitem__(one) for one in self.names()]
+        return f"Choose one of {', '.join(one.example for one in constants)}."
+
+
+# All registries. Their constants' types stand in the packages' own __init__.
+POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
+SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")

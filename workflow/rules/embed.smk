@@ -2,9 +2,10 @@
 
 
 rule embed_shard:
+    """Turn the texts of a shard into vectors."""
     input:
-        manifest=of_texts("manifest"),
-        texts=of_texts("shards"),
+        manifest=content.of_texts("manifest"),
+        texts=content.of_texts("shards"),
         model="<resources>/models/{model}",
     output:
         vectors=temp("<results>/{model}/{table}/shards/{shard}.npy"),
@@ -16,36 +17,27 @@ rule embed_shard:
         "../../envs/engine.yaml"
     threads: 8
     resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
+        gpu=GPU,
         mem_mb=grown(8000),
         runtime=grown(240),
     params:
-        engine=engine,
-        run=unrecorded(
-            store="store",
-            device="embed.device",
-            batch_tokens="embed.batch_tokens",
-            part_seconds="embed.part_seconds",
-        ),
-        digest=shard_digest,
-        pooling=of_model("pooling", "mean"),
-        options=options("max_tokens", "layers", "initial_state", "tokens"),
-        long_text=config["embed"]["long_text"],
-        precision=config["embed"]["precision"],
-        mode=config["mode"],
-        recipe=RECIPE["embed_shard"],
+        engine=plan.engine,
+        run=plan.run(plan.of_embed, "store"),
+        digest=content.shard_digest,
+        settings=plan.settings(plan.of_embed),
+        recipe=plan.recipe("embed_shard"),
     shell:
         "{params.engine} embed-shard {input.texts:q}/{wildcards.shard}.parquet"
-        " --model {input.model:q} --pooling {params.pooling} {params.options}"
-        " --long-text {params.long_text} --precision {params.precision} --mode {params.mode}"
-        " {params.run} --threads {threads} --out {output.vectors:q} > {log:q} 2>&1"
+        " --model {input.model:q} {params.settings} {params.run} --threads {threads}"
+        " --out {output.vectors:q} > {log:q} 2>&1"
 
 
 checkpoint gather_shards:
+    """Put the vectors of all shards in the order of the table."""
     input:
-        shards=shards_of,
-        manifest=of_texts("manifest"),
-        rows=of_texts("rows"),
+        shards=content.shards,
+        manifest=content.of_texts("manifest"),
+        rows=content.of_texts("rows"),
     output:
         manifest="<results>/{model}/{table}/full/manifest.json",
         vectors="<results>/{model}/{table}/full/embeddings.npy",
@@ -58,9 +50,9 @@ checkpoint gather_shards:
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=rows_digest,
-        recipe=RECIPE["gather_shards"],
+        engine=plan.engine,
+        digest=content.rows_digest,
+        recipe=plan.recipe("gather_shards"),
     shell:
         '{params.engine} gather-shards {input.shards:q} --texts "$(dirname {input.rows:q})"'
         ' --out-dir "$(dirname {output.vectors:q})" > {log:q} 2>&1'

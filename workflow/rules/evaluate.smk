@@ -2,15 +2,16 @@
 
 
 checkpoint evaluate_space:
+    """Score a space and its baselines."""
     input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
-        full=full_of_reduced,
-        rows=of_texts("manifest"),
-        texts=of_texts("shards"),
-        triples=graph_file("triples"),
-        test_triples=graph_file("test_triples"),
+        manifest=content.of_space("manifest"),
+        vectors=content.of_space("vectors"),
+        index=content.of_space("index"),
+        full=content.full_of_reduced,
+        rows=content.of_texts("manifest"),
+        texts=content.of_texts("shards"),
+        triples=inputs.graph("triples"),
+        test_triples=inputs.graph("test_triples"),
     output:
         scores="<results>/{model}/{table}/{space}/scores.json",
     log:
@@ -22,27 +23,25 @@ checkpoint evaluate_space:
         mem_mb=grown(6000),
         runtime=grown(120),
     params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        digest=space_digest,
-        scores=",".join(config["evaluate"]["scores"]),
-        seed=of_config("evaluate", "seed"),
-        neighbours=of_config("evaluate", "neighbours"),
-        recipe=RECIPE["evaluate_space"],
+        engine=plan.engine,
+        run=plan.run(plan.of_scoring),
+        digest=content.space_digest,
+        settings=plan.settings(plan.of_scoring),
+        recipe=plan.recipe("evaluate_space"),
     shell:
         '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
-        " --scores {params.scores:q} --seed {params.seed} --neighbours {params.neighbours}"
-        " {params.run} --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
+        " {params.settings} {params.run} --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
 
 
 rule predict_links:
+    """Train PyKEEN's models from vectors and from random ones."""
     input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
-        triples=graph_file("triples"),
-        test_triples=graph_file("test_triples"),
+        manifest=content.of_space("manifest"),
+        vectors=content.of_space("vectors"),
+        index=content.of_space("index"),
+        triples=inputs.graph("triples"),
+        test_triples=inputs.graph("test_triples"),
     output:
         links="<results>/{model}/{table}/{space}/link_prediction.json",
     log:
@@ -51,35 +50,27 @@ rule predict_links:
         "../../envs/links.yaml"
     threads: 8
     resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
+        gpu=GPU,
         mem_mb=grown(8000),
         runtime=grown(480),
     params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        digest=space_digest,
-        models=",".join(LINKS["models"]) if LINKS else "",
-        seeds=of_links("seeds"),
-        epochs=of_links("epochs"),
-        batch_size=of_links("batch_size"),
-        learning_rate=of_links("learning_rate"),
-        negatives=of_links("negatives"),
-        seed=of_config("evaluate", "seed"),
-        recipe=RECIPE["predict_links"],
+        engine=plan.engine,
+        run=plan.run(plan.of_links),
+        digest=content.space_digest,
+        settings=plan.settings(plan.of_links),
+        recipe=plan.recipe("predict_links"),
     shell:
         '{params.engine} predict-links "$(dirname {input.vectors:q})" --triples {input.triples:q}'
-        " --test-triples {input.test_triples:q} --models {params.models} --seeds {params.seeds}"
-        " --epochs {params.epochs} --batch-size {params.batch_size}"
-        " --learning-rate {params.learning_rate} --negatives {params.negatives}"
-        " --seed {params.seed} {params.run} --threads {threads} --out {output.links:q}"
-        " > {log:q} 2>&1"
+        " --test-triples {input.test_triples:q} {params.settings} {params.run} --threads {threads}"
+        " --out {output.links:q} > {log:q} 2>&1"
 
 
 rule collect_scores:
+    """Put all scores into one table."""
     input:
-        scores(),
-        link_predictions(),
-        probes(),
+        targets.scores(),
+        targets.link_predictions(),
+        targets.probes(),
     output:
         report(
             "<results>/scores.tsv",
@@ -93,7 +84,39 @@ rule collect_scores:
     conda:
         "../../envs/engine.yaml"
     params:
-        engine=engine,
-        recipe=RECIPE["collect_scores"],
+        engine=plan.engine,
+        recipe=plan.recipe("collect_scores"),
     shell:
         "{params.engine} collect-scores {input:q} --out {output:q} > {log:q} 2>&1"
+
+
+# By time stamps, as the table of scores: a manifest that is written anew is new to the page, even
+# when the vectors are not, since it says what they cost.
+rule compare_spaces:
+    """Write the page and the notebook that compare all models, tables and spaces."""
+    input:
+        manifests=targets.in_spaces("manifest.json"),
+        cards=targets.scores(),
+        texts=expand("<results>/texts/{table}/manifest.json", table=plan.tables),
+        scores="<results>/scores.tsv",
+        template=ancient(workflow.source_path("../notebooks/compare.ipynb")),
+    output:
+        notebook="<results>/compare.ipynb",
+        html=report(
+            "<results>/compare.html",
+            caption="../report/compare.rst",
+            category="4 scores",
+            labels={"page": "comparison"},
+        ),
+    log:
+        "<logs>/compare_spaces.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        engine=plan.engine,
+        recipe=plan.recipe("compare_spaces"),
+    shell:
+        "{params.engine} compare-spaces {input.manifests:q} --scores {input.scores:q}"
+        " --texts {input.texts:q} --out-html {output.html:q} --template {input.template:q}"
+        " --out-notebook {output.notebook:q} > {log:q} 2>&1"

@@ -2,10 +2,11 @@
 
 
 rule export_table:
+    """Write a space in one format."""
     input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
+        manifest=content.of_space("manifest"),
+        vectors=content.of_space("vectors"),
+        index=content.of_space("index"),
     output:
         "<results>/{model}/{table}/{space}/embeddings.{format}",
     log:
@@ -17,19 +18,20 @@ rule export_table:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=space_digest,
-        recipe=RECIPE["export_table"],
+        engine=plan.engine,
+        digest=content.space_digest,
+        recipe=plan.recipe("export_table"),
     shell:
         '{params.engine} export-table "$(dirname {input.vectors:q})" --format {wildcards.format}'
         " --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule export_bundle:
+    """Write a space in the files of a trainer, a database or an index."""
     input:
-        manifests=of_bundle("manifest"),
-        vectors=of_bundle("vectors"),
-        indexes=of_bundle("index"),
+        manifests=content.of_bundle("manifest"),
+        vectors=content.of_bundle("vectors"),
+        indexes=content.of_bundle("index"),
     output:
         directory("<results>/exports/{form}/{model}/{space}"),
     log:
@@ -41,20 +43,21 @@ rule export_bundle:
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=bundle_digests,
-        recipe=RECIPE["export_bundle"],
+        engine=plan.engine,
+        digest=content.bundle_digests,
+        recipe=plan.recipe("export_bundle"),
     shell:
         "{params.engine} export-bundle {input.vectors:q} --form {wildcards.form}"
         " --out-dir {output:q} > {log:q} 2>&1"
 
 
 rule export_aligned:
+    """Write vectors in the order of a trainer's own ids."""
     input:
-        manifests=of_bundle("manifest"),
-        vectors=of_bundle("vectors"),
-        indexes=of_bundle("index"),
-        to=align_to,
+        manifests=content.of_bundle("manifest"),
+        vectors=content.of_bundle("vectors"),
+        indexes=content.of_bundle("index"),
+        to=inputs.align_to,
     output:
         directory("<results>/exports/aligned/{model}/{space}"),
     log:
@@ -65,20 +68,21 @@ rule export_aligned:
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=bundle_digests,
-        settings=align_settings,
-        recipe=RECIPE["export_aligned"],
+        engine=plan.engine,
+        digest=content.bundle_digests,
+        settings=plan.settings(plan.of_align),
+        recipe=plan.recipe("export_aligned"),
     shell:
         "{params.engine} export-aligned {input.vectors:q} --to {input.to:q} {params.settings}"
         " --out-dir {output:q} > {log:q} 2>&1"
 
 
 rule export_biomedgps:
+    """Write a space for BioMedGPS's trainer and server."""
     input:
-        manifest=of_dims("manifest"),
-        vectors=of_dims("vectors"),
-        index=of_dims("index"),
+        manifest=content.of_dims("manifest"),
+        vectors=content.of_dims("vectors"),
+        index=content.of_dims("index"),
     output:
         tsv="<results>/exports/biomedgps/{model}/{table}_embeddings_{dims}.tsv",
         report="<results>/exports/biomedgps/{model}/{table}_embeddings_{dims}.json",
@@ -91,20 +95,21 @@ rule export_biomedgps:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=dims_digest,
-        recipe=RECIPE["export_biomedgps"],
+        engine=plan.engine,
+        digest=content.dims_digest,
+        recipe=plan.recipe("export_biomedgps"),
     shell:
         "{params.engine} export-biomedgps {input.vectors:q} --dims {wildcards.dims}"
         " --threads {threads} --out {output.tsv:q} > {log:q} 2>&1"
 
 
 rule export_entity2d:
+    """Write the entities' positions on the map for BioMedGPS."""
     input:
-        manifest=of_mapped("manifest"),
-        vectors=of_mapped("vectors"),
-        index=of_mapped("index"),
-        layout=mapped_layout,
+        manifest=content.of_mapped("manifest"),
+        vectors=content.of_mapped("vectors"),
+        index=content.of_mapped("index"),
+        layout=content.mapped_layout,
     output:
         "<results>/exports/biomedgps/{model}/entity2d.tsv",
     log:
@@ -115,30 +120,31 @@ rule export_entity2d:
         mem_mb=grown(2000),
         runtime=grown(30),
     params:
-        engine=engine,
-        digest=mapped_digest,
-        layout=file_digest(mapped_layout),
-        recipe=RECIPE["export_entity2d"],
+        engine=plan.engine,
+        digest=content.mapped_digest,
+        layout=content.file_digest(content.mapped_layout),
+        recipe=plan.recipe("export_entity2d"),
     shell:
         "{params.engine} export-entity2d {input.vectors:q} --layout {input.layout:q}"
         " --out {output:q} > {log:q} 2>&1"
 
 
 rule write_loaders:
+    """Write the page with code that loads an export."""
     input:
-        of_form,
+        targets.of_form,
     output:
         "<results>/exports/{form}/README.md",
     log:
         "<logs>/exports/{form}/write_loaders.log",
     wildcard_constraints:
-        form=one_of([*BUNDLED, "biomedgps", "aligned"]),
+        form=one_of([*plan.bundle_forms, "biomedgps", "aligned"]),
     localrule: True
     conda:
         "../../envs/engine.yaml"
     params:
-        engine=engine,
-        recipe=RECIPE["write_loaders"],
+        engine=plan.engine,
+        recipe=plan.recipe("write_loaders"),
     shell:
         "{params.engine} write-loaders {input:q} --form {wildcards.form} --out {output:q}"
         " > {log:q} 2>&1"

@@ -2,12 +2,13 @@
 
 
 rule finetune_model:
+    """Train a language model further, resumably."""
     input:
-        downloaded=base_record,
-        folder=base_folder,
-        manifest=tuning_manifest,
-        text=tuning_texts,
-        held_out=held_out_file,
+        downloaded=content.base_record,
+        folder=content.base_folder,
+        manifest=content.training_manifest,
+        text=content.training_text,
+        held_out=inputs.held_out,
     output:
         folder=directory("<resources>/finetuned/{model}"),
         downloaded="<resources>/finetuned/{model}.json",
@@ -22,24 +23,25 @@ rule finetune_model:
     log:
         "<logs>/{model}/finetune_model.log",
     wildcard_constraints:
-        model=one_of(TUNED),
+        model=one_of(plan.finetuned),
     conda:
         "../../envs/engine.yaml"
     threads: 8
     resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
+        gpu=GPU,
         mem_mb=grown(12000),
         runtime=grown(1440),
     params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        often=snapshots_every,
-        settings=tuning,
-        digest=tuning_digest,
-        recipe=RECIPE["finetune_model"],
+        engine=plan.engine,
+        run=plan.run(plan.of_finetuning),
+        origin=plan.of_finetune("origin"),
+        text_name=plan.of_finetune("text"),
+        settings=plan.settings(plan.of_finetuning),
+        digest=content.training_digest,
+        recipe=plan.recipe("finetune_model"),
     shell:
         "{params.engine} finetune-model {input.folder:q} --text {input.text:q}"
-        " --name {wildcards.model:q} {params.settings} {params.run} {params.often}"
-        " --threads {threads} --out {output.folder:q} --losses {output.losses:q}"
-        " --about {output.about:q} --page {output.page:q} --downloaded {output.downloaded:q}"
-        " > {log:q} 2>&1"
+        " --name {wildcards.model:q} --origin {params.origin:q} --text-name {params.text_name:q}"
+        " {params.settings} {params.run} --threads {threads} --out {output.folder:q}"
+        " --losses {output.losses:q} --about {output.about:q} --page {output.page:q}"
+        " --downloaded {output.downloaded:q} > {log:q} 2>&1"

@@ -1,9 +1,10 @@
-# A model: its files fetched, unpacked, checked and saved as safetensors. Only this step touches the net.
+# A model: its files fetched, unpacked, checked and saved as safetensors. Only this step uses the net.
 
 
 rule download_model:
+    """Fetch a model's files, checked against the lock file."""
     input:
-        source_files,
+        inputs.source_files,
     output:
         "<resources>/downloads/{model}.json",
     log:
@@ -12,15 +13,16 @@ rule download_model:
     conda:
         "../../envs/engine.yaml"
     params:
-        engine=engine,
-        run=unrecorded(lock="lock", downloads="downloads"),
-        entry=entry("source", "sha256", "kind"),
+        engine=plan.engine,
+        run=plan.run(plan.of_nothing, "lock", "downloads"),
+        entry=plan.entry("source", "sha256", "kind"),
     shell:
         "{params.engine} download-model {wildcards.model:q} --entry {params.entry:q}"
         " {params.run} --out {output:q} > {log:q} 2>&1"
 
 
 rule unpack_model:
+    """Unpack a model's archive safely."""
     input:
         "<resources>/downloads/{model}.json",
     output:
@@ -31,16 +33,17 @@ rule unpack_model:
     conda:
         "../../envs/engine.yaml"
     params:
-        engine=engine,
-        subdir=options("subdir"),
+        engine=plan.engine,
+        subdir=plan.option("subdir"),
     shell:
         "{params.engine} unpack-model {input:q} {params.subdir} --out {output:q} > {log:q} 2>&1"
 
 
 rule convert_model:
+    """Check a model and save it as safetensors."""
     input:
-        folder=model_files,
-        downloaded=model_record,
+        folder=content.model_files,
+        downloaded=content.model_record,
     output:
         directory("<resources>/models/{model}"),
     log:
@@ -51,11 +54,11 @@ rule convert_model:
         mem_mb=grown(12000),
         runtime=grown(60),
     params:
-        engine=engine,
-        entry=entry(
+        engine=plan.engine,
+        entry=plan.entry(
             "kind", "dims", "max_tokens", "do_lower_case", "license", "citation"
         ),
-        recipe=RECIPE["convert_model"],
+        recipe=plan.recipe("convert_model"),
     shell:
         "{params.engine} convert-model {input.folder:q} --model {wildcards.model:q}"
         " --entry {params.entry:q} --downloaded {input.downloaded:q} --out {output:q}"

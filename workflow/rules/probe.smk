@@ -2,11 +2,12 @@
 
 
 rule cache_tokens:
+    """Turn every word of a probe's corpora into vectors, all layers."""
     input:
         model="<resources>/models/{model}",
-        train=corpus("train"),
-        dev=corpus("dev"),
-        test=corpus("test"),
+        train=inputs.corpus("train"),
+        dev=inputs.corpus("dev"),
+        test=inputs.corpus("test"),
     output:
         vectors="<resources>/tokens/{model}/{probe}.npy",
         about="<resources>/tokens/{model}/{probe}.json",
@@ -16,32 +17,31 @@ rule cache_tokens:
         "../../envs/engine.yaml"
     threads: 8
     resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
+        gpu=GPU,
         mem_mb=grown(8000),
         runtime=grown(240),
     params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        checking=checking,
-        options=options("max_tokens", "initial_state"),
-        precision=config["embed"]["precision"],
-        stored=config["probe"]["stored"],
-        recipe=RECIPE["cache_tokens"],
+        engine=plan.engine,
+        run=plan.run(plan.of_tokens),
+        reading=plan.unrecorded(plan.of_corpora),
+        settings=plan.settings(plan.of_tokens),
+        recipe=plan.recipe("cache_tokens"),
     shell:
         "{params.engine} cache-tokens {wildcards.probe} --model {input.model:q}"
-        " --train {input.train:q} --dev {input.dev:q} --test {input.test:q} {params.checking}"
-        " {params.options} --precision {params.precision} --stored {params.stored} {params.run}"
+        " --train {input.train:q} --dev {input.dev:q} --test {input.test:q} {params.reading}"
+        " {params.settings} {params.run}"
         " --threads {threads} --out {output.vectors:q} > {log:q} 2>&1"
 
 
 rule probe_model:
+    """Train small models on word vectors."""
     input:
         model="<resources>/models/{model}",
         vectors="<resources>/tokens/{model}/{probe}.npy",
         about="<resources>/tokens/{model}/{probe}.json",
-        train=corpus("train"),
-        dev=corpus("dev"),
-        test=corpus("test"),
+        train=inputs.corpus("train"),
+        dev=inputs.corpus("dev"),
+        test=inputs.corpus("test"),
     output:
         results="<results>/{model}/probes/{probe}.json",
     log:
@@ -50,17 +50,16 @@ rule probe_model:
         "../../envs/engine.yaml"
     threads: 8
     resources:
-        gpu=0 if config["embed"]["device"] == "cpu" else 1,
+        gpu=GPU,
         mem_mb=grown(8000),
         runtime=grown(480),
     params:
-        engine=engine,
-        run=unrecorded(device="embed.device"),
-        reading=reading,
-        training=training,
-        recipe=RECIPE["probe_model"],
+        engine=plan.engine,
+        run=plan.run(plan.of_probe),
+        settings=plan.settings(plan.of_probe),
+        recipe=plan.recipe("probe_model"),
     shell:
         "{params.engine} probe-model {wildcards.probe} --model {input.model:q}"
         " --vectors {input.vectors:q} --train {input.train:q} --dev {input.dev:q}"
-        " --test {input.test:q} {params.reading} {params.training} {params.run}"
+        " --test {input.test:q} {params.settings} {params.run}"
         " --threads {threads} --out {output.results:q} > {log:q} 2>&1"

@@ -1,14 +1,17 @@
-# One PCA per model and number of dims, fitted on one table and applied to all.
+# One basis per model and reduced space, fitted on one table and applied to all.
 
 
 checkpoint fit_pca:
+    """Fit the basis of a reduced space, such as an exact PCA."""
     input:
-        manifest=of_fitted("manifest"),
-        vectors=of_fitted("vectors"),
+        manifest=content.of_fitted("manifest"),
+        vectors=content.of_fitted("vectors"),
     output:
-        pca="<results>/{model}/pca{n}.npz",
+        pca="<results>/{model}/{space}.npz",
     log:
-        "<logs>/{model}/fit_pca/{n}.log",
+        "<logs>/{model}/fit_pca/{space}.log",
+    wildcard_constraints:
+        space=one_of(plan.fitted),
     conda:
         "../../envs/engine.yaml"
     threads: 4
@@ -16,28 +19,30 @@ checkpoint fit_pca:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=fitted_digest,
-        fit_on=FIT_ON,
-        mode=of_config("mode"),
-        recipe=RECIPE["fit_pca"],
+        engine=plan.engine,
+        digest=content.fitted_digest,
+        settings=plan.settings(plan.of_reduce),
+        recipe=plan.recipe("fit_pca"),
     shell:
-        "{params.engine} fit-pca {input.vectors:q} --dims {wildcards.n} --fit-on {params.fit_on:q}"
-        " --mode {params.mode} --threads {threads} --out {output.pca:q} > {log:q} 2>&1"
+        "{params.engine} fit-pca {input.vectors:q} --space {wildcards.space} {params.settings}"
+        " --threads {threads} --out {output.pca:q} > {log:q} 2>&1"
 
 
 checkpoint apply_pca:
+    """Project a table's vectors on a fitted basis."""
     input:
-        manifest=of_full("manifest"),
-        vectors=of_full("vectors"),
-        index=of_full("index"),
-        pca=pca_of,
+        manifest=content.of_full("manifest"),
+        vectors=content.of_full("vectors"),
+        index=content.of_full("index"),
+        pca=content.basis,
     output:
-        manifest="<results>/{model}/{table}/pca{n}/manifest.json",
-        vectors="<results>/{model}/{table}/pca{n}/embeddings.npy",
-        index="<results>/{model}/{table}/pca{n}/index.parquet",
+        manifest="<results>/{model}/{table}/{space}/manifest.json",
+        vectors="<results>/{model}/{table}/{space}/embeddings.npy",
+        index="<results>/{model}/{table}/{space}/index.parquet",
     log:
-        "<logs>/{model}/{table}/apply_pca/{n}.log",
+        "<logs>/{model}/{table}/apply_pca/{space}.log",
+    wildcard_constraints:
+        space=one_of(plan.reduced),
     conda:
         "../../envs/engine.yaml"
     threads: 4
@@ -45,11 +50,11 @@ checkpoint apply_pca:
         mem_mb=grown(2000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=full_digest,
-        pca=file_digest(pca_of),
-        recipe=RECIPE["apply_pca"],
+        engine=plan.engine,
+        digest=content.full_digest,
+        pca=content.file_digest(content.basis),
+        recipe=plan.recipe("apply_pca"),
     shell:
         '{params.engine} apply-pca "$(dirname {input.vectors:q})" --pca {input.pca:q}'
-        " --space pca{wildcards.n} --threads {threads}"
+        " --space {wildcards.space} --threads {threads}"
         ' --out-dir "$(dirname {output.vectors:q})" > {log:q} 2>&1'

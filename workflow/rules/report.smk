@@ -2,9 +2,10 @@
 
 
 rule draw_quality:
+    """Write the quality report of a table."""
     input:
-        findings=of_texts("findings"),
-        manifests=full_manifests_of,
+        findings=content.of_texts("findings"),
+        manifests=content.full_manifests,
     output:
         json="<results>/texts/{table}/quality.json",
         html=report(
@@ -19,22 +20,23 @@ rule draw_quality:
     conda:
         "../../envs/report.yaml"
     params:
-        engine=engine,
-        digest=quality_digest,
-        recipe=RECIPE["draw_quality"],
+        engine=plan.engine,
+        digest=content.quality_digest,
+        recipe=plan.recipe("draw_quality"),
     shell:
         "{params.engine} draw-quality --findings {input.findings:q} --manifest {input.manifests:q}"
         " --out-json {output.json:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
 checkpoint draw_map:
+    """Lay a space out in two dimensions and draw it."""
     input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
-        rows=of_texts("manifest"),
-        texts=of_texts("shards"),
-        triples=graph_file("triples"),
+        manifest=content.of_space("manifest"),
+        vectors=content.of_space("vectors"),
+        index=content.of_space("index"),
+        rows=content.of_texts("manifest"),
+        texts=content.of_texts("shards"),
+        triples=inputs.graph("triples"),
     output:
         layout="<results>/{model}/{table}/{space}/layout.parquet",
         html=report(
@@ -59,27 +61,25 @@ checkpoint draw_map:
         mem_mb=grown(6000),
         runtime=grown(120),
     params:
-        engine=engine,
-        digest=space_digest,
-        layouts=",".join(config["report"]["layouts"]),
-        max_points=of_config("report", "max_points"),
-        seed=of_config("report", "seed"),
-        recipe=RECIPE["draw_map"],
+        engine=plan.engine,
+        digest=content.space_digest,
+        settings=plan.settings(plan.of_map),
+        recipe=plan.recipe("draw_map"),
     shell:
         '{params.engine} draw-map "$(dirname {input.vectors:q})" --texts {input.texts:q}'
-        " --triples {input.triples:q} --layouts {params.layouts}"
-        " --max-points {params.max_points} --seed {params.seed}"
+        " --triples {input.triples:q} {params.settings}"
         ' --out-dir "$(dirname {output.html:q})" > {log:q} 2>&1'
 
 
 rule render_notebook:
+    """Run the explore notebook on a space."""
     input:
-        manifest=of_space("manifest"),
-        vectors=of_space("vectors"),
-        index=of_space("index"),
-        layout=layout_of,
-        pca=pca_of_space,
-        scores=scores_of,
+        manifest=content.of_space("manifest"),
+        vectors=content.of_space("vectors"),
+        index=content.of_space("index"),
+        layout=content.layout,
+        pca=content.basis,
+        scores=content.scores,
         template=ancient(workflow.source_path("../notebooks/explore.ipynb")),
     output:
         notebook="<results>/{model}/{table}/{space}/explore.ipynb",
@@ -102,12 +102,12 @@ rule render_notebook:
         mem_mb=grown(4000),
         runtime=grown(60),
     params:
-        engine=engine,
-        digest=space_digest,
-        layout=file_digest(layout_of),
-        scores=file_digest(scores_of),
-        named=named_entities,
-        recipe=RECIPE["render_notebook"],
+        engine=plan.engine,
+        digest=content.space_digest,
+        layout=content.file_digest(content.layout),
+        scores=content.file_digest(content.scores),
+        named=plan.named_entities,
+        recipe=plan.recipe("render_notebook"),
     shell:
         '{params.engine} render-notebook "$(dirname {input.vectors:q})" --template {input.template:q}'
         " --pca {input.pca:q} --named {params.named:q} --out-notebook {output.notebook:q}"

@@ -1,10 +1,11 @@
-# A table: read strictly, its distinct texts dealt to shards by their hash.
+# A table: read strictly, its distinct texts split into shards by their hash.
 
 
 checkpoint read_texts:
+    """Read a table strictly, find its distinct texts, split them into shards."""
     input:
-        table=table_file,
-        used_by=used_by,
+        table=inputs.table,
+        used_by=inputs.used_by,
     output:
         manifest="<results>/texts/{table}/manifest.json",
         rows="<results>/texts/{table}/rows.parquet",
@@ -18,15 +19,10 @@ checkpoint read_texts:
         mem_mb=grown(2500),
         runtime=grown(60),
     params:
-        engine=engine,
-        kind=of_table("kind"),
-        text=text_rule,
-        shards=of_table("shards"),
-        policies=policies,
-        used_by=used_by_flag,
-        recipe=RECIPE["read_texts"],
+        engine=plan.engine,
+        settings=plan.settings(plan.of_table),
+        recipe=plan.recipe("read_texts"),
     shell:
-        "{params.engine} read-texts {input.table:q} --table {wildcards.table:q}"
-        " --kind {params.kind} --text {params.text:q} --shards {params.shards} {params.policies}"
-        " {params.used_by}"
+        "{params.engine} read-texts {input.table:q} --table {wildcards.table:q} {params.settings}"
+        " --used-by {input.used_by:q}"
         ' --out-dir "$(dirname {output.manifest:q})" > {log:q} 2>&1'

@@ -16,7 +16,6 @@ from kgtextvec.files import sha256_of, whole_file, write_json
 from kgtextvec.matrices import MatrixWriter
 from kgtextvec.records import (
     ShardRecord,
-    SpaceManifest,
     TextsManifest,
     embedded_with,
     read_record,
@@ -73,7 +72,7 @@ def gather_shards(
             empty = index_of(rows.read(), table["kind"], Found(0, dims))
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
-    manifest: SpaceManifest = {
+    manifest = {
         "model": first["model"],
         "table": table["table"],
         "kind": table["kind"],

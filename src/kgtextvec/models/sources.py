@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.errors import InputError
 from kgtextvec.models.known import PLAIN_NAME
+from kgtextvec.registry import POOLINGS
 
 KINDS = ("transformer", "elmo")
 FORMS = (

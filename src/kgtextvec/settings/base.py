@@ -179,11 +179,9 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
         raise InputError(
             f"{where}: {value!r} is not allowed: {wrong}. It means: {setting.help}."
         ) from None
-    listed = isinstance(found, tuple) and any(
-        get_args(one)[1:] == (...,) for one in setting.alternatives
-    )
-    if listed and len(set(found)) < len(found):
-        raise InputError(f"{where}: {value!r} names something twice.")
+    is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
+    if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):
+        raise InputError(f"{where}: {value!r} holds a value twice. Remove one of them.")
     if setting.names is not None:
         for name in [found] if isinstance(found, str) else found:
             if name not in setting.names:

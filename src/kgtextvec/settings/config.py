@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import field
 
+from kgtextvec.registry import SPACES
 from kgtextvec.settings.base import FilePath, ModelName, TableName, about
 from kgtextvec.settings.models import Embed, Mode, Model
 from kgtextvec.settings.scores import Evaluate
@@ -24,8 +25,10 @@ class Config(Mode, kw_only=True):
         about("names of config/models.yaml, of `catalogue` or of `finetune`", min_length=1),
     ] = ("biobert-base-cased-v1.1", "RoBERTa-large-PM-M3-Voc", "bioelmo")
     spaces: Annotated[
-        tuple[Annotated[str, Meta(pattern="^(full|pca[1-9][0-9]*)$")], ...],
-        about("`full`: the model's own dims; `pcaN`: reduced to N dims", min_length=1),
+        tuple[str, ...],
+        about(
+            "`full`: the model's own dims; `pcaN`: reduced to N dims", names=SPACES, min_length=1
+        ),
     ] = ("full", "pca400")
     exports: Annotated[
         tuple[

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from kgtextvec.registry import POOLINGS
 from kgtextvec.settings.base import Count, Settings, WordSplitter, about
 
 
@@ -19,13 +20,9 @@ class Mode(Settings):
     ] = "correct"
 
 
-class EncoderOptions(Settings):
-    """The keys of a catalogue entry that decide how a text becomes a vector."""
+class TokenOptions(Settings):
+    """The keys of a catalogue entry that decide how a word becomes a vector."""
 
-    pooling: Annotated[
-        Literal["mean", "cls", "mean_no_special", "max"],
-        about("from one vector per token to one per text; `mean` includes special tokens"),
-    ] = "mean"
     max_tokens: Annotated[
         Annotated[int, Meta(ge=3)] | None,
         about(
@@ -33,13 +30,25 @@ class EncoderOptions(Settings):
             only="transformer",
         ),
     ] = None
+    initial_state: Annotated[
+        Literal["warm", "zeros"], about("ELMo: the state that every text starts from", only="elmo")
+    ] = "warm"
+
+
+class EncoderOptions(TokenOptions):
+    """The keys of a catalogue entry that decide how a text becomes a vector."""
+
+    pooling: Annotated[
+        str,
+        about(
+            "from one vector per token to one per text; `mean` includes special tokens",
+            names=POOLINGS,
+        ),
+    ] = "mean"
     layers: Annotated[
         str | int,
         about("ELMo: `average`, `top`, `token`, `concat`, or the number of a layer", only="elmo"),
     ] = "average"
-    initial_state: Annotated[
-        Literal["warm", "zeros"], about("ELMo: the state that every text starts from", only="elmo")
-    ] = "warm"
     tokens: Annotated[WordSplitter, about("ELMo: how a text is split into words", only="elmo")] = (
         "treebank_hyphen"
     )

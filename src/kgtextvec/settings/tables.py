@@ -48,7 +48,21 @@ class Reading(Settings, kw_only=True):
     ] = "standard"
 
 
-class Table(Reading, kw_only=True):
+class Sharding(Reading, kw_only=True):
+    """How a table is read and split."""
+
+    shards: Annotated[
+        int,
+        about(
+            "jobs per model that the table's texts are split into; after a change all vectors come"
+            " from the store",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 1
+
+
+class Table(Sharding, kw_only=True):
     """An input of the workflow."""
 
     file: Annotated[
@@ -62,12 +76,3 @@ class Table(Reading, kw_only=True):
         str | None,
         about("a file of triples (head, relation, tail): embed only the rows that they use"),
     ] = None
-    shards: Annotated[
-        int,
-        about(
-            "jobs per model that the table's texts are split into; after a change all vectors come"
-            " from the store",
-            ge=1,
-            le=100_000,
-        ),
-    ] = 1

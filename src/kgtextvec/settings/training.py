@@ -88,7 +88,15 @@ class TagReading(Settings):
     ] = "error"  # fmt: skip
 
 
-class Ner(TagReading, kw_only=True):
+class TagScheme(TagReading):
+    """How tags are read, and which are learned."""
+
+    scheme: Annotated[
+        Literal["bio", "bioes"], about("the tags to learn; files may have either")
+    ] = "bio"
+
+
+class Ner(TagScheme, kw_only=True):
     """Entities in sentences."""
 
     train: Annotated[
@@ -97,9 +105,6 @@ class Ner(TagReading, kw_only=True):
               " sentences and GENE.eval"),
     ]  # fmt: skip
     test: Annotated[Tagged, about("the corpus to score on")]
-    scheme: Annotated[
-        Literal["bio", "bioes"], about("the tags to learn; files may have either")
-    ] = "bio"
 
 
 Labels = Annotated[tuple[Annotated[str, Meta(pattern="^[^,]+$")], ...], Meta(min_length=2)]

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.records import ShardTexts
 from kgtextvec.texts.quality import in_order
 from kgtextvec.texts.table import Rows
 
@@ -116,13 +117,13 @@ def bytes_of(shas: Any) -> NDArray[np.uint8]:
     return data[shas.offset : shas.offset + len(shas)]
 
 
-def write_shards(spill: Spill, folder: Path, shards: int) -> dict[str, dict[str, Any]]:
+def write_shards(spill: Spill, folder: Path, shards: int) -> dict[str, ShardTexts]:
     """Write every shard's Parquet file; return {shard: {texts, digest}}.
 
     A shard's digest is the sha256 over the raw sha256 of its texts in order. The bytes of a file
     depend on its texts alone.
     """
-    told = {}
+    written: dict[str, ShardTexts] = {}
     parts = spill.distinct_texts()
     end = np.zeros((0, 32), dtype=np.uint8), pa.array([], pa.string())
     digests, texts = next(parts, end)
@@ -139,8 +140,8 @@ def write_shards(spill: Spill, folder: Path, shards: int) -> dict[str, dict[str,
                     digests, texts = digests[size:], texts.slice(size)
                     break
                 digests, texts = next(parts, end)
-        told[name] = {"texts": count, "digest": digest.hexdigest()}
-    return told
+        written[name] = {"texts": count, "digest": digest.hexdigest()}
+    return written
 
 
 class ShardFile:

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.progress import Progress
+from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import check_columns
 from kgtextvec.texts.quality import Quality
@@ -39,27 +39,6 @@ LARGE = 64 << 20
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a table is read; docs/inputs.md tells each policy. `text` None is the kind's default."""
-
-    kind: str
-    text: str | None = None
-    empty_text: str = "error"
-    duplicates: str = "warn"
-    bad_lines: str = "error"
-    encoding: str = "utf-8"
-    quoting: str = "minimal"
-    allow_empty: bool = False
-    text_clean: str = "standard"
-    used_by: Path | None = None
-
-    def policies(self) -> dict[str, Any]:
-        """Return the policies by their names in the config."""
-        names = ("empty_text", "duplicates", "bad_lines", "encoding", "quoting", "allow_empty")
-        return {name: getattr(self, name) for name in (*names, "text_clean")}
-
-
-@dataclass(frozen=True)
 class Rows:
     """Rows that can be used, in order.
 
@@ -79,7 +58,8 @@ class Table:
     """A table being checked: iterate `rows()`, then ask `findings` and `quality`."""
 
     path: Path
-    settings: Settings
+    settings: Reading
+    used_by: Path | None = None
     findings: Findings = field(default_factory=Findings)
     quality: Quality = field(default_factory=Quality)
 
@@ -98,11 +78,11 @@ class Table:
         be used. Single bad rows don't stop the pass: all of them are found, and
         `findings.outcome` tells afterwards.
         """
-        rule = self.settings.text
-        self.rule = parse_rule(DEFAULT_RULE[self.settings.kind] if rule is None else rule)
+        rule = self.settings.text or DEFAULT_RULE[self.settings.kind]
+        self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
-        if self.settings.used_by:
-            self.used = Used(self.settings.used_by, self.relation, self.settings.encoding)
+        if self.used_by:
+            self.used = Used(self.used_by, self.relation, self.settings.encoding)
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             reader = Reader(
                 self.path,

@@ -9,12 +9,16 @@ from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.files import as_input_error, sync_folder, temporary_name, write_json
 from kgtextvec.progress import say
+from kgtextvec.records import TextsManifest
+from kgtextvec.settings.base import settings_of
+from kgtextvec.settings.tables import Reading
+from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
 from kgtextvec.texts.table import Table
 
-# Raised by one whenever the same table and settings would give other texts or rows.
-RECIPE = 1
+# What a table's findings depend on, besides the kind of its rows and the text rule.
+POLICIES = [name for name in settings_of(Reading) if name not in ("kind", "text")]
 
 
 def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
@@ -27,8 +31,6 @@ def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
 
     from kgtextvec.texts.shards import Spill, write_rows, write_shards
 
-    if shards < 1 or shards > 100_000:
-        raise InputError(f"shards: {shards} is not between 1 and 100000.")
     made = [one for one in (out_dir, *out_dir.parents) if not one.exists()]
     part = temporary_name(out_dir / "texts")
     done = False
@@ -50,19 +52,19 @@ def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
             table.settings.kind,
         )
         (part / "shards").mkdir()
-        told_shards = write_shards(spill, part / "shards", shards)
-        manifest = {
+        shards_written = write_shards(spill, part / "shards", shards)
+        manifest: TextsManifest = {
             "table": name,
             "kind": table.settings.kind,
             "file": shown(table.path),
             "text": table.rule.rule,
-            "policies": table.settings.policies(),
-            "used_by": shown(table.settings.used_by) if table.settings.used_by else None,
+            "policies": {name: getattr(table.settings, name) for name in POLICIES},
+            "used_by": shown(table.used_by) if table.used_by else None,
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,
             "digest": digest,
-            "shards": told_shards,
-            "recipe": RECIPE,
+            "shards": shards_written,
+            "recipe": RECIPE["read_texts"],
             "versions": {
                 "kgtextvec": __version__,
                 "python": platform.python_version(),

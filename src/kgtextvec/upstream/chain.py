@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -19,7 +19,8 @@ from kgtextvec.models import convert_model, download_model, unpack_model
 from kgtextvec.models.hub import newest_commit
 from kgtextvec.progress import say
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
-from kgtextvec.texts import read_texts
+from kgtextvec.settings.tables import Sharding
+from kgtextvec.texts.verbs import read_texts
 
 # Where a catalogue may lie: in the working directory, in the checkout.
 CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
@@ -33,7 +34,13 @@ COLUMNS = {
 
 
 def embed_table(
-    kind: str, file: Path, model_name: str, output: Path, mode: Mode, device: str, work: Path
+    kind: Literal["entities", "relation_types"],
+    file: Path,
+    model_name: str,
+    output: Path,
+    mode: Mode,
+    device: str,
+    work: Path,
 ) -> None:
     """Embed a table with a model and write the script's TSV, whole or not at all.
 
@@ -45,22 +52,8 @@ def embed_table(
     with TemporaryDirectory(dir=work, prefix="run-") as folder:
         texts, space = Path(folder) / "texts", Path(folder) / "space"
         # The table first: a fault in it must not wait for a download.
-        read_texts(
-            file=file,
-            table=kind,
-            kind=kind,
-            text=None,
-            shards=1,
-            empty_text="error",
-            duplicates="warn",
-            bad_lines="error",
-            encoding="utf-8",
-            quoting="minimal",
-            allow_empty=False,
-            text_clean="none" if faithful else "standard",
-            used_by=None,
-            out_dir=texts,
-        )
+        reading = Sharding(kind=kind, text_clean="none" if faithful else "standard")
+        read_texts(file, table=kind, out_dir=texts, reading=reading)
         model = find_model(model_name, work)
         vectors = Path(folder) / "000-of-001.npy"
         embed_shard(

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kgtextvec.registry import Registry
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,6 +18,3 @@ class PoolingMethod:
 
     pool: PoolFunction
     description: str
-
-
-POOLINGS: Registry[PoolingMethod] = Registry(__name__, "POOLING", "pooling")

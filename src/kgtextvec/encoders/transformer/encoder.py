@@ -16,13 +16,13 @@ from torch import Tensor
 from kgtextvec.batches import plan_remaining
 from kgtextvec.encoders import DEFAULT_SETTINGS, Encoded, EncoderSettings, ResumeContext
 from kgtextvec.encoders.memory import HalvingRunner
-from kgtextvec.encoders.poolings import POOLINGS
 from kgtextvec.encoders.transformer.loading import load_transformer
 from kgtextvec.encoders.transformer.packed import PackedBatches, packable
 from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
+from kgtextvec.registry import POOLINGS
 
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
 # add padding; a GPU wants as many as fill it.

@@ -1,0 +1,61 @@
+"""The verbs of the step: read a table for the workflow, or check it alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+from kgtextvec.settings.tables import Reading, Sharding
+
+TableFile = Annotated[Path, "the table: .tsv, plain or compressed by gzip, zstd or xz"]
+UsedBy = Annotated[Path | None, "triples (head, relation, tail): keep only the rows they use"]
+
+
+def read_texts(
+    file: TableFile,
+    *,
+    table: Annotated[str, "the table's name in the config"],
+    out_dir: Annotated[Path, "folder to write into"],
+    reading: Sharding,
+    used_by: UsedBy = None,
+) -> None:
+    """Read a table strictly and write its rows and its distinct texts in shards.
+
+    Writes rows.parquet, shards/{shard}.parquet, findings.json and manifest.json into the folder,
+    all of them or none. Raises InputError with all that is wrong (up to 20 findings).
+    """
+    from kgtextvec.texts.table import Table
+    from kgtextvec.texts.write import write_texts
+
+    write_texts(Table(file, reading, used_by), table, reading.shards, out_dir)
+
+
+def lint(
+    file: TableFile,
+    *,
+    reading: Reading,
+    used_by: UsedBy = None,
+    json: Annotated[bool, "print the report as JSON"] = False,
+) -> None:
+    """Check a table and list what is wrong with it; writes nothing.
+
+    With --json the report goes to standard output. Raises InputError when the table can't be used
+    as it is.
+    """
+    import sys
+    from json import dumps
+
+    from kgtextvec.errors import InputError
+    from kgtextvec.progress import say
+    from kgtextvec.texts.check import check_table
+    from kgtextvec.texts.table import Table
+    from kgtextvec.texts.write import shown
+
+    checked = Table(file, reading, used_by)
+    report = check_table(checked, lists=json)
+    if json:
+        sys.stdout.write(dumps(report) + "\n")
+        sys.stdout.flush()
+    for warning in checked.findings.warnings():
+        say(f"WARNING: {shown(file)}: {warning}")
+    if report["outcome"] == "error":
+        raise InputError(f"{shown(file)}: {checked.findings.error_message()}")
+    say(f"{shown(file)}: {report['outcome']}, {report['rows']:,} rows")

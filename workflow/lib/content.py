@@ -1,0 +1,290 @@
+"""What depends on what: by content.
+
+Whatever others build on is a checkpoint that leaves a digest of what it made. A job takes such
+a file as ancient() and the digest as a param: it reruns when the content changed, and only
+then. Two traps of Snakemake: a checkpoint's first output must be among the inputs of a rule
+whose params ask it; and behind a job that is to run, ancient() hides changed params until the
+graph is looked at again, which happens after checkpoints alone.
+"""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from snakemake.exceptions import WorkflowError
+from snakemake.io import ancient, expand
+
+from .inputs import Input, Inputs
+from .plan import Param, Plan, Wildcards
+
+
+@cache
+def json_at(path: str, mtime: int) -> Any:
+    """Read a JSON file, once per change."""
+    return json.loads(Path(path).read_text("utf-8"))
+
+
+@cache
+def sha256_at(path: str, mtime: int) -> str:
+    """Return 16 hex digits of a file's sha256, computed once per change."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+def read_manifest(path: object) -> Any:
+    """Return what a manifest says."""
+    return json_at(str(path), Path(str(path)).stat().st_mtime_ns)
+
+
+def space_digest_in(path: object) -> str:
+    """Return the digest of the vectors and rows that a space's manifest describes."""
+    found = read_manifest(path)
+    return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
+
+
+def number_in(space: str) -> str:
+    """Return the number in a reduced space's name, its dims."""
+    found = re.search(r"\d+", space)
+    return found[0] if found else ""
+
+
+class Content:
+    """Input functions for the outputs of checkpoints, and params for their digests."""
+
+    def __init__(self, plan: Plan, inputs: Inputs, checkpoints: Any, rules: Any) -> None:
+        """Take Snakemake's own `checkpoints` and `rules`, of which more come as files are read."""
+        self.plan, self.inputs = plan, inputs
+        self.checkpoints, self.rules = checkpoints, rules
+
+    # --- outputs of the jobs that make something ----------------------------------------------
+
+    def texts(self, table: str) -> Any:
+        """Return the outputs of the job that reads a table."""
+        return self.checkpoints.read_texts.get(table=table).output
+
+    def full(self, model: str, table: str) -> Any:
+        """Return the outputs of the job that makes a table's space `full`."""
+        return self.checkpoints.gather_shards.get(model=model, table=table).output
+
+    def space(self, wildcards: Any) -> Any:
+        """Return the outputs of the job that makes a space."""
+        if wildcards.space == "full":
+            return self.full(wildcards.model, wildcards.table)
+        return self.checkpoints.apply_pca.get(
+            model=wildcards.model, table=wildcards.table, space=wildcards.space
+        ).output
+
+    def spaces_of_bundle(self, wildcards: Wildcards) -> list[Any]:
+        """Return the outputs of the jobs that make a bundle's spaces."""
+        return [
+            self.space(SimpleNamespace(model=wildcards.model, table=table, space=wildcards.space))
+            for table in self.plan.bundle.values()
+            if table
+        ]
+
+    def space_with_dims(self, wildcards: Wildcards) -> Any:
+        """Return the outputs of the job that makes the table's space with so many dims."""
+        of_dims = [space for space in self.plan.reduced if number_in(space) == wildcards.dims]
+        space = (of_dims or ["full"])[0]
+        return self.space(
+            SimpleNamespace(model=wildcards.model, table=wildcards.table, space=space)
+        )
+
+    def mapped(self, wildcards: Wildcards) -> SimpleNamespace:
+        """Return the entities' space whose map BioMedGPS shows: a reduced one, if there is one."""
+        space = (self.plan.reduced or ["full"])[0]
+        table = self.plan.bundle["entities"]
+        return SimpleNamespace(model=wildcards.model, table=table, space=space)
+
+    # --- input functions ------------------------------------------------------------------------
+
+    def shard_names(self, table: str) -> list[str]:
+        """Return the names of a table's shards: 000-of-001."""
+        n_shards = self.plan.tables[table].shards
+        width = max(3, len(str(n_shards)))
+        return [f"{i:0{width}}-of-{n_shards:0{width}}" for i in range(n_shards)]
+
+    def shards(self, wildcards: Wildcards) -> Any:
+        """Return the vectors of all shards of the table."""
+        return expand(
+            "<results>/{model}/{table}/shards/{shard}.npy",
+            model=wildcards.model,
+            table=wildcards.table,
+            shard=self.shard_names(wildcards.table),
+        )
+
+    def of_texts(self, name: str) -> Input:
+        """Return an input: that output of read_texts for the table."""
+        return lambda wildcards: ancient(getattr(self.texts(wildcards.table), name))
+
+    def of_full(self, name: str) -> Input:
+        """Return an input: that file of the table's full space."""
+        return lambda wildcards: ancient(getattr(self.full(wildcards.model, wildcards.table), name))
+
+    def of_fitted(self, name: str) -> Input:
+        """Return an input: that file of the full space that PCAs are fitted on."""
+        table = self.plan.config.reduce.fit_on
+        return lambda wildcards: ancient(getattr(self.full(wildcards.model, table), name))
+
+    def of_space(self, name: str) -> Input:
+        """Return an input: that file of the space."""
+        return lambda wildcards: ancient(getattr(self.space(wildcards), name))
+
+    def of_bundle(self, name: str) -> Input:
+        """Return an input: that file of each of the bundle's spaces."""
+        return lambda wildcards: [
+            ancient(getattr(made, name)) for made in self.spaces_of_bundle(wildcards)
+        ]
+
+    def of_dims(self, name: str) -> Input:
+        """Return an input: that file of the space with so many dims."""
+        return lambda wildcards: ancient(getattr(self.space_with_dims(wildcards), name))
+
+    def of_mapped(self, name: str) -> Input:
+        """Return an input: that file of the space that BioMedGPS's map shows."""
+        return lambda wildcards: ancient(getattr(self.space(self.mapped(wildcards)), name))
+
+    def basis(self, wildcards: Wildcards) -> object:
+        """Return the basis of a reduced space; nothing for a space without one."""
+        if wildcards.space not in self.plan.fitted:
+            return []
+        made = self.checkpoints.fit_pca.get(model=wildcards.model, space=wildcards.space)
+        return ancient(made.output.pca)
+
+    def layout(self, wildcards: Wildcards) -> object:
+        """Return the coordinates of the space's map."""
+        return ancient(self.checkpoints.draw_map.get(**dict(wildcards)).output.layout)
+
+    def mapped_layout(self, wildcards: Wildcards) -> object:
+        """Return the coordinates of the map that BioMedGPS shows."""
+        made = self.checkpoints.draw_map.get(**vars(self.mapped(wildcards)))
+        return ancient(made.output.layout)
+
+    def full_of_reduced(self, wildcards: Wildcards) -> object:
+        """Return, for a reduced space, the full vectors that it is compared with."""
+        if wildcards.space == "full":
+            return []
+        return ancient(self.full(wildcards.model, wildcards.table).vectors)
+
+    def scores(self, wildcards: Wildcards) -> object:
+        """Return the space's scores, when any are wanted."""
+        if not self.plan.config.evaluate.scores:
+            return []
+        return ancient(self.checkpoints.evaluate_space.get(**dict(wildcards)).output.scores)
+
+    def full_manifests(self, wildcards: Wildcards) -> list[object]:
+        """Return the manifests of a table's full spaces, of every model."""
+        return [ancient(self.full(model, wildcards.table).manifest) for model in self.plan.models]
+
+    # --- fine-tuning -----------------------------------------------------------------------------
+
+    def base_record(self, wildcards: Wildcards) -> str:
+        """Return the record of the files that training starts from."""
+        return f"<resources>/downloads/{self.plan.finetuned[wildcards.model].origin}.json"
+
+    def base_folder(self, wildcards: Wildcards) -> object:
+        """Return these files. They are unpacked again when needed: no reason to train again."""
+        return ancient(f"<resources>/unpacked/{self.plan.finetuned[wildcards.model].origin}")
+
+    def training_text(self, wildcards: Wildcards) -> object:
+        """Return the text to train on: a table's texts, or a file."""
+        text = self.plan.finetuned[wildcards.model].text
+        is_table = text in self.plan.tables
+        return ancient(self.texts(text).shards) if is_table else self.inputs.file(text)
+
+    def training_manifest(self, wildcards: Wildcards) -> object:
+        """Return a table's manifest, whose digest shows whether its texts changed."""
+        text = self.plan.finetuned[wildcards.model].text
+        return ancient(self.texts(text).manifest) if text in self.plan.tables else []
+
+    def model_files(self, wildcards: Wildcards) -> object:
+        """Return the folder that a model is converted from."""
+        if wildcards.model in self.plan.finetuned:
+            return self.rules.finetune_model.output.folder
+        return self.rules.unpack_model.output[0]
+
+    def model_record(self, wildcards: Wildcards) -> object:
+        """Return what says where a model's files are from."""
+        if wildcards.model in self.plan.finetuned:
+            return self.rules.finetune_model.output.downloaded
+        return self.rules.download_model.output[0]
+
+    # --- digests ---------------------------------------------------------------------------------
+
+    def shard_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the shard's texts."""
+        shards = read_manifest(self.texts(wildcards.table).manifest)["shards"]
+        found: str = shards[wildcards.shard]["digest"]
+        return found
+
+    def rows_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the table's rows."""
+        found: str = read_manifest(self.texts(wildcards.table).manifest)["digest"]
+        return found
+
+    def training_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of a table's texts; a file is watched by Snakemake itself."""
+        text = self.plan.finetuned[wildcards.model].text
+        is_table = text in self.plan.tables
+        return self.rows_digest(SimpleNamespace(table=text)) if is_table else ""
+
+    def full_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the table's full space."""
+        return space_digest_in(self.full(wildcards.model, wildcards.table).manifest)
+
+    def fitted_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the vectors that PCAs are fitted on."""
+        made = self.full(wildcards.model, self.plan.config.reduce.fit_on)
+        found: str = read_manifest(made.manifest)["vectors_digest"][:16]
+        return found
+
+    def space_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the space."""
+        return space_digest_in(self.space(wildcards).manifest)
+
+    def bundle_digests(self, wildcards: Wildcards) -> list[str]:
+        """Return the digests of the bundle's spaces."""
+        return [space_digest_in(made.manifest) for made in self.spaces_of_bundle(wildcards)]
+
+    def dims_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the space with so many dims."""
+        return space_digest_in(self.space_with_dims(wildcards).manifest)
+
+    def mapped_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the mapped space."""
+        return space_digest_in(self.space(self.mapped(wildcards)).manifest)
+
+    def quality_digest(self, wildcards: Wildcards) -> list[str]:
+        """Return the digests of what a quality report shows: rows, every model's vectors."""
+        made = [self.full(model, wildcards.table).manifest for model in self.plan.models]
+        return [self.rows_digest(wildcards), *map(space_digest_in, made)]
+
+    def file_digest(self, of: Input) -> Param:
+        """Return a param: the digest of a small file that an input function names."""
+
+        def value(wildcards: Wildcards) -> str:
+            path = of(wildcards)
+            if not path:
+                return ""
+            return sha256_at(str(path), Path(str(path)).stat().st_mtime_ns)
+
+        return value
+
+    def dims_of_spaces(self, model: str, table: str) -> list[str]:
+        """Return the dims of a table's spaces; those of `full` are the model's.
+
+        Raises WorkflowError when two spaces have the same.
+        """
+        full = str(read_manifest(self.full(model, table).manifest)["dims"])
+        sizes = {space: number_in(space) or full for space in self.plan.spaces}
+        for space, size in sizes.items():
+            same = [other for other in sizes if sizes[other] == size]
+            if len(same) > 1:
+                raise WorkflowError(
+                    f"config, exports: {' and '.join(same)} have the same dims ({size}), so that"
+                    f" biomedgps has one name for two files. Leave {space} out of spaces."
+                )
+        return list(sizes.values())

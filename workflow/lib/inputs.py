@@ -1,0 +1,81 @@
+"""The users' files that rules read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from snakemake.io import local
+
+from .plan import Plan, Wildcards
+
+Input = Callable[[Wildcards], object]
+
+
+class Inputs:
+    """Input functions for the files that the config names."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def file(self, path: str) -> object:
+        """Return a user's path: from the working directory, else from the workflow's folder."""
+        there = self.plan.root / path
+        return local(str(there)) if not Path(path).exists() and there.exists() else local(path)
+
+    def table(self, wildcards: Wildcards) -> object:
+        """Return the table's file."""
+        return self.file(self.plan.tables[wildcards.table].file)
+
+    def used_by(self, wildcards: Wildcards) -> object:
+        """Return the triples that name the rows in use, if the table has them."""
+        found = self.plan.tables[wildcards.table].used_by
+        return self.file(found) if found else []
+
+    def graph(self, key: str) -> Input:
+        """Return an input: triples for the scores of a table of entities."""
+
+        def value(wildcards: Wildcards) -> object:
+            found: str | None = getattr(self.plan.config.evaluate, key)
+            is_graph = self.plan.tables[wildcards.table].kind == "entities"
+            return self.file(found) if found and is_graph else []
+
+        return value
+
+    def align_to(self, wildcards: Wildcards) -> list[object]:
+        """Return the trainer's id maps, or its triples."""
+        align = self.plan.config.align
+        paths = align.to if align else ()
+        return [self.file(path) for path in ([paths] if isinstance(paths, str) else paths)]
+
+    def source_files(self, wildcards: Wildcards) -> list[object]:
+        """Return a model's files on this machine (`path:`, `file:`): a change converts it again."""
+        found: list[object] = []
+        source = self.plan.entries[wildcards.model]["source"]
+        for one in source if isinstance(source, list) else [source]:
+            for address in one.values() if isinstance(one, dict) else [one]:
+                kind, _, path = address.partition(":")
+                if kind in ("path", "file") and Path(path).exists():
+                    is_file = Path(path).is_file()
+                    files = [Path(path)] if is_file else sorted(Path(path).iterdir())
+                    found += [local(str(file)) for file in files if file.is_file()]
+        return found
+
+    def held_out(self, wildcards: Wildcards) -> object:
+        """Return the text that fine-tuning measures on, where it is a file of its own."""
+        held_out = self.plan.finetuned[wildcards.model].held_out
+        return self.file(held_out) if isinstance(held_out, str) else []
+
+    def corpus(self, part: str) -> Input:
+        """Return an input: the files of a part (train, dev, test) of the probe's corpora."""
+
+        def value(wildcards: Wildcards) -> list[object]:
+            return self.corpus_files(wildcards.probe, part)
+
+        return value
+
+    def corpus_files(self, probe: str, part: str) -> list[object]:
+        """Return the files of a part of a probe's corpora."""
+        found = getattr(getattr(self.plan.config.probe, probe), part, None)
+        if found is None:
+            return []
+        paths = [found] if isinstance(found, str) else [found.sentences, found.genes]
+        return [self.file(path) for path in paths]

@@ -1,0 +1,367 @@
+"""What the config asks for, checked, and the params that follow from its settings."""
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+from msgspec.structs import replace
+from snakemake.exceptions import WorkflowError
+
+from kgtextvec.__main__ import VERBS
+from kgtextvec.errors import InputError
+from kgtextvec.registry import SPACES
+from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings
+from kgtextvec.settings.config import Config
+from kgtextvec.settings.models import (
+    Compute,
+    Device,
+    EncoderOptions,
+    Mode,
+    Model,
+    TokenOptions,
+)
+from kgtextvec.settings.scores import LinkPrediction, LinkTraining, Scoring, Seeded
+from kgtextvec.settings.spaces import Alignment, MapLayout
+from kgtextvec.settings.tables import Sharding, Table
+from kgtextvec.settings.training import (
+    FineTune,
+    FineTuning,
+    PairReading,
+    ProbeTraining,
+    TagReading,
+    TagScheme,
+    TokenCache,
+)
+
+# Folders beside those of the models in results/.
+RESERVED = ("texts", "exports")
+Wildcards = Any  # Snakemake's own: model, table, … are attributes
+# What Snakemake calls to get a param of a job.
+Param = Callable[[Wildcards], object]
+
+
+class Plan:
+    """The config, checked, and what follows from it alone."""
+
+    def __init__(self, raw: dict[str, Any], catalogue: Path, root: Path, in_conda: bool) -> None:
+        """Check the config against the catalogue's file; `root` is the workflow's folder.
+
+        `in_conda`: jobs run in conda environments. Raises WorkflowError of one line.
+        """
+        self.root, self.in_conda = root, in_conda
+        listed = yaml.safe_load(catalogue.read_text("utf-8"))
+        try:
+            self.config = read_settings(Config, raw, "config, ")
+            self.entries = {
+                name: dict(entry) for name, entry in (listed | raw.get("catalogue", {})).items()
+            }
+            self.catalogue = {
+                name: read_settings(Model, entry, f"catalogue, {name}.")
+                for name, entry in self.entries.items()
+            }
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+        self.tables: dict[str, Table] = self.config.tables
+        self.models: tuple[str, ...] = self.config.models
+        self.spaces: tuple[str, ...] = self.config.spaces
+        self.finetuned: dict[str, FineTune] = self.config.finetune
+        self.links: LinkPrediction | None = self.config.evaluate.link_prediction
+        self.probes = [name for name in ("ner", "nli") if getattr(self.config.probe, name)]
+        self.add_finetuned()
+        self.check()
+
+    def add_finetuned(self) -> None:
+        """Add the models to be fine-tuned to the catalogue: the base's entry, another source."""
+        for name, wanted in self.finetuned.items():
+            base = self.catalogue.get(wanted.origin)
+            if name in self.catalogue or name in RESERVED:
+                raise WorkflowError(
+                    f"config, finetune: the name {name} is taken. Choose another name for the new"
+                    " model."
+                )
+            if base is None or base.kind != "elmo" or not has_checkpoint(base):
+                raise WorkflowError(
+                    f"config, finetune.{name}.from: {wanted.origin} is not an ELMo of the catalogue"
+                    " that comes with a training checkpoint. Name one, such as bioelmo-checkpoint."
+                )
+            self.entries[name] = self.entries[wanted.origin] | {
+                "source": f"finetune:{wanted.origin}"
+            }
+            self.catalogue[name] = base
+
+    def check(self) -> None:
+        """Stop with one line at what no single setting shows."""
+        for model in self.models:
+            if model not in self.catalogue:
+                raise WorkflowError(
+                    f"config, models: {model} is not in the catalogue. Add it under `catalogue:`,"
+                    f" or choose one of {', '.join(sorted(self.catalogue))}."
+                )
+            if model in RESERVED:
+                raise WorkflowError(f"config, models: a model cannot be called {model}.")
+        if self.config.reduce.fit_on not in self.tables and self.reduced:
+            raise WorkflowError(
+                f"config, reduce.fit_on: there is no table {self.config.reduce.fit_on}. Choose one"
+                f" of {', '.join(self.tables)}."
+            )
+        needing = [*self.bundle_forms, *(["align"] if self.config.align else [])]
+        if needing and not any(self.bundle.values()):
+            raise WorkflowError(
+                f"config, bundle: exports ({', '.join(needing)}) need a table of entities or of"
+                " relation types."
+            )
+        if self.config.align and not self.bundle["entities"]:
+            raise WorkflowError("config, align: there is no table of entities to be aligned.")
+        if "biomedgps" in self.config.exports and len(self.config.report.layouts) < 2:
+            raise WorkflowError(
+                "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
+                " [tsne, umap]."
+            )
+        if self.links is not None:
+            self.check_links(self.links)
+
+    def check_links(self, links: LinkPrediction) -> None:
+        """Stop at link prediction that can't be done."""
+        if not (self.tables_of("entities") and self.config.evaluate.triples):
+            raise WorkflowError(
+                "config, evaluate.link_prediction: needs a table of entities and evaluate.triples,"
+                " the graph to train on."
+            )
+        for space in links.spaces or ():
+            if space not in self.spaces:
+                raise WorkflowError(
+                    f"config, evaluate.link_prediction.spaces: {space} is not among spaces. Choose"
+                    f" among {', '.join(self.spaces)}, or add it there."
+                )
+
+    @property
+    def all_models(self) -> list[str]:
+        """The models asked for, and those that others are fine-tuned from."""
+        return [*self.models, *(wanted.origin for wanted in self.finetuned.values())]
+
+    @property
+    def reduced(self) -> list[str]:
+        """The reduced spaces."""
+        return [space for space in self.spaces if space != "full"]
+
+    @property
+    def fitted(self) -> list[str]:
+        """The reduced spaces that have a basis, fitted on one table."""
+        return [space for space in self.reduced if SPACES[space].fit]
+
+    @property
+    def link_spaces(self) -> Sequence[str]:
+        """Spaces of link prediction: by default the reduced ones, or `full` if it is alone."""
+        return (self.links.spaces if self.links else None) or self.reduced or self.spaces
+
+    def tables_of(self, kind: str) -> list[str]:
+        """Return the names of the tables of a kind."""
+        return [name for name, table in self.tables.items() if table.kind == kind]
+
+    @cached_property
+    def bundle_forms(self) -> list[str]:
+        """The forms asked for that hold entities and relation types together."""
+        together = ["dglke", "drkg", "openke", "pykeen", "pyg", "pgvector", "word2vec", "faiss"]
+        return [form for form in together if form in self.config.exports]
+
+    @cached_property
+    def bundle(self) -> dict[str, str | None]:
+        """The table of each kind in exports that hold both; None where there is none."""
+        return {kind: self.table_in_bundle(kind) for kind in ("entities", "relation_types")}
+
+    def table_in_bundle(self, kind: str) -> str | None:
+        """Return the table named in the config, the only one, or the one named as its kind."""
+        asked: str | None = getattr(self.config.bundle, kind)
+        names = self.tables_of(kind)
+        if asked and asked not in names:
+            raise WorkflowError(
+                f"config, bundle.{kind}: {asked} is not a table of kind {kind}. Choose one of"
+                f" {', '.join(names) or 'none, there is no such table'}."
+            )
+        if asked or not names:
+            return asked
+        if len(names) > 1 and kind not in names:
+            raise WorkflowError(
+                f"config, bundle.{kind}: say which of {', '.join(names)} goes into exports that"
+                " hold one table of each kind."
+            )
+        return kind if kind in names else names[0]
+
+    # --- params ----------------------------------------------------------------------------
+
+    def engine(self, wildcards: Wildcards, resources: object) -> str:
+        """Return the engine's command; it takes `resources`, so that no path becomes a param."""
+        python = "python" if self.in_conda else shlex.quote(sys.executable)
+        source = self.root / "src"
+        path = f"PYTHONPATH={shlex.quote(str(source))} " if source.is_dir() else ""
+        return f"{path}{python} -P -m kgtextvec"
+
+    def recipe(self, rule: str) -> int:
+        """Return the number that is bumped by hand when the rule's results change."""
+        step = VERBS[rule.replace("_", "-")][0].split(".")[0]
+        found: int = getattr(import_module(f"kgtextvec.{step}"), "RECIPE", {}).get(rule, 1)
+        return found
+
+    def settings(self, of: Callable[[Wildcards], Iterable[Settings]]) -> Param:
+        """Return a param: the flags for settings that change results and aren't at defaults."""
+
+        def value(wildcards: Wildcards) -> str:
+            return flags(*of(wildcards), acts="vectors", kind=self.kind_of(wildcards))
+
+        return value
+
+    def unrecorded(
+        self, of: Callable[[Wildcards], Iterable[Settings]]
+    ) -> Callable[[Wildcards, object], str]:
+        """Return a param: flags for settings that change other rules' results, not this one's.
+
+        Snakemake does not record what takes `resources`.
+        """
+
+        def value(wildcards: Wildcards, resources: object) -> str:
+            return flags(*of(wildcards), acts="vectors", kind=self.kind_of(wildcards))
+
+        return value
+
+    def run(
+        self, of: Callable[[Wildcards], Iterable[Settings]], *paths: str
+    ) -> Callable[[Wildcards, object], str]:
+        """Return a param for settings that change no result: they are no reason to rerun.
+
+        `paths`: keys of the config whose values are always given, as flags.
+        """
+
+        def value(wildcards: Wildcards, resources: object) -> str:
+            given = [word for key in paths for word in (f"--{key}", getattr(self.config, key))]
+            found = flags(*of(wildcards), acts="run", kind=self.kind_of(wildcards))
+            return f"{shlex.join(given)} {found}".strip()
+
+        return value
+
+    def kind_of(self, wildcards: Wildcards) -> str | None:
+        """Return the kind of the wildcards' model, if there is one."""
+        model = getattr(wildcards, "model", None)
+        return self.catalogue[model].kind if model in self.catalogue else None
+
+    # Which settings a rule's verb takes.
+
+    def of_nothing(self, wildcards: Wildcards) -> list[Settings]:
+        """No settings."""
+        return []
+
+    def of_device(self, wildcards: Wildcards) -> list[Settings]:
+        """Where computations run."""
+        return [pick(Device, self.config.embed)]
+
+    def of_table(self, wildcards: Wildcards) -> list[Settings]:
+        """How the table is read."""
+        return [pick(Sharding, self.tables[wildcards.table])]
+
+    def of_embed(self, wildcards: Wildcards) -> list[Settings]:
+        """How texts become vectors."""
+        options = pick(EncoderOptions, self.catalogue[wildcards.model])
+        return [options, self.config.embed, pick(Mode, self.config)]
+
+    def of_reduce(self, wildcards: Wildcards) -> list[Settings]:
+        """How PCAs are fitted."""
+        return [self.config.reduce, pick(Mode, self.config)]
+
+    def of_align(self, wildcards: Wildcards) -> list[Settings]:
+        """How vectors are aligned."""
+        return [pick(Alignment, self.config.align)] if self.config.align else []
+
+    def of_scoring(self, wildcards: Wildcards) -> list[Settings]:
+        """How spaces are scored."""
+        return [pick(Scoring, self.config.evaluate), *self.of_device(wildcards)]
+
+    def of_links(self, wildcards: Wildcards) -> list[Settings]:
+        """How link prediction trains."""
+        training = pick(LinkTraining, self.links or LinkTraining())
+        return [training, pick(Seeded, self.config.evaluate), *self.of_device(wildcards)]
+
+    def of_map(self, wildcards: Wildcards) -> list[Settings]:
+        """How maps are laid out."""
+        return [pick(MapLayout, self.config.report)]
+
+    def of_finetuning(self, wildcards: Wildcards) -> list[Settings]:
+        """How a model is trained further."""
+        wanted = self.finetuned[wildcards.model]
+        tokens = self.catalogue[wanted.origin].tokens if wanted.text in self.tables else None
+        training = replace(pick(FineTuning, wanted), tokens=wanted.tokens or tokens)
+        return [training, *self.of_device(wildcards)]
+
+    def of_corpora(self, wildcards: Wildcards) -> list[Settings]:
+        """How the corpora of a probe are read."""
+        probe = self.config.probe
+        if wildcards.probe == "ner":
+            return [pick(TagReading, probe.ner or TagReading())]
+        return [pick(PairReading, probe.nli or PairReading())]
+
+    def of_tokens(self, wildcards: Wildcards) -> list[Settings]:
+        """How words become vectors, and how these are kept."""
+        options = pick(TokenOptions, self.catalogue[wildcards.model])
+        compute = pick(Compute, self.config.embed)
+        return [options, compute, pick(TokenCache, self.config.probe)]
+
+    def of_probe(self, wildcards: Wildcards) -> list[Settings]:
+        """How a probe is trained."""
+        probe = self.config.probe
+        tags = [pick(TagScheme, probe.ner)] if probe.ner and wildcards.probe == "ner" else []
+        reading = tags or self.of_corpora(wildcards)
+        return [*reading, pick(ProbeTraining, probe), *self.of_device(wildcards)]
+
+    def of_finetune(self, name: str) -> Param:
+        """Return a param: one setting of the model to be fine-tuned."""
+        return lambda wildcards: getattr(self.finetuned[wildcards.model], name)
+
+    def named_entities(self, wildcards: Wildcards) -> str:
+        """Return a param: names whose neighbours the notebook shows, as JSON."""
+        return json.dumps(self.config.report.named)
+
+    def entry(self, *keys: str) -> Param:
+        """Return a param: those keys of the model's catalogue entry, as JSON."""
+
+        def value(wildcards: Wildcards) -> str:
+            found = self.entries[wildcards.model]
+            return json.dumps({key: found[key] for key in keys if key in found}, sort_keys=True)
+
+        return value
+
+    def option(self, key: str) -> Param:
+        """Return a param: the flag for one key of the model's entry, if it has it."""
+
+        def value(wildcards: Wildcards) -> str:
+            found = self.entries[wildcards.model].get(key)
+            return "" if found is None else shlex.join(flag_of(key, found))
+
+        return value
+
+
+def has_checkpoint(base: Model) -> bool:
+    """Return whether a checkpoint is among the files, or whether that can't be seen from here."""
+    sources = base.source if isinstance(base.source, tuple) else (base.source,)
+    return any(
+        isinstance(source, str) or any(name.endswith(".index") for name in source)
+        for source in sources
+    )
+
+
+def grown(amount: int) -> Callable[[Wildcards, int], int]:
+    """Return a resource that grows with every attempt."""
+
+    def of_attempt(wildcards: Wildcards, attempt: int) -> int:
+        return amount * attempt
+
+    return of_attempt
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Return a wildcard constraint that allows just these names."""
+    return "|".join(re.escape(name) for name in names) or "-"

@@ -1,0 +1,167 @@
+"""What a run makes: the files that the rule `all` asks for."""
+
+import json
+import os
+import subprocess
+import sys
+
+from snakemake.io import expand
+
+from .content import Content
+from .inputs import Inputs
+from .plan import Plan, Wildcards
+
+
+class Targets:
+    """The files of a run, by kind."""
+
+    def __init__(self, plan: Plan, inputs: Inputs, content: Content) -> None:
+        self.plan, self.inputs, self.content = plan, inputs, content
+
+    def in_spaces(self, *names: str) -> list[str]:
+        """Return those files of every model, table and space."""
+        found: list[str] = expand(
+            "<results>/{model}/{table}/{space}/{name}",
+            model=self.plan.models,
+            table=self.plan.tables,
+            space=self.plan.spaces,
+            name=names,
+        )
+        return found
+
+    def vectors(self) -> list[str]:
+        """Return the vectors of every space, and the PCAs behind them."""
+        fitted: list[str] = expand(
+            "<results>/{model}/{space}.npz", model=self.plan.models, space=self.plan.fitted
+        )
+        return self.in_spaces("embeddings.npy", "index.parquet", "manifest.json") + fitted
+
+    def exports(self) -> list[str]:
+        """Return every export in a space's folder; npy is the space's own file."""
+        names = [f"embeddings.{name}" for name in ("tsv", "parquet") if self.exported(name)]
+        return self.in_spaces(*names) if names else []
+
+    def exported(self, form: str) -> bool:
+        """Return whether a form is asked for."""
+        return form in self.plan.config.exports
+
+    def bundles(self, wildcards: Wildcards) -> list[str]:
+        """Return every export below results/exports."""
+        forms = [*self.plan.bundle_forms, *(["aligned"] if self.plan.config.align else [])]
+        found: list[str] = expand(
+            "<results>/exports/{form}/{model}/{space}",
+            form=forms,
+            model=self.plan.models,
+            space=self.plan.spaces,
+        )
+        if self.exported("biomedgps"):
+            found += self.biomedgps_reports()
+            forms = [*forms, "biomedgps"]
+            if self.plan.bundle["entities"]:
+                found += expand(
+                    "<results>/exports/biomedgps/{model}/entity2d.tsv", model=self.plan.models
+                )
+        pages: list[str] = expand("<results>/exports/{form}/README.md", form=forms)
+        return found + pages
+
+    def biomedgps_reports(self) -> list[str]:
+        """Return the reports beside BioMedGPS's vector files, one per model, table and dims."""
+        return [
+            f"<results>/exports/biomedgps/{model}/{table}_embeddings_{dims}.json"
+            for model in self.plan.models
+            for table in self.plan.tables
+            for dims in self.content.dims_of_spaces(model, table)
+        ]
+
+    def of_form(self, wildcards: Wildcards) -> list[str]:
+        """Return what describes the exports of a form: their folders, or their reports."""
+        if wildcards.form == "biomedgps":
+            return self.biomedgps_reports()
+        found: list[str] = expand(
+            "<results>/exports/{form}/{model}/{space}",
+            form=wildcards.form,
+            model=self.plan.models,
+            space=self.plan.spaces,
+        )
+        return found
+
+    def scores(self) -> list[str]:
+        """Return the scores of every space, when any are wanted."""
+        return self.in_spaces("scores.json") if self.plan.config.evaluate.scores else []
+
+    def link_predictions(self) -> list[str]:
+        """Return the link prediction of every table of entities, when it is wanted."""
+        if self.plan.links is None:
+            return []
+        found: list[str] = expand(
+            "<results>/{model}/{table}/{space}/link_prediction.json",
+            model=self.plan.models,
+            table=self.plan.tables_of("entities"),
+            space=self.plan.link_spaces,
+        )
+        return found
+
+    def probes(self) -> list[str]:
+        """Return the results of every model and every probe that has its corpora."""
+        found: list[str] = expand(
+            "<results>/{model}/probes/{probe}.json",
+            model=self.plan.models,
+            probe=self.plan.probes,
+        )
+        return found
+
+    def pages(self) -> list[str]:
+        """Return what people look at: quality reports, scores, maps, notebooks."""
+        found: list[str] = expand(
+            "<results>/texts/{table}/quality.{ending}",
+            table=self.plan.tables,
+            ending=["html", "json"],
+        )
+        if self.link_predictions() or self.probes():
+            found += [*self.link_predictions(), *self.probes(), "<results>/scores.tsv"]
+        if self.plan.config.evaluate.scores:
+            names = ("scores.tsv", "compare.html", "compare.ipynb")
+            found += [f"<results>/{name}" for name in names]
+        if self.plan.config.report.maps:
+            found += self.in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
+        if self.plan.config.report.notebooks:
+            found += self.in_spaces("explore.ipynb", "explore.html")
+        return found
+
+    def report_disk(self) -> None:
+        """Estimate the disk space that the run needs; the run begins whatever comes of it."""
+        plan, config = self.plan, self.plan.config
+        asked = {
+            "tables": {
+                name: str(self.inputs.file(table.file)) for name, table in plan.tables.items()
+            },
+            "models": {
+                model: {"kind": plan.catalogue[model].kind, "dims": plan.catalogue[model].dims}
+                for model in plan.models
+            },
+            "spaces": plan.spaces,
+            "exports": config.exports,
+            "probes": {
+                probe: {
+                    "files": [
+                        str(file)
+                        for part in ("train", "dev", "test")
+                        for file in self.inputs.corpus_files(probe, part)
+                    ],
+                    "stored": config.probe.stored,
+                }
+                for probe in plan.probes
+            },
+        }
+        where = {
+            "store": config.store,
+            "downloads": config.downloads,
+            "results": config.pathvars.get("results", "results"),
+            "resources": config.pathvars.get("resources", "resources"),
+        }
+        flags = [word for name, path in where.items() for word in (f"--{name}", path)]
+        subprocess.run(
+            [sys.executable, "-P", "-m", "kgtextvec", "disk", json.dumps(asked), *flags],
+            env=os.environ | {"PYTHONPATH": str(plan.root / "src")},
+            check=False,
+        )

@@ -47,9 +47,9 @@ def write_space(folder: Path, n: int = 120, dims: int = 24, seed: int = 0, **vec
         "truncated": [i % 90 > 80 for i in range(n)],
     }
     pq.write_table(pa.table(index), folder / "index.parquet")
-    (folder / "manifest.json").write_text(
-        json.dumps({"model": {"name": "tiny"}, "table": "entities", "space": "full", "rows": n})
-    )
+    manifest = {"model": {"name": "tiny"}, "table": "entities", "kind": "entities"}
+    manifest |= {"space": "full", "rows": n, "dims": values.shape[1]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     kept = dict(zip(digests, texts, strict=True))
     order = sorted(kept)
     (folder / "shards").mkdir(exist_ok=True)

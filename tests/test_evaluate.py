@@ -22,7 +22,8 @@ from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.collect import COLUMNS
 from kgtextvec.evaluate.intervals import mean_with_interval
 from kgtextvec.evaluate.neighbours import choose_device, nearest_in_pool
-from kgtextvec.evaluate.space import open_space, take_units, units_of
+from kgtextvec.evaluate.readers import take_units, units_of
+from kgtextvec.space import Space
 
 
 def scored(folder, *names, **more):
@@ -107,7 +108,7 @@ def test_intervals_are_as_wide_as_theory_says():
 def test_tfidf_finds_shared_words_and_svd_keeps_the_dims_texts_allow(tmp_path):
     texts = ["heart muscle disease", "liver enzyme", "the heart muscle", "a liver enzyme test"]
     folder = make_space(tmp_path, np.eye(4, 300), list("AABB"), texts)
-    made = Baselines(open_space(folder), shards_of(folder), 0)
+    made = Baselines(Space(folder), shards_of(folder), 0)
     rows = np.arange(4)
     for vectors in (made.tfidf(rows).toarray(), made.tfidf_svd(rows), made.random(rows)):
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
@@ -170,10 +171,10 @@ def test_the_label_probe_counts_equal_texts_once_and_samples_large_tables(tmp_pa
     monkeypatch.setattr(probe, "SAMPLE", 40)
     labels = ["A"] * 200 + ["B"] * 100
     texts = [f"t{i // 2}" for i in range(300)]
-    space = open_space(make_space(tmp_path, np.ones((300, 2)), labels, texts))
+    space = Space(make_space(tmp_path, np.ones((300, 2)), labels, texts))
     rows, notes = probe.rows_to_probe(space, 0)
-    assert (space.labels[rows] == 0).sum() == 27
-    assert (space.labels[rows] == 1).sum() == 13
+    assert (space.label_codes[rows] == 0).sum() == 27
+    assert (space.label_codes[rows] == 1).sum() == 13
     assert (rows % 2 == 0).all()
     assert notes == ["labels: a sample of 40 of 150 rows, stratified by label"]
 
@@ -266,7 +267,7 @@ def test_nan_and_a_damaged_space_are_told(tmp_path):
     vectors[3, 2] = np.nan
     folder = make_space(tmp_path, vectors, ["A"] * 6)
     with pytest.raises(InputError, match="NaN or Inf, first at row 3"):
-        take_units(open_space(folder).matrix, np.arange(6))
+        take_units(Space(folder).matrix, np.arange(6))
     with pytest.raises(InputError, match="NaN or Inf, first at row 3"):
         scored(folder, "geometry")
     np.save(folder / "embeddings.npy", np.eye(5, dtype=np.float32))

@@ -18,7 +18,8 @@ from kgtextvec.evaluate.graph import (
     read_triples,
     split_as_given,
 )
-from kgtextvec.evaluate.space import open_space, units_of
+from kgtextvec.evaluate.readers import units_of
+from kgtextvec.space import Space
 
 
 def scored(folder, triples, **more):
@@ -104,11 +105,11 @@ def test_equal_vectors_gain_nothing_by_the_order_of_the_file(tmp_path):
     labels = ["Thing"] * n + ["Answer"] * 5
     triples = [(f"Thing::{i}", "likes", f"Answer::{n + likes[i]}") for i in range(n)]
     folder = make_space(tmp_path, np.ones((n + 5, 4)), labels)
-    space = open_space(folder)
+    space = Space(folder)
     read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
     votes_for_0 = []
     for seed in range(20):
-        graph = hide(directed(read, space.labels), seed)
+        graph = hide(directed(read, space.label_codes), seed)
         ranked = rank(
             [graph], [("vectors", lambda rows: np.ones((len(rows), 1), np.float32))], 1, seed, "cpu"
         )
@@ -176,14 +177,14 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
         (node[rng.integers(40)], "s", node[rng.integers(40)]) for _ in range(80)
     }
     triples = sorted(one for one in triples if one[0] != one[2])
-    space = open_space(make_space(tmp_path, vectors, labels))
+    space = Space(make_space(tmp_path, vectors, labels))
     read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
     if given_split:
         test = read_triples(write_triples(tmp_path / "test.tsv", triples[::7]), space)
-        graph = split_as_given(read, test, space.labels)
+        graph = split_as_given(read, test, space.label_codes)
         assert graph.asked.sum() + graph.counts["left_out_answer_hidden"] == 2 * len(triples[::7])
     else:
-        graph = hide(directed(read, space.labels), 3)
+        graph = hide(directed(read, space.label_codes), 3)
         assert graph.counts["hidden"] == 7
     assert graph.asked.sum() > 20
     units = units_of(vectors)
@@ -216,26 +217,26 @@ def test_ties_count_as_all_their_orders_on_average(above, level):
 
 def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tmp_path):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
-    space = open_space(make_space(tmp_path, vectors, labels))
+    space = Space(make_space(tmp_path, vectors, labels))
     read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
-    graph = hide(directed(read, space.labels), 0)
+    graph = hide(directed(read, space.label_codes), 0)
     assert not graph.known[graph.cold[graph.sources] | graph.cold[graph.answers]].any()
     assert not (graph.known & graph.asked).any()
     assert graph.cold[:60].sum() == 6
     assert graph.cold[60:].sum() == 2
-    assert not np.array_equal(graph.cold, hide(directed(read, space.labels), 1).cold)
+    assert not np.array_equal(graph.cold, hide(directed(read, space.label_codes), 1).cold)
 
 
 def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path, monkeypatch):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
-    space = open_space(make_space(tmp_path, vectors, labels))
+    space = Space(make_space(tmp_path, vectors, labels))
     read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
-    turns = hide_in_turns(directed(read, space.labels), 0)
+    turns = hide_in_turns(directed(read, space.label_codes), 0)
     assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
     monkeypatch.setattr(graphs, "SMALL", 72)
-    (large,) = hide_in_turns(directed(read, space.labels), 0)
+    (large,) = hide_in_turns(directed(read, space.label_codes), 0)
     monkeypatch.setattr(graphs, "MOST", 4)
-    (huge,) = hide_in_turns(directed(read, space.labels), 0)
+    (huge,) = hide_in_turns(directed(read, space.label_codes), 0)
     assert (large.cold.sum(), huge.cold.sum()) == (8, 4)
     assert not (huge.cold & ~large.cold).any()
 
@@ -245,7 +246,7 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
     import gzip
     import lzma
 
-    space = open_space(make_space(tmp_path, np.eye(4), ["A", "A", "B", "B"]))
+    space = Space(make_space(tmp_path, np.eye(4), ["A", "A", "B", "B"]))
     text = 'A::0\tr "x\tB::2\n1\tr "x\t3\nA::0\tr "x\tB::2\nA::9\tr\tB::2\nA::1\tr\tA::1\n'
     for header in ("", "head\trelation\ttail\n"):
         path = tmp_path / f"t.tsv.{packing}"
@@ -269,7 +270,7 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
     ],
 )
 def test_triples_that_cannot_be_used_are_told_in_one_line(tmp_path, text, says):
-    space = open_space(make_space(tmp_path, np.eye(4), ["A", "A", "B", "B"]))
+    space = Space(make_space(tmp_path, np.eye(4), ["A", "A", "B", "B"]))
     path = tmp_path / "t.tsv"
     if text is not None:
         path.write_text(text)

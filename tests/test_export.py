@@ -58,6 +58,7 @@ def space(folder, vectors, names=None, kind="entities", row_group_size=None, **m
         index["formatted_relation_type"] = pa.array([f"f_{name}" for name in names], pa.string())
     pq.write_table(pa.table(index), folder / "index.parquet", row_group_size=row_group_size)
     manifest = {
+        "model": {"name": "tiny"},
         "table": "t",
         "kind": kind,
         "space": "full",

@@ -21,7 +21,7 @@ from kgtextvec.evaluate.link_models import by_popularity, ranked
 from kgtextvec.evaluate.link_scores import groups_of, means, over_seeds, summary
 from kgtextvec.evaluate.link_split import Split, split, split_as_given
 from kgtextvec.evaluate.link_training import check
-from kgtextvec.evaluate.space import open_space
+from kgtextvec.space import Space
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -222,13 +222,13 @@ def test_gains_are_paired_by_seed():
 
 
 def test_odd_dims_and_relation_types_are_refused(tmp_path):
-    odd = open_space(make_space(tmp_path / "odd", np.eye(9, 5), ["A"] * 9))
+    odd = Space(make_space(tmp_path / "odd", np.eye(9, 5), ["A"] * 9))
     with pytest.raises(InputError, match="RotatE takes two numbers for a complex one, and 5 dims"):
         check(odd, ["TransE", "RotatE"])
     check(odd, ["TransE"])
     types = make_space(tmp_path / "types", np.eye(9, 4), ["A"] * 9, kind="relation_types")
     with pytest.raises(InputError, match="needs a table of entities"):
-        check(open_space(types), ["TransE"])
+        check(Space(types), ["TransE"])
 
 
 def test_without_pykeen_one_line_tells_what_to_install(tmp_path):
@@ -260,7 +260,7 @@ def test_the_lock_has_what_the_error_names():
 
 
 def test_triples_without_rows_are_counted(tmp_path):
-    space = open_space(make_space(tmp_path, np.eye(30, 4), ["A"] * 30))
+    space = Space(make_space(tmp_path, np.eye(30, 4), ["A"] * 30))
     edges = [(f"A::{i}", "r", f"A::{j}") for i in range(12) for j in range(12, 30)]
     path = write_triples(tmp_path / "t.tsv", [*edges, ("A::1", "r", "B::77")])
     cut = split(read_triples(path, space), 0)

@@ -19,8 +19,8 @@ from kgtextvec.evaluate.graph import read_triples
 from kgtextvec.evaluate.link_models import Budget, Start, Trainer, by_model, ranked
 from kgtextvec.evaluate.link_split import split
 from kgtextvec.evaluate.links import MODELS, predict_links
-from kgtextvec.evaluate.space import open_space
 from kgtextvec.matrices import take_rows
+from kgtextvec.space import Space
 
 pytestmark = [
     pytest.mark.slow,
@@ -122,7 +122,7 @@ def test_runs_tell_the_budget_and_add_up_to_the_scores(card):
 def cut_of(folder):
     folder.mkdir(exist_ok=True)
     folder, triples = families(folder)
-    space = open_space(folder)
+    space = Space(folder)
     cut = split(read_triples(triples, space), 0)
     return cut, take_rows(space.matrix, cut.rows)
 

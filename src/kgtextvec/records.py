@@ -119,7 +119,7 @@ class SpaceIdentity(EmbeddedWith):
 
 
 class SpaceManifest(SpaceIdentity, total=False):
-    """manifest.json of a space."""
+    """manifest.json of a space; `pca`: how a reduced one was reduced."""
 
     text: str
     texts: int
@@ -133,11 +133,6 @@ class SpaceManifest(SpaceIdentity, total=False):
     recipe: dict[str, int]
     versions: dict[str, str]
     command: str
-
-
-class ReducedManifest(SpaceManifest):
-    """manifest.json of a reduced space; `pca`: how it was reduced."""
-
     pca: dict[str, Any]
 
 

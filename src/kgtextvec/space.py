@@ -12,18 +12,20 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
+from kgtextvec.records import SpaceManifest, read_record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -32,31 +34,39 @@ MISSING = ("error", "mean_of_label", "random")
 NO_ROW, AMBIGUOUS = -1, -2
 
 
-class NoRow(InputError, KeyError):
+class MissingRowError(InputError, KeyError):
     """An id that no row has, or that rows under several labels have."""
 
     __str__ = InputError.__str__
 
 
 class Space:
-    """A space's folder, opened. Row i of `vectors` is row i of `index` and of the table."""
+    """A space's folder, opened. Row i of `vectors` is row i of `index` and of the table.
+
+    `matrix` is the .npy file, to be read in blocks; `manifest` the JSON object beside it, a plain
+    dict. Columns of the index are read when they are asked for.
+    """
 
     def __init__(self, path: Path | str) -> None:
-        """Open the folder (or its embeddings.npy). Raises InputError when files disagree."""
+        """Open a folder (or its embeddings.npy or manifest.json).
+
+        Raises InputError when a file is missing or damaged, or when files disagree.
+        """
         path = Path(path)
-        self.folder = path.parent if path.name == "embeddings.npy" else path
-        self.manifest: dict[str, Any] = read_json(self.folder / "manifest.json")
+        inside = path.name in {"embeddings.npy", "manifest.json"} and not path.is_dir()
+        self.folder = path.parent if inside else path
+        self.manifest: SpaceManifest = read_record(self.folder / "manifest.json", SpaceManifest)
         self.matrix = open_matrix(self.folder / "embeddings.npy")
-        self.kind: str = self.manifest["kind"]
+        self.kind = self.manifest["kind"]
         self.rows, self.dims = self.matrix.rows, self.matrix.dims
         self.index_path = self.folder / "index.parquet"
         try:
-            index_rows = pq.ParquetFile(self.index_path).metadata.num_rows
+            index_rows = pq.read_metadata(self.index_path).num_rows
         except FileNotFoundError:
             raise InputError(
                 f"{self.index_path}: not there. Run the step that makes it first."
             ) from None
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise InputError(
                 f"{self.index_path}: not a Parquet file ({error}). Rerun its step."
             ) from None
@@ -85,30 +95,84 @@ class Space:
         return found
 
     @cached_property
-    def index(self) -> pd.DataFrame:
+    def index(self) -> "pd.DataFrame":
         """What each row is: id, label, name, node_id, text_sha256, … (a pandas table)."""
-        found: pd.DataFrame = pq.read_table(self.index_path).to_pandas()
+        found: pd.DataFrame = self.read_index().to_pandas()
+        return found
+
+    def read_index(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read columns of the index, all if None. Raises InputError when one is missing."""
+        try:
+            return pq.read_table(self.index_path, columns=columns and list(columns))
+        except (ValueError, OSError, KeyError) as error:
+            raise InputError(
+                f"{self.index_path}: not an index of a space ({error}). Rerun its step."
+            ) from None
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of the index, (rows,); it is read once."""
+        if name not in self._columns:
+            self._columns[name] = self.read_index([name])[name].combine_chunks()
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, pa.Array]:
+        return {}
+
+    @cached_property
+    def label_names(self) -> list[str]:
+        """The labels, each once, in alphabetical order."""
+        names: list[str] = self._labels[0].tolist()
+        return names
+
+    @cached_property
+    def label_codes(self) -> Rows:
+        """The place of each row's label in `label_names`, (rows,) int64."""
+        return self._labels[1].astype(np.int64)
+
+    @cached_property
+    def _labels(self) -> tuple[NDArray[np.str_], Rows]:
+        labels = self.column("label").to_numpy(zero_copy_only=False).astype(str)
+        names, codes = np.unique(labels, return_inverse=True)
+        return names, codes
+
+    @cached_property
+    def text_codes(self) -> Rows:
+        """A number for each distinct text, (rows,) int64: equal for rows of equal text."""
+        return self._codes_of("text_sha256")
+
+    def _codes_of(self, name: str) -> Rows:
+        """Return numbers for a column's values, (rows,) int64, in the order of appearance."""
+        codes = pc.dictionary_encode(self.column(name)).indices
+        found: Rows = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+        return found
+
+    def first_rows(self, name: str = "node_id") -> Rows:
+        """Return the first row of each distinct value of a column, (n,) int64, ascending."""
+        # A first row has a code above all before it.
+        highest = np.maximum.accumulate(self._codes_of(name))
+        found: Rows = np.flatnonzero(np.diff(highest, prepend=-1) > 0)
         return found
 
     def get(self, node_id: str) -> Floats:
         """Return the vector (dims,) of a node id (`label::id`), a relation type or a bare id.
 
-        Raises NoRow, which is a KeyError, when no row has it, or rows of several labels do. Of rows
-        with the same node id the first one counts.
+        Of rows with the same node id the first one counts. Raises MissingRowError, which is a
+        KeyError, when no row has it, or rows of several labels do.
         """
         row = int(self.find([node_id])[0])
         if row >= 0:
             found: Floats = self.vectors[row]
             return found
-        raise NoRow(f"{self.folder}: {self.told(node_id, row)}.")
+        raise MissingRowError(f"{self.folder}: {self.why_no_row(node_id, row)}.")
 
     def align(self, ids: Sequence[str], missing: str = "error", seed: int = 0) -> Floats:
         """Return the vectors of ids in their order: (len(ids), dims) float32, a matrix of its own.
 
-        `missing`: what becomes of ids without a row. error: NoRow, which lists the first of them;
-        mean_of_label: the mean of the rows with that label (of all rows, if there is no such
-        label); random: normal with the mean and deviation of the table's columns, by `seed` and
-        id alone.
+        `missing`: what becomes of ids without a row. error: a MissingRowError that lists the first
+        of them; mean_of_label: the mean of the rows with that label (of all rows, if there is no
+        such label); random: normal with the mean and deviation of the table's columns, by `seed`
+        and id alone.
         """
         ids = list(ids)
         rows = self.find(ids)
@@ -144,7 +208,7 @@ class Space:
             rows[left] = np.where(several, AMBIGUOUS, bare)
         return rows
 
-    def told(self, identifier: str, row: int) -> str:
+    def why_no_row(self, identifier: str, row: int) -> str:
         """Say why an id has no row of its own."""
         if row == AMBIGUOUS:
             under = self.column("label").filter(pc.equal(self.column("id"), identifier))
@@ -152,28 +216,6 @@ class Space:
             return f"{identifier!r} stands under several labels ({labels}); write label::id"
         example = self.column("node_id")[0].as_py() if self.rows else "none, the table is empty"
         return f"no row has the id {identifier!r} (an id that one has: {example})"
-
-    def column(self, name: str) -> pa.Array:
-        """Return a column of the index, (rows,) strings."""
-        if name not in self.columns:
-            table = pq.read_table(self.index_path, columns=[name])
-            self.columns[name] = table[name].combine_chunks()
-        return self.columns[name]
-
-    @cached_property
-    def columns(self) -> dict[str, pa.Array]:
-        """Columns that were read."""
-        return {}
-
-    def first_rows(self) -> Rows:
-        """Return the first row of each node id, (n,) int64, ascending."""
-        if not self.rows:
-            return np.empty(0, np.int64)
-        codes = pc.dictionary_encode(self.column("node_id")).indices.to_numpy()
-        # Codes are given in the order of appearance: a first row is one above all before it.
-        highest = np.maximum.accumulate(codes)
-        found: Rows = np.flatnonzero(np.diff(highest, prepend=-1) > 0)
-        return found
 
 
 def as_rows(found: pa.Array) -> Rows:
@@ -183,11 +225,19 @@ def as_rows(found: pa.Array) -> Rows:
 
 
 def label_of(identifier: str, kind: str) -> str:
-    """Return the label that an id tells: Gene of Gene::X; Compound:Gene of A::b::Compound:Gene."""
+    """Return the label in an id: Gene of Gene::X; Compound:Gene of A::b::Compound:Gene."""
     first, mark, last = (
         identifier.partition("::") if kind == "entities" else identifier.rpartition("::")
     )
     return (first if kind == "entities" else last) if mark else ""
+
+
+class Averages(NamedTuple):
+    """Mean vector by label, mean vector and deviation of each column, (dims,) float64 each."""
+
+    by_label: dict[str, NDArray[np.float64]]
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
 
 
 class Fill:
@@ -201,21 +251,21 @@ class Fill:
         self.space, self.missing, self.seed = space, missing, seed
 
     def refuse(self, ids: Sequence[str], rows: Rows) -> None:
-        """Raise NoRow for rows (n,) below 0, if that is the policy."""
+        """Raise MissingRowError for rows (n,) below 0, if that is the policy."""
         lacking = np.flatnonzero(rows < 0).tolist()
         if self.missing != "error" or not lacking:
             return
         first = ", ".join(ids[place] for place in lacking[:5])
-        why = self.space.told(ids[lacking[0]], int(rows[lacking[0]]))
-        raise NoRow(
+        why = self.space.why_no_row(ids[lacking[0]], int(rows[lacking[0]]))
+        raise MissingRowError(
             f"{self.space.folder}: {len(lacking):,} of {len(ids):,} ids have no row: {first}"
             f"{', …' if len(lacking) > 5 else ''}. {why}. Add them to the table, or set missing:"
             " mean_of_label or random."
         )
 
     @cached_property
-    def sums(self) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64], Any]:
-        """Mean vectors by label, the mean of all rows and the deviation of each column; float64."""
+    def averages(self) -> Averages:
+        """What the table's rows have on average, read in one go over the matrix."""
         matrix = self.space.matrix
         labels = pc.dictionary_encode(self.space.column("label"))
         codes = labels.indices.to_numpy()
@@ -235,15 +285,15 @@ class Fill:
         by_label = {
             name: total[code] / counts[code] for code, name in enumerate(names) if counts[code]
         }
-        return by_label, mean, np.sqrt(np.maximum(squares / n - mean**2, 0))
+        return Averages(by_label, mean, np.sqrt(np.maximum(squares / n - mean**2, 0)))
 
     def knows(self, identifier: str) -> bool:
-        """Whether the table has rows of the label that an id tells."""
-        return label_of(identifier, self.space.kind) in self.sums[0]
+        """Whether the table has rows of the label in an id."""
+        return label_of(identifier, self.space.kind) in self.averages.by_label
 
     def vector(self, identifier: str) -> Floats:
         """Return the vector (dims,) for an id without a row."""
-        by_label, mean, deviation = self.sums
+        by_label, mean, deviation = self.averages
         if self.missing == "mean_of_label":
             return by_label.get(label_of(identifier, self.space.kind), mean).astype(np.float32)
         words = hashlib.sha256(f"{self.seed} {identifier}".encode()).digest()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate.space import Space
+from kgtextvec.space import Space
 from kgtextvec.triples import read_columns
 
 PARTS = 10
@@ -84,7 +84,7 @@ def read_triples(path: Path, space: Space) -> Triples:
     }
     if not once.num_rows:
         example = f"; the first is {table['head'][0]}" if table.num_rows else ""
-        node = f"; the table's first is {space.index['node_id'][0]}" if space.matrix.rows else ""
+        node = f"; the table's first is {space.column('node_id')[0]}" if space.matrix.rows else ""
         raise InputError(
             f"{path}: no triple has both ends among the rows of {space.folder}{example}{node}."
             " Name nodes label::id as the table does, or give another file."
@@ -100,8 +100,8 @@ def rows_of(nodes: pa.ChunkedArray, space: Space) -> Rows:
         return np.empty(0, np.int64)
     names = encoded.dictionary
     rows = pc.coalesce(
-        pc.index_in(names, value_set=space.index["node_id"].combine_chunks()),
-        pc.index_in(names, value_set=space.index["id"].combine_chunks()),
+        pc.index_in(names, value_set=space.column("node_id")),
+        pc.index_in(names, value_set=space.column("id")),
         pa.scalar(-1, pa.int32()),
     )
     of_name: Rows = rows.to_numpy(zero_copy_only=False).astype(np.int64)

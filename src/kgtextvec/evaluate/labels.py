@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.intervals import mean_with_interval, number
-from kgtextvec.evaluate.space import Rows, Space, text_codes
 from kgtextvec.progress import say
+from kgtextvec.space import Rows, Space
 
 SAMPLE = 10_000
 FOLDS = 5
@@ -23,13 +23,13 @@ def rows_to_probe(space: Space, seed: int) -> tuple[Rows, list[str]]:
 
     Above SAMPLE rows a share of each label is drawn. Returns rows and notes of what was left out.
     """
-    labels, notes = space.labels, []
-    pairs = np.stack([labels, text_codes(space)])
+    labels, notes = space.label_codes, []
+    pairs = np.stack([labels, space.text_codes])
     rows = np.sort(np.unique(pairs, axis=1, return_index=True)[1])
     counts = np.bincount(labels[rows], minlength=1)
     few = np.flatnonzero((counts > 0) & (counts < FEWEST))
     if len(few):
-        names = np.unique(space.index["label"].to_numpy().astype(str))[few].tolist()
+        names = [space.label_names[code] for code in few.tolist()]
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         notes.append(f"labels: left out for fewer than {FEWEST} distinct texts: {shown}")
     rows = rows[counts[labels[rows]] >= FEWEST]
@@ -54,10 +54,10 @@ def probe(
     labels have FEWEST rows.
     """
     rows, notes = rows_to_probe(space, seed)
-    labels = space.labels[rows]
+    labels = space.label_codes[rows]
     if len(np.unique(labels)) < 2:
         return {}, [*notes, f"labels: left out, fewer than two labels have {FEWEST} distinct texts"]
-    if "{label}" in str(space.manifest.get("text", "")):
+    if "{label}" in space.manifest.get("text", ""):
         notes.append("labels: the text rule holds the label itself, so these scores mean nothing")
     scores = {"majority": majority(labels, seed)}
     for method, vectors_of in baselines.methods():

@@ -22,12 +22,13 @@ from kgtextvec.evaluate.link_models import (
 )
 from kgtextvec.evaluate.link_scores import Groups, Values, groups_of, means, summary, told
 from kgtextvec.evaluate.link_split import Split, split, split_as_given
+from kgtextvec.evaluate.readers import identity
 from kgtextvec.evaluate.scorecard import about
-from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import write_json
 from kgtextvec.gpu_lock import leased
 from kgtextvec.matrices import refuse_non_finite, take_rows
 from kgtextvec.progress import say
+from kgtextvec.space import Space
 from kgtextvec.versions import versions_of
 
 RECIPE = 1
@@ -54,7 +55,7 @@ def write_links(
     out: Path,
 ) -> None:
     """Train, rank and write link_prediction.json; the verb `predict-links` says what it takes."""
-    space = open_space(space_dir)
+    space = Space(space_dir)
     check(space, settings.models)
     read = read_triples(triples, space)
     if test_triples:

@@ -13,11 +13,12 @@ from kgtextvec.evaluate.cold_start import rank, summary
 from kgtextvec.evaluate.graph import directed, hide_in_turns, read_triples, split_as_given
 from kgtextvec.evaluate.labels import probe
 from kgtextvec.evaluate.neighbours import choose_device
+from kgtextvec.evaluate.readers import identity
 from kgtextvec.evaluate.shape import geometry, retention
-from kgtextvec.evaluate.space import Space, identity, open_space
 from kgtextvec.files import sha256_of, write_json
 from kgtextvec.gpu_lock import leased
 from kgtextvec.progress import say
+from kgtextvec.space import Space
 from kgtextvec.versions import versions_of
 
 RECIPE = 1
@@ -48,7 +49,7 @@ def write_scores(
         raise InputError(f"evaluate.neighbours: {settings.neighbours} can't vote. Give 1 or more.")
     if test_triples and not triples:
         raise InputError("evaluate.test_triples: needs evaluate.triples, the ones that are known.")
-    space = open_space(space_dir)
+    space = Space(space_dir)
     baselines = Baselines(space, texts, settings.seed)
     notes: list[str] = []
     scores: dict[str, Any] = {}
@@ -114,9 +115,9 @@ def cold_start(
         return {}, {}, ["cold_start: left out, evaluate.triples names no file"]
     read = read_triples(triples, space)
     if test_triples is None:
-        graphs = hide_in_turns(directed(read, space.labels), settings.seed)
+        graphs = hide_in_turns(directed(read, space.label_codes), settings.seed)
     else:
-        graphs = [split_as_given(read, read_triples(test_triples, space), space.labels)]
+        graphs = [split_as_given(read, read_triples(test_triples, space), space.label_codes)]
     graph = graphs[0]
     counts = {"cold_start": graph.counts | {"turns": len(graphs)}}
     for name in ("hidden", "queries", "left_out_answer_hidden"):
@@ -141,7 +142,7 @@ def kept_of(
     if full is None:
         reduced = space.manifest["space"] != "full"
         return {}, ["retention: left out, --full wasn't given"] if reduced else []
-    whole = open_space(full)
+    whole = Space(full)
     chosen = choose_device(device, 5e3 * space.matrix.rows * whole.matrix.dims)
     with leased(chosen) as on:
         found, notes = retention(space, whole, settings.seed, on)

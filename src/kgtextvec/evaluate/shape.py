@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.intervals import mean_with_interval, number
 from kgtextvec.evaluate.neighbours import Nearest
-from kgtextvec.evaluate.space import Rows, Space, take_units, unit_blocks
+from kgtextvec.evaluate.readers import take_units, unit_blocks
 from kgtextvec.matrices import blocks, rows_per_block
+from kgtextvec.space import Rows, Space
 
 RECALL_AT = 10
 QUERIES = 5_000
@@ -34,12 +35,12 @@ def retention(
     Rows of equal text count once. Above QUERIES of them a sample asks, and all can be neighbours.
     Returns scores by method and notes. Raises InputError when the spaces' rows differ.
     """
-    if not space.index["text_sha256"].equals(full.index["text_sha256"]):
+    if not space.column("text_sha256").equals(full.column("text_sha256")):
         raise InputError(
             f"{space.folder}: its rows aren't those of {full.folder}. Delete it and"
             " rerun apply-pca."
         )
-    rows, notes = space.distinct_texts(), []
+    rows, notes = space.first_rows("text_sha256"), []
     k = min(RECALL_AT, len(rows) - 1)
     scores: dict[str, Any] = {"vectors": {}}
     if k > 0:
@@ -112,7 +113,7 @@ def geometry(space: Space) -> dict[str, Any]:
     text count once there; zero vectors are left out.
     """
     n, dims = space.matrix.rows, space.matrix.dims
-    rows = space.distinct_texts()
+    rows = space.first_rows("text_sha256")
     norms = np.empty(n)
     seen: set[bytes] = set()
     total, products, count = np.zeros(dims), np.zeros((dims, dims)), 0

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +10,13 @@ import pyarrow.parquet as pq
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
+from kgtextvec.records import SpaceManifest
 
 # Numbers in a row group: 32 MB, so that a reader can take a part without the rest.
 NUMBERS = 1 << 23
 
 
-def write_parquet(matrix: Matrix, index: Path, manifest: dict[str, Any], out: Path) -> None:
+def write_parquet(matrix: Matrix, index: Path, manifest: SpaceManifest, out: Path) -> None:
     """Write the index's columns and `embedding`, a fixed-size list<float32>, whole or not at all.
 
     The manifest goes into the schema's metadata under the key kgtextvec. Strings are compressed;

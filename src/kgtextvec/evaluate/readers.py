@@ -1,7 +1,6 @@
-"""A space folder as the scores need it: its rows, and vectors of some of them."""
+"""What the scores read of a space: its names, unit vectors of some rows, their texts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,74 +11,22 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json
-from kgtextvec.matrices import Matrix, blocks, open_matrix, refuse_non_finite, rows_per_block
-
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Space:
-    """A space's files: manifest, matrix (n, dims), and the index's columns, n values each."""
-
-    folder: Path
-    manifest: dict[str, Any]
-    matrix: Matrix
-    index: pa.Table
-
-    @property
-    def labels(self) -> Rows:
-        """Return the number of each row's label, (n,), in the labels' alphabetical order."""
-        found: Rows = np.unique(self.index["label"].to_numpy().astype(str), return_inverse=True)[1]
-        return found.astype(np.int64)
-
-    def distinct_texts(self) -> Rows:
-        """Return the first row of each distinct text, ascending."""
-        codes = text_codes(self)
-        return np.sort(np.unique(codes, return_index=True)[1]).astype(np.int64)
+from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
+from kgtextvec.space import Floats, Rows, Space
 
 
 def identity(space: Space) -> dict[str, Any]:
-    """Tell which space scores are of, as every file of scores begins."""
+    """Return which space scores are of: the first keys of every file of scores."""
     manifest = space.manifest
     return {
         "model": manifest["model"]["name"],
         "table": manifest["table"],
         "kind": manifest["kind"],
         "space": manifest["space"],
-        "dims": space.matrix.dims,
-        "rows": space.matrix.rows,
+        "dims": space.dims,
+        "rows": space.rows,
         "text": manifest.get("text"),
     }
-
-
-def open_space(folder: Path) -> Space:
-    """Open a space's folder. Raises InputError when a file is absent or they disagree on rows."""
-    folder = folder.parent if folder.name == "embeddings.npy" else folder
-    manifest = read_json(folder / "manifest.json")
-    matrix = open_matrix(folder / "embeddings.npy")
-    path = folder / "index.parquet"
-    try:
-        index = pq.read_table(path, columns=["id", "label", "node_id", "text_sha256"])
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there. Run the step that makes it first.") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: not an index of a space ({error}). Rerun its step.") from None
-    for name, rows in (("index.parquet", index.num_rows), ("manifest.json", manifest["rows"])):
-        if rows != matrix.rows:
-            raise InputError(
-                f"{folder}: embeddings.npy has {matrix.rows} rows, {name} has {rows}. Delete the"
-                " space and rerun the step that made it."
-            )
-    return Space(folder, manifest, matrix, index.combine_chunks())
-
-
-def text_codes(space: Space) -> Rows:
-    """Give each distinct text a number: (n,), equal for rows of equal text."""
-    encoded = pc.dictionary_encode(space.index["text_sha256"]).combine_chunks()
-    found: Rows = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return found
 
 
 def unit_blocks(matrix: Matrix, keep: Rows) -> Iterator[tuple[Rows, Floats]]:
@@ -122,7 +69,7 @@ def read_texts_of(shards: Path, space: Space, rows: Rows) -> tuple[list[str], Ro
     files = sorted(shards.glob("*.parquet"))
     if not files:
         raise InputError(f"{shards}: holds no shards of texts. Run read-texts first.")
-    wanted = pc.take(space.index["text_sha256"], pa.array(rows)).combine_chunks()
+    wanted = space.column("text_sha256").take(pa.array(rows))
     distinct = pc.unique(wanted)
     distinct = distinct.take(pc.sort_indices(distinct))
     parts = []

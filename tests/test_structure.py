@@ -12,6 +12,8 @@ import yaml
 from packaging.markers import Marker
 
 from kgtextvec.__main__ import VERBS
+from kgtextvec.settings import docs
+from kgtextvec.settings.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
@@ -93,39 +95,19 @@ def test_a_verb_has_its_function_and_its_help(verb):
     assert shown.stdout.startswith(f"usage: kgtextvec {verb}")
 
 
-def schema_keys(schema: dict, prefix: str = "") -> set[str]:
-    """Every key of the config, dotted: embed.precision, tables.NAME.file."""
-    found = set()
-    for key, value in schema.get("properties", {}).items():
-        found.add(prefix + key)
-        found |= schema_keys(value, f"{prefix}{key}.")
-        inner = value.get("additionalProperties")
-        if isinstance(inner, dict):
-            found |= schema_keys(inner, f"{prefix}{key}.NAME.")
-    return found
+def test_schema_and_docs_follow_from_the_settings():
+    """python -m kgtextvec.settings.docs writes both."""
+    assert docs.SCHEMA.read_text("utf-8") == docs.schema_text()
+    readme = docs.README.read_text("utf-8")
+    assert readme == docs.readme_text(readme)
 
 
-def test_every_config_key_is_documented_and_no_other():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
-    keys = schema_keys(schema) | {
-        f"catalogue.NAME.{key}" for key in schema["$defs"]["model"]["properties"]
-    }
-    text = (ROOT / "config/README.md").read_text("utf-8")
-    documented = set(re.findall(r"^\| `([A-Za-z0-9_.]+)` \|", text, flags=re.M))
-    assert documented == keys
-
-
-def test_every_config_key_has_a_description():
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
-
-    def check(part: dict, where: str) -> None:
-        for key, value in part.get("properties", {}).items():
-            if value.get("properties") is None:
-                assert value.get("description"), f"{where}{key}"
-            check(value, f"{where}{key}.")
-
-    check(schema, "")
-    check(schema["$defs"]["model"], "model.")
+def test_every_setting_has_a_description_and_a_row_in_the_docs():
+    readme = docs.README.read_text("utf-8")
+    documented = re.findall(r"^\| `([A-Za-z0-9_.]+)` \|", readme, flags=re.M)
+    keys = [key for key, _ in docs.rows_of(Config)]
+    assert sorted(documented) == sorted(keys)
+    assert all(setting.description for _, setting in docs.rows_of(Config))
 
 
 def locked() -> dict[str, str]:

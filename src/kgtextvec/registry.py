@@ -47,9 +47,13 @@ class Registry(Generic[T]):
         """Return all names, those of our own modules first."""
         return [*self.own_names, *sorted(set(self.plugins) - set(self.own_names))]
 
+    def examples(self) -> list[str]:
+        """Return what messages and docs list: the names."""
+        return self.names()
+
     def choices(self) -> str:
         """Return the sentence that lists the names, for messages."""
-        return f"Choose one of {', '.join(self.names())}."
+        return f"Choose one of {', '.join(self.examples())}."
 
     @cached_property
     def own_names(self) -> list[str]:
@@ -92,10 +96,10 @@ class Patterns(Registry[T]):
         """Return whether a pattern matches the name."""
         return self.find(name) is not None
 
-    def choices(self) -> str:
-        """Return the sentence that lists what there is, for messages."""
+    def examples(self) -> list[str]:
+        """Return one name for each module, such as pcaN."""
         constants: list[Any] = [super(Patterns, self).__getitem__(one) for one in self.names()]
-        return f"Choose one of {', '.join(one.example for one in constants)}."
+        return [one.example for one in constants]
 
 
 # All registries. Their constants' types stand in the packages' own __init__.

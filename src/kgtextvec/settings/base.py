@@ -77,8 +77,8 @@ class Setting:
     def choices(self) -> list[str]:
         """The words that its value, or each of its values, may be; empty if there are others."""
         if self.names is not None:
-            return self.names.names()
-        if str in self.alternatives:
+            return self.names.examples()
+        if {str, int, float} & set(self.alternatives):
             return []
         inner = [each for one in self.alternatives for each in alternatives_of(one, items=True)]
         return [one for one in [*self.alternatives, *inner] if isinstance(one, str)]
@@ -165,6 +165,7 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     if section is not None and isinstance(value, Mapping):
         if not setting.by_name:
             return read_settings(section, value, f"{where}.", strict)
+        check_names(setting, value, where)
         value = {
             name: read_settings(section, each, f"{where}.{name}.", strict)
             for name, each in value.items()
@@ -187,6 +188,16 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
             if name not in setting.names:
                 raise InputError(f"{where}: {name!r} is unknown. {setting.names.choices()}")
     return found
+
+
+def check_names(setting: Setting, value: Mapping[Any, object], where: str) -> None:
+    """Raise InputError at a name, of a table or a model, that has characters it may not have."""
+    kind = next(get_args(one)[0] for one in setting.alternatives if get_origin(one) is dict)
+    for name in value:
+        try:
+            convert(name, kind)
+        except ValidationError as error:
+            raise InputError(f"{where}: {name!r} can't be a name: {error}.") from None
 
 
 def pick(kind: type[S], *given: Settings) -> S:

@@ -71,8 +71,8 @@ class FineTune(FineTuning, kw_only=True):
 class GeneFiles(Settings, kw_only=True):
     """BC2GM's two files."""
 
-    sentences: FilePath
-    genes: FilePath
+    sentences: Annotated[FilePath, about("sentences, one per line with an id")]
+    genes: Annotated[FilePath, about("GENE.eval: the genes in them")]
 
 
 Tagged = FilePath | GeneFiles

@@ -1,0 +1,123 @@
+"""The helpers of the rules, without Snakemake around them."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake.exceptions import WorkflowError
+from workflow_run import ROOT
+
+sys.path.insert(0, str(ROOT / "workflow"))
+from lib.inputs import Inputs
+from lib.plan import Plan, grown, one_of
+from lib.targets import Targets
+
+TABLES = {
+    "genes": {"file": "genes.tsv", "kind": "entities"},
+    "relations": {"file": "relations.tsv", "kind": "relation_types"},
+}
+CATALOGUE = """
+bert: {source: "path:raw/bert", pooling: cls, max_tokens: 64, license: free}
+elmo: {kind: elmo, source: "path:raw/elmo", layers: top}
+checkpoint: {kind: elmo, source: {model.index: "file:model.index"}}
+"""
+
+
+@pytest.fixture
+def plan_of(tmp_path):
+    """Make a plan from some of the config's keys."""
+    (tmp_path / "models.yaml").write_text(CATALOGUE)
+
+    def make(**more: object) -> Plan:
+        raw = {"tables": TABLES, "models": ["bert"], "reduce": {"fit_on": "genes"}} | more
+        return Plan(raw, tmp_path / "models.yaml", tmp_path, in_conda=False)
+
+    return make
+
+
+def of(**wildcards: str) -> SimpleNamespace:
+    return SimpleNamespace(**wildcards)
+
+
+def test_params_hold_only_what_is_not_at_its_default(plan_of):
+    plan = plan_of(embed={"long_text": "window", "device": "cpu", "part_seconds": 20})
+    assert plan.settings(plan.of_embed)(of(model="bert")) == (
+        "--max-tokens 64 --pooling cls --long-text window"
+    )
+    assert plan.run(plan.of_embed, "store")(of(model="bert"), None) == (
+        "--store .kgtextvec/store --device cpu"
+    )
+    assert plan.settings(plan.of_embed)(of(model="elmo")) == "--layers top"
+    assert plan.settings(plan.of_scoring)(of(model="bert")) == ""
+
+
+def test_a_model_param_is_its_part_of_the_entry(plan_of):
+    assert plan_of().entry("license", "dims")(of(model="bert")) == '{"license": "free"}'
+
+
+@pytest.mark.parametrize(
+    "more,message",
+    [
+        ({"models": ["brt"]}, "config, models: brt is not in the catalogue"),
+        ({"reduce": {"fit_on": "gnes"}}, "config, reduce.fit_on: there is no table gnes"),
+        ({"bundle": {"entities": "relations"}, "exports": ["drkg"]}, "config, bundle.entities: "),
+        ({"align": {"to": "x", "form": "drkg"}, "tables": {"relations": TABLES["relations"]},
+          "spaces": ["full"]}, "config, align: there is no table"),
+        ({"evaluate": {"link_prediction": {}}}, "config, evaluate.link_prediction: needs"),
+        ({"finetune": {"new": {"from": "bert", "text": "genes"}}}, "config, finetune.new.from: "),
+        ({"finetune": {"bert": {"from": "checkpoint", "text": "genes"}}}, "name bert is taken"),
+        ({"exports": ["biomedgps"], "report": {"layouts": ["tsne"]}}, "needs both maps"),
+        ({"tables": {}}, "config, tables: "),
+    ],
+)  # fmt: skip
+def test_what_no_single_setting_shows_is_refused(plan_of, more, message):
+    with pytest.raises(WorkflowError, match=message):
+        plan_of(**more)
+
+
+def test_a_finetuned_model_has_its_bases_settings_and_texts_rules(plan_of):
+    plan = plan_of(
+        finetune={"new": {"from": "checkpoint", "text": "genes", "epochs": 2}}, models=["new"]
+    )
+    assert plan.settings(plan.of_finetuning)(of(model="new")) == (
+        "--tokens treebank_hyphen --epochs 2.0"
+    )
+    assert plan.all_models == ["new", "checkpoint"]
+
+
+def test_a_users_file_comes_from_the_working_directory_or_the_workflows(plan_of, tmp_path):
+    inputs = Inputs(plan_of())
+    (tmp_path / "only-here.tsv").write_text("")
+    assert str(inputs.file("only-here.tsv")) == str(tmp_path / "only-here.tsv")
+    assert str(inputs.file("nowhere.tsv")) == "nowhere.tsv"
+
+
+def test_local_files_of_a_model_are_watched(plan_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("raw/bert").mkdir(parents=True)
+    Path("raw/bert/config.json").write_text("{}")
+    found = Inputs(plan_of()).source_files(of(model="bert"))
+    assert [str(path) for path in found] == ["raw/bert/config.json"]
+
+
+def test_targets_follow_the_config(plan_of):
+    plan = plan_of(spaces=["full"], exports=["npy", "tsv"], evaluate={"scores": []},
+                   report={"maps": False, "notebooks": False})  # fmt: skip
+    targets = Targets(plan, Inputs(plan), None)
+    assert targets.exports() == [
+        "<results>/bert/genes/full/embeddings.tsv",
+        "<results>/bert/relations/full/embeddings.tsv",
+    ]
+    assert targets.scores() == []
+    assert targets.pages() == [
+        f"<results>/texts/{table}/quality.{ending}"
+        for table in TABLES
+        for ending in ("html", "json")
+    ]
+
+
+def test_memory_grows_with_each_attempt_and_names_are_taken_literally():
+    assert grown(100)(of(), 3) == 300
+    assert one_of(["a.b", "c"]) == r"a\.b|c"
+    assert one_of([]) == "-"

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.child import SOURCE
-from kgtextvec.models import convert_model
+from kgtextvec.models.convert import convert_model
 
 TEXTS = ["protein kinase", "brain disease"]
 TELL = "import time; print(time.process_time(), time.time())"
@@ -53,7 +53,7 @@ def make_model(folder: Path) -> Path:
     config = BertConfig(vocab_size=len(words), intermediate_size=64, **size)
     BertModel(config).save_pretrained(raw)
     (raw / "vocab.txt").write_text("\n".join(words) + "\n")
-    convert_model(folder / "model", raw, "tiny")
+    convert_model(raw, out=folder / "model", model="tiny")
     return folder / "model"
 
 

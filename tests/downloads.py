@@ -10,7 +10,7 @@ import pytest
 import yaml
 from fault_server import FaultServer
 
-from kgtextvec.models import download_model
+from kgtextvec.models.download import download_model
 
 DATA = np.random.default_rng(2).bytes(200_000)
 IDENT = "1CHRd5YQrt3ys64WfJkJR1KX72"
@@ -42,7 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
 def run(folder: Path, source, model="m", offline=False, **entry) -> dict:
     out = folder / f"{model}.json"
     download_model(
-        model=model,
+        model,
         entry=json.dumps({"source": source, **entry}),
         lock=folder / "models.lock.yaml",
         downloads=folder / "downloads",

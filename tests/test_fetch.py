@@ -14,12 +14,14 @@ import pytest
 from fault_server import FaultServer
 
 from kgtextvec.errors import InputError
-from kgtextvec.models.fetch import FetchError, Request, fetch
-from kgtextvec.models.patience import Patience, retry_after
+from kgtextvec.models.fetch import fetch
+from kgtextvec.models.fetch_errors import FetchError
+from kgtextvec.models.retry import RetryPolicy, retry_after
+from kgtextvec.models.transfer import Request
 
 DATA = np.random.default_rng(1).bytes(300_000)
 SHA = hashlib.sha256(DATA).hexdigest()
-QUICK = Patience(connect=5, stall=0.6, first_wait=0.01, longest_wait=0.05, tries=6)
+QUICK = RetryPolicy(connect=5, stall=0.6, first_wait=0.01, longest_wait=0.05, tries=6)
 SRC = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -181,7 +183,8 @@ def test_a_later_process_resumes_and_sends_nothing_twice(server, tmp_path):
     url = server.add("file.bin", DATA, ["stall"])
     program = (
         "import sys; from pathlib import Path;"
-        "from kgtextvec.models.fetch import Request, fetch;"
+        "from kgtextvec.models.fetch import fetch;"
+        "from kgtextvec.models.transfer import Request;"
         f"fetch(Request(sys.argv[1], Path(sys.argv[2]), sha256={SHA!r}))"
     )
     words = [sys.executable, "-c", program, url, str(tmp_path / "file.bin")]
@@ -204,7 +207,7 @@ def test_a_later_process_resumes_and_sends_nothing_twice(server, tmp_path):
 def test_a_part_of_another_address_is_not_used(server, tmp_path):
     one = server.add("one.bin", bytes(300_000), ["cut"] * 50)
     with pytest.raises(FetchError):
-        fetch(Request(one, tmp_path / "file.bin"), Patience(tries=0, first_wait=0))
+        fetch(Request(one, tmp_path / "file.bin"), RetryPolicy(tries=0, first_wait=0))
     assert (tmp_path / "file.bin.part").stat().st_size > 0
     two = server.add("two.bin", DATA)
     assert get(two, tmp_path) == DATA
@@ -225,7 +228,8 @@ def test_a_disk_that_fills_up_is_told_and_the_rest_can_come_later(server, tmp_pa
         "import resource, signal, sys; from pathlib import Path;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "from kgtextvec.models.fetch import Request, fetch;"
+        "from kgtextvec.models.fetch import fetch;"
+        "from kgtextvec.models.transfer import Request;"
         "fetch(Request(sys.argv[1], Path(sys.argv[2])))"
     )
     words = [sys.executable, "-c", program, url, str(tmp_path / "file.bin")]
@@ -243,16 +247,16 @@ def test_a_redirect_is_followed(server, tmp_path):
 
 def test_patience_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("KGTEXTVEC_PATIENCE", "stall=2.5, tries=3")
-    assert Patience.from_environment() == Patience(stall=2.5, tries=3)
+    assert RetryPolicy.from_environment() == RetryPolicy(stall=2.5, tries=3)
     monkeypatch.setenv("KGTEXTVEC_PATIENCE", "stal=2")
     with pytest.raises(InputError, match=r"stal=2.*one of connect, stall"):
-        Patience.from_environment()
+        RetryPolicy.from_environment()
 
 
 def test_waits_double_up_to_a_limit():
-    patience = Patience(first_wait=1, longest_wait=10)
-    assert [patience.wait(n, None) for n in range(1, 7)] == [1, 2, 4, 8, 10, 10]
-    assert patience.wait(3, 0.0) == 0.0
+    policy = RetryPolicy(first_wait=1, longest_wait=10)
+    assert [policy.wait(n, None) for n in range(1, 7)] == [1, 2, 4, 8, 10, 10]
+    assert policy.wait(3, 0.0) == 0.0
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7), ("-3", 0), ("soon", None), ("", None)])

@@ -26,8 +26,11 @@ from tiny_models import (
 
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError
-from kgtextvec.models import convert_model, download_model, unpack_model
-from kgtextvec.models.sources import read_entry
+from kgtextvec.models.convert import convert_model
+from kgtextvec.models.download import download_model
+from kgtextvec.models.entry import locations_of, read_entry
+from kgtextvec.models.unpack import unpack_model
+from kgtextvec.settings.models import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ["TP53", "The protein kinase of the brain.", "a </s> [SEP] b", "α-synuclein"]
@@ -36,7 +39,7 @@ TEXTS = ["TP53", "The protein kinase of the brain.", "a </s> [SEP] b", "α-synuc
 def convert(folder: Path, **entry) -> dict:
     """Convert to the folder beside it; return the record, its digests proven."""
     out = folder.with_name(f"{folder.name}-out")
-    convert_model(out, folder, "m", json.dumps(entry))
+    convert_model(folder, out=out, model="m", entry=json.dumps(entry))
     return read_model_folder(out)
 
 
@@ -74,7 +77,13 @@ def test_the_record_tells_what_the_model_is(tmp_path):
     record = {"model": "m", "source": "hub:a/b@c", "revision": "c", "files": []}
     (tmp_path / "m.json").write_text(json.dumps(record))
     entry = {"pooling": "cls", "license": "MIT", "citation": "Us, 2020", "max_tokens": 128}
-    convert_model(tmp_path / "o", tmp_path / "b", "m", json.dumps(entry), tmp_path / "m.json")
+    convert_model(
+        tmp_path / "b",
+        out=tmp_path / "o",
+        model="m",
+        entry=json.dumps(entry),
+        downloaded=tmp_path / "m.json",
+    )
     about = read_model_folder(tmp_path / "o")
     expected = {"model": "m", "kind": "transformer", "source": "hub:a/b@c", "revision": "c"}
     expected |= {"pooling": "cls", "license": "MIT", "citation": "Us, 2020", "max_tokens": 128}
@@ -224,9 +233,12 @@ def test_a_folder_that_was_not_converted_is_told(tmp_path):
 
 def whole_way(folder: Path, entry: dict, name="m") -> dict:
     text = json.dumps(entry)
-    download_model(name, text, folder / "lock.yaml", folder / "cache", folder / "d.json")
-    unpack_model(folder / "d.json", folder / "unpacked")
-    convert_model(folder / "model", folder / "unpacked", name, text, folder / "d.json")
+    lock, cache, record = folder / "lock.yaml", folder / "cache", folder / "d.json"
+    download_model(name, entry=text, lock=lock, downloads=cache, out=record)
+    unpack_model(record, out=folder / "unpacked")
+    convert_model(
+        folder / "unpacked", out=folder / "model", model=name, entry=text, downloaded=record
+    )
     return read_model_folder(folder / "model")
 
 
@@ -275,20 +287,22 @@ def test_an_elmo_is_converted_from_bilm_files(tmp_path):
     source.mkdir()
     to_hdf5(tmp_path / "native", source / "weights.hdf5", source / "options.json")
     (source / "vocabulary.txt").write_text("<S>\n</S>\n<UNK>\nthe\n")
-    convert_model(tmp_path / "one", source, "e", json.dumps({"kind": "elmo", "dims": 8}))
+    entry = json.dumps({"kind": "elmo", "dims": 8})
+    convert_model(source, out=tmp_path / "one", model="e", entry=entry)
     about = read_model_folder(tmp_path / "one")
     assert (about["kind"], about["dims"], about["layers"]) == ("elmo", 8, 3)
     assert about["parameters"] > 0
     files = (source / "weights.hdf5", source / "options.json")
-    convert_model(tmp_path / "two", kind="elmo", weights=files[0], options=files[1], model="e")
+    convert_model(out=tmp_path / "two", kind="elmo", weights=files[0], options=files[1], model="e")
     two = read_model_folder(tmp_path / "two")
     assert two["weights_sha256"] == about["weights_sha256"]
     assert two["tokenizer_sha256"] == about["tokenizer_sha256"]
     with pytest.raises(InputError, match="dims: 9"):
-        convert_model(tmp_path / "x", source, "e", json.dumps({"kind": "elmo", "dims": 9}))
+        entry = json.dumps({"kind": "elmo", "dims": 9})
+        convert_model(source, out=tmp_path / "x", model="e", entry=entry)
     shutil.copy(source / "weights.hdf5", source / "other.hdf5")
     with pytest.raises(InputError, match="holds 2 files of weights"):
-        convert_model(tmp_path / "x", source, "e", json.dumps({"kind": "elmo"}))
+        convert_model(source, out=tmp_path / "x", model="e", entry='{"kind": "elmo"}')
 
 
 def test_the_command_line_converts_without_home_and_with_odd_paths(tmp_path):
@@ -311,14 +325,15 @@ def test_the_catalogue_is_valid_and_pinned():
     expected = {"biobert-base-cased-v1.1", "RoBERTa-large-PM-M3-Voc", "bioelmo", "all-MiniLM-L6-v2"}
     assert expected <= set(entries)
     for name, values in entries.items():
-        entry = read_entry(name, json.dumps(values))
+        entry = read_entry(name, json.dumps(values), Model)
         assert entry.license and entry.citation and entry.dims, name
-    biobert = read_entry("b", json.dumps(entries["biobert-base-cased-v1.1"]))
+    biobert = read_entry("b", json.dumps(entries["biobert-base-cased-v1.1"]), Model)
     assert biobert.do_lower_case is False
-    assert biobert.sources[0].revision == "924f12e0c3db7f156a765ad53fb6b11e7afedbc8"
+    assert locations_of("b", biobert)[0].revision == "924f12e0c3db7f156a765ad53fb6b11e7afedbc8"
     assert entries["RoBERTa-large-PM-M3-Voc"]["max_tokens"] == 512
     assert entries["bioelmo"]["kind"] == "elmo"
-    assert len(read_entry("e", json.dumps(entries["bioelmo"])).sources[0].files) == 3
+    bioelmo = read_entry("e", json.dumps(entries["bioelmo"]), Model)
+    assert len(locations_of("e", bioelmo)[0].files) == 3
 
 
 def test_every_key_of_the_catalogue_is_documented():

@@ -11,7 +11,8 @@ import yaml
 from downloads import DATA, HUB, IDENT, content, locked, run, server, sha
 
 from kgtextvec.errors import InputError
-from kgtextvec.models.sources import read_entry
+from kgtextvec.models.entry import locations_of, read_entry
+from kgtextvec.settings.models import Model
 
 __all__ = ["server"]
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,13 +166,13 @@ def test_a_package_is_found_without_importing_it(tmp_path, monkeypatch):
 
 BAD_SOURCES = {
     "missing": (None, "source: missing"),
-    "unknown scheme": ("ftp://x/y.tar.gz", "is not one of: hub:"),
-    "no scheme": ("dmis-lab/biobert", "is not one of: hub:"),
+    "unknown scheme": ("ftp://x/y.tar.gz", "is not one of: file:"),
+    "no scheme": ("dmis-lab/biobert", "is not one of: file:"),
     "drive link": ("gdrive:https://drive.google.com/file/d/x/view", "the id alone"),
     "bad member": ({"../x": f"gdrive:{IDENT}"}, "not a plain file name"),
-    "bad address": ({"x": "path:/x"}, "not https, gdrive or file"),
+    "bad address": ({"x": "path:/x"}, "not one of file, gdrive, https"),
     "no name": ("https://host/", "does not end in a plain file name"),
-    "number": (3, "is not one of: hub:"),
+    "number": (3, "Expected `str | object | array`"),
     "no folder": ("path:/no/such/folder", "no such folder"),
     "no file": ("file:/no/such.tar.gz", "no such file"),
     "outside": ("package:yaml/../x", "must be <package>"),
@@ -198,13 +199,13 @@ def test_a_source_that_is_not_one_is_told(tmp_path, source, message):
 )
 def test_a_wrong_value_names_its_key(key, value):
     with pytest.raises(InputError, match=f"catalogue, m.{key}: "):
-        read_entry("m", json.dumps({"source": "path:x", key: value}))
+        locations_of("m", read_entry("m", json.dumps({"source": "path:x", key: value}), Model))
 
 
 @pytest.mark.parametrize("name", ["texts", "exports", "../x", "a b", "", "-rf", "a/b"])
 def test_a_model_has_a_name_that_can_be_a_folder(name):
     with pytest.raises(InputError, match="a model's name is a folder's"):
-        read_entry(name, '{"source": "path:x"}')
+        read_entry(name, '{"source": "path:x"}', Model)
 
 
 def test_two_processes_at_once_download_once(server, tmp_path):

@@ -21,13 +21,13 @@ from tiny_models import (
 
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError
-from kgtextvec.models import convert_model
+from kgtextvec.models.convert import convert_model
 
 
 def convert(folder: Path, **entry) -> dict:
     """Convert to the folder beside it; return the record, its digests proven."""
     out = folder.with_name(f"{folder.name}-out")
-    convert_model(out, folder, "m", json.dumps(entry))
+    convert_model(folder, out=out, model="m", entry=json.dumps(entry))
     return read_model_folder(out)
 
 
@@ -63,7 +63,7 @@ def test_model_missing_pooler(tmp_path):
     folder = tiny_bert(tmp_path / "b")
     change_weights(folder, lambda name, value: None if "pooler" in name else (name, value))
     convert(folder)
-    with pytest.raises(InputError, match="'pooler' is not one of cls, max, mean"):
+    with pytest.raises(InputError, match=r"'pooler' is unknown\. Choose one of cls, max, mean"):
         convert(folder, pooling="pooler")
 
 

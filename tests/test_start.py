@@ -14,7 +14,7 @@ import pytest
 from tiny_models import tiny_bert
 
 from kgtextvec.embed.fast_imports import quick_imports
-from kgtextvec.models import convert_model
+from kgtextvec.models.convert import convert_model
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 # Tells what is imported when the first vectors come out of the encoder.
@@ -36,7 +36,7 @@ sys.exit(main(sys.argv[1:]))
 
 def test_a_job_imports_nothing_large_that_it_does_not_use(tmp_path):
     tiny_bert(tmp_path / "raw")
-    convert_model(tmp_path / "model", tmp_path / "raw", "tiny")
+    convert_model(tmp_path / "raw", out=tmp_path / "model", model="tiny")
     text = "a protein kinase"
     columns = {"text_sha256": [sha256(text.encode()).hexdigest()], "text": [text]}
     pq.write_table(pa.table(columns), tmp_path / "shard.parquet")

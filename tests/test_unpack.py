@@ -19,8 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kgtextvec.errors import InputError
-from kgtextvec.models import unpack_model
-from kgtextvec.models.unpack import Limits, unpack_archive
+from kgtextvec.models.unpack import Limits, unpack_archive, unpack_model
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ("m/config.json", b'{"model_type":"roberta"}', {})
@@ -61,7 +60,7 @@ def unpack(folder: Path, data: bytes, name="model.tar.gz", kind="transformer", *
         **more,
     }
     (folder / "m.json").write_text(json.dumps(record))
-    unpack_model(folder / "m.json", folder / "out")
+    unpack_model(folder / "m.json", out=folder / "out")
     return folder / "out"
 
 
@@ -237,10 +236,10 @@ def test_subdir_picks_one_of_two_models(tmp_path):
     other = ("top/n/config.json", b"{}", {})
     data = tgz(CONFIG, other)
     assert files(unpack(tmp_path, data, subdir="n")) == {"config.json": b"{}"}
-    unpack_model(tmp_path / "m.json", tmp_path / "two", subdir="m/")
+    unpack_model(tmp_path / "m.json", out=tmp_path / "two", subdir="m/")
     assert files(tmp_path / "two") == {"config.json": CONFIG[1]}
     with pytest.raises(InputError, match=r"holds no config\.json in x"):
-        unpack_model(tmp_path / "m.json", tmp_path / "three", subdir="x")
+        unpack_model(tmp_path / "m.json", out=tmp_path / "three", subdir="x")
 
 
 def test_the_folder_of_a_sentence_transformer_is_one_model(tmp_path):
@@ -288,14 +287,15 @@ def plain_record(folder: Path, source: str) -> Path:
         }
         for path in sorted(model.iterdir())
     ]
-    (folder / "m.json").write_text(json.dumps({"model": "m", "source": source, "files": listed}))
+    record = {"model": "m", "kind": "transformer", "source": source, "files": listed}
+    (folder / "m.json").write_text(json.dumps(record))
     return model
 
 
 @pytest.mark.parametrize(("source", "links"), [("hub:a/b@c", 2), ("path:/x", 1)])
 def test_plain_files_are_linked_from_the_cache_and_copied_from_a_user(tmp_path, source, links):
     plain_record(tmp_path, source)
-    unpack_model(tmp_path / "m.json", tmp_path / "out")
+    unpack_model(tmp_path / "m.json", out=tmp_path / "out")
     assert files(tmp_path / "out") == {"config.json": b"{}", "vocab.txt": b"[PAD]"}
     assert (tmp_path / "out/vocab.txt").stat().st_nlink == links
 
@@ -304,10 +304,10 @@ def test_a_file_that_changed_since_its_download_is_told(tmp_path):
     model = plain_record(tmp_path, "path:/x")
     (model / "vocab.txt").write_bytes(b"[PAT]")
     with pytest.raises(InputError, match=r"vocab\.txt: changed since download-model: checksum"):
-        unpack_model(tmp_path / "m.json", tmp_path / "out")
+        unpack_model(tmp_path / "m.json", out=tmp_path / "out")
     (model / "vocab.txt").unlink()
     with pytest.raises(InputError, match=r"vocab\.txt: not there any more"):
-        unpack_model(tmp_path / "m.json", tmp_path / "out")
+        unpack_model(tmp_path / "m.json", out=tmp_path / "out")
 
 
 def test_read_only_and_oddly_named_input_is_fine(tmp_path):
@@ -318,7 +318,7 @@ def test_read_only_and_oddly_named_input_is_fine(tmp_path):
     model = plain_record(tmp_path, "path:/x")
     for path in (*model.iterdir(), model):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    unpack_model(tmp_path / "m.json", tmp_path / "two")
+    unpack_model(tmp_path / "m.json", out=tmp_path / "two")
     assert len(files(tmp_path / "two")) == 2
 
 

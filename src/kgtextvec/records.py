@@ -9,8 +9,37 @@ from kgtextvec.files import read_json
 R = TypeVar("R")
 
 
-class ModelFacts(TypedDict, total=False):
-    """What both a model's record and the manifests of its vectors say."""
+class DownloadOrigin(TypedDict):
+    """Where a model's files came from; `source` as the lock file names it."""
+
+    model: str
+    source: str
+    revision: NotRequired[str | None]
+
+
+class DownloadedFile(TypedDict):
+    """A file of a model, in the cache or where the user has it."""
+
+    name: str
+    path: str
+    sha256: str
+    bytes: int
+
+
+class DownloadRecord(DownloadOrigin):
+    """The record of download-model.
+
+    `inside` has known digests of files in an archive, `subdir` the folder there.
+    """
+
+    files: list[DownloadedFile]
+    kind: str
+    subdir: NotRequired[str | None]
+    inside: NotRequired[dict[str, str]]
+
+
+class ModelOrigin(TypedDict, total=False):
+    """Which model, by its files."""
 
     kind: str
     source: str
@@ -19,18 +48,32 @@ class ModelFacts(TypedDict, total=False):
     tokenizer_sha256: str
     license: str | None
     citation: str | None
+
+
+class ModelFacts(ModelOrigin, total=False):
+    """What a model's record and the manifests of its vectors have in common."""
+
     parameters: int
 
 
-class ModelRecord(ModelFacts):
-    """kgtextvec.json of a converted model. `layers`: an ELMo's, the word layer included."""
+class EncoderFacts(TypedDict):
+    """What convert-model finds out about a model. `layers`: an ELMo's, the word layer included.
 
-    model: str
+    `default_lower_case`: what the model's own files do when loaded without options.
+    """
+
     dims: int
     layers: NotRequired[int]
     max_tokens: int | None
     do_lower_case: bool | None
     default_lower_case: bool | None
+    parameters: int
+
+
+class ModelRecord(ModelOrigin, EncoderFacts):
+    """kgtextvec.json of a converted model."""
+
+    model: str
     pooling: str
     files: dict[str, str]
     recipe: int

@@ -104,4 +104,5 @@ class Patterns(Registry[T]):
 
 # All registries. Their constants' types stand in the packages' own __init__.
 POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
+SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from snakemake.io import local
 
+from kgtextvec.models.sources import watched_files
+
 from .plan import Plan, Wildcards
 
 Input = Callable[[Wildcards], object]
@@ -48,16 +50,8 @@ class Inputs:
 
     def source_files(self, wildcards: Wildcards) -> list[object]:
         """Return a model's files on this machine (`path:`, `file:`): a change converts it again."""
-        found: list[object] = []
         source = self.plan.entries[wildcards.model]["source"]
-        for one in source if isinstance(source, list) else [source]:
-            for address in one.values() if isinstance(one, dict) else [one]:
-                kind, _, path = address.partition(":")
-                if kind in ("path", "file") and Path(path).exists():
-                    is_file = Path(path).is_file()
-                    files = [Path(path)] if is_file else sorted(Path(path).iterdir())
-                    found += [local(str(file)) for file in files if file.is_file()]
-        return found
+        return [local(str(path)) for path in watched_files(source)]
 
     def held_out(self, wildcards: Wildcards) -> object:
         """Return the text that fine-tuning measures on, where it is a file of its own."""

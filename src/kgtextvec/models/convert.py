@@ -2,100 +2,105 @@
 
 import json
 import re
-from importlib.metadata import version
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from kgtextvec.encoders.folder import RECORD, WEIGHTS, file_digests, tokenizer_digest
 from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_folder, write_json
+from kgtextvec.models import RECIPE
+from kgtextvec.models.entry import read_entry
 from kgtextvec.models.known import is_known
-from kgtextvec.models.sources import Entry, read_entry
 from kgtextvec.progress import say
+from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_record
+from kgtextvec.settings.models import ModelTraits
+from kgtextvec.versions import versions_of
 
-# Bumped by hand when the same files give another folder.
-RECIPE = 1
-PACKAGES = ("kgtextvec", "torch", "transformers", "tokenizers", "safetensors")
-ElmoFiles = tuple[Path | None, Path | None, Path | None]  # weights, options, vocabulary
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 
 
-def convert(
-    out: Path,
-    folder: Path | None,
-    model: str | None,
-    entry: str,
-    downloaded: Path | None,
-    kind: str | None,
-    elmo_files: ElmoFiles,
+def convert_model(
+    folder: Annotated[Path | None, "folder that unpack-model made"] = None,
+    *,
+    out: Annotated[Path, "folder to make"],
+    model: Annotated[str | None, "name in the catalogue (default: the folder's name)"] = None,
+    entry: Annotated[str, "the catalogue entry, as JSON"] = "{}",
+    downloaded: Annotated[Path | None, "record that download-model wrote"] = None,
+    kind: Annotated[Literal["transformer", "elmo"] | None, "default: the entry's kind"] = None,
+    weights: Annotated[Path | None, "elmo: HDF5 weights"] = None,
+    options: Annotated[Path | None, "elmo: options.json"] = None,
+    vocabulary: Annotated[Path | None, "elmo: list of words, optional"] = None,
 ) -> None:
-    """Make the folder `out` (config.json, model.safetensors, tokenizer, kgtextvec.json).
+    """Check a model's folder and save it as safetensors, with kgtextvec.json.
 
-    Raises InputError when the model would give wrong vectors; `out` is then not made.
+    For ELMo, weights, options and vocabulary may stand in for the folder. Raises InputError when
+    the model would give wrong vectors; the folder `out` is then not made.
     """
-    home = folder or elmo_files[0]
+    home = folder or weights
     if home is None:
         raise InputError("convert-model: name the model's folder, or --weights and --options.")
     name = model or re.sub(r"[^A-Za-z0-9._+-]", "_", home.absolute().name).lstrip(".-+") or "model"
-    about = read_entry(name, entry, sources=False)
-    record = read_json(downloaded) if downloaded else {}
+    traits = read_entry(name, entry, ModelTraits)
+    origin: DownloadOrigin = {"model": name, "source": f"path:{home.absolute()}", "revision": None}
+    if downloaded:
+        origin = read_record(downloaded, DownloadOrigin)
     with whole_folder(out) as part:
-        if (kind or about.kind) == "elmo":
-            facts = convert_elmo(about, elmo_inputs(folder, elmo_files), part)
+        if (kind or traits.kind) == "elmo":
+            facts = convert_elmo(
+                name, traits, elmo_files(folder, weights, options, vocabulary), part
+            )
         else:
             if folder is None or not folder.is_dir():
                 raise InputError(f"{home}: is no folder. Run unpack-model first.")
-            facts = convert_transformer(about, folder, part)
+            facts = convert_transformer(name, traits, folder, part)
         digests = file_digests(part)
-        whole = {
-            "model": about.model,
-            "kind": kind or about.kind,
-            "source": record.get("source") or f"path:{home.absolute()}",
-            "revision": record.get("revision"),
+        record: ModelRecord = {
+            "model": name,
+            "kind": kind or traits.kind,
+            "source": origin["source"],
+            "revision": origin.get("revision"),
             "weights_sha256": digests[WEIGHTS],
             "tokenizer_sha256": tokenizer_digest(part),
             **facts,
-            "pooling": about.pooling,
-            "license": about.license,
-            "citation": about.citation,
-            "recipe": RECIPE,
-            "versions": {name: version_of(name) for name in PACKAGES},
+            "pooling": traits.pooling,
+            "license": traits.license,
+            "citation": traits.citation,
+            "recipe": RECIPE["convert_model"],
+            "versions": versions_of(*PACKAGES),
             "files": digests,
         }
-        write_json(part / RECORD, whole)
+        write_json(part / RECORD, record)
     say(
-        f"{about.model}: {whole['dims']} dims, {whole['parameters']:,} parameters,"
-        f" {whole['max_tokens'] or 'any number of'} tokens a text"
+        f"{name}: {facts['dims']} dims, {facts['parameters']:,} parameters,"
+        f" {facts['max_tokens'] or 'any number of'} tokens a text"
     )
 
 
-def convert_transformer(about: Entry, folder: Path, out: Path) -> dict[str, Any]:
-    """Check and save a transformers model; return dims, limits and what was found of case."""
+def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path) -> EncoderFacts:
+    """Check and save a transformers model; `name` stands in messages."""
     from kgtextvec.models.tokenizer import check_ids, load_tokenizer
     from kgtextvec.models.weights import load_model, read_config, token_limit
 
     quiet_transformers()
     config = read_config(folder)
-    tokenizer, case = load_tokenizer(folder, about.do_lower_case, config["model_type"])
+    tokenizer, case = load_tokenizer(folder, traits.do_lower_case, config["model_type"])
     model = load_model(folder)
     check_ids(folder, tokenizer, int(model.get_input_embeddings().weight.shape[0]))
     most, default = token_limit(model, tokenizer)
-    if about.max_tokens and most and about.max_tokens > most:
+    if traits.max_tokens and most and traits.max_tokens > most:
         raise InputError(
-            f"catalogue, {about.model}.max_tokens: {about.max_tokens} is more than the model's"
+            f"catalogue, {name}.max_tokens: {traits.max_tokens} is more than the model's"
             f" positions allow ({most}). Lower it."
         )
-    limit = about.max_tokens or default
-    vectors = probe(folder, model, tokenizer)
+    limit = traits.max_tokens or default
+    vectors = smoke_test(folder, model, tokenizer)
     dims = int(vectors.shape[1])
-    if about.dims and about.dims != dims:
-        raise InputError(
-            f"catalogue, {about.model}.dims: {about.dims}, but the model's vectors have {dims}."
-            " Mend the entry, or get the right model."
-        )
+    check_dims(name, traits, dims)
     tokenizer.model_max_length = limit
     tokenizer.save_pretrained(str(out))
-    tidy(out / "tokenizer_config.json")
+    remove_local_settings(out / "tokenizer_config.json")
     # Else old names of weights (gamma, beta) would be written again.
     model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
     check_saved(out, vectors)
@@ -103,13 +108,21 @@ def convert_transformer(about: Entry, folder: Path, out: Path) -> dict[str, Any]
         "dims": dims,
         "max_tokens": limit,
         "do_lower_case": case.effective,
-        # What the files do when nobody interferes, as scripts that load them plainly get it.
         "default_lower_case": case.default,
         "parameters": sum(value.numel() for value in model.parameters()),
     }
 
 
-def probe(folder: Path, model: Any, tokenizer: Any) -> Any:
+def check_dims(name: str, traits: ModelTraits, dims: int) -> None:
+    """Raise InputError if the catalogue has other dims than the model's vectors."""
+    if traits.dims and traits.dims != dims:
+        raise InputError(
+            f"catalogue, {name}.dims: {traits.dims}, but the model's vectors have {dims}."
+            " Correct the entry, or get the right model."
+        )
+
+
+def smoke_test(folder: Path, model: Any, tokenizer: Any) -> Any:
     """Return the mean vectors (2, dims) of two sentences; refuse NaN, and two that are equal."""
     import torch
 
@@ -136,34 +149,35 @@ def probe(folder: Path, model: Any, tokenizer: Any) -> Any:
 
 
 def check_saved(out: Path, vectors: Any) -> None:
-    """Load what was saved and prove that it gives the same vectors to the bit."""
+    """Load the saved model and check that it gives the same vectors, bit for bit."""
     import torch
 
     from kgtextvec.models.tokenizer import open_tokenizer
     from kgtextvec.models.weights import load_model
 
-    again = probe(out, load_model(out), open_tokenizer(out))
+    again = smoke_test(out, load_model(out), open_tokenizer(out))
     if not torch.equal(again, vectors):
         raise RuntimeError(f"{out}: the saved model gives other vectors than the one it came from")
 
 
-def tidy(path: Path) -> None:
-    """Take out of the tokenizer's settings what tells of this run, not of the tokenizer."""
+def remove_local_settings(path: Path) -> None:
+    """Remove from a tokenizer's settings what depends on where and how it was loaded."""
     values = json.loads(path.read_text("utf-8"))
     for key in ("is_local", "local_files_only", "name_or_path", "trust_remote_code"):
         values.pop(key, None)
     path.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")
 
 
-def elmo_inputs(folder: Path | None, given: ElmoFiles) -> tuple[Path, Path, Path | None]:
+def elmo_files(
+    folder: Path | None, weights: Path | None, options: Path | None, vocabulary: Path | None
+) -> tuple[Path, Path, Path | None]:
     """Return weights, options and vocabulary, as given or as found in the folder."""
-    weights, options, vocabulary = given
     if folder is not None:
         here = sorted(
             path for path in folder.iterdir() if path.is_file() and is_known(path.name, "elmo")
         )
-        weights = weights or only(folder, here, (".hdf5", ".index"), "weights (.hdf5)")
-        options = options or only(folder, here, ("options.json",), "options.json")
+        weights = weights or file_ending_in(folder, here, (".hdf5", ".index"), "weights (.hdf5)")
+        options = options or file_ending_in(folder, here, ("options.json",), "options.json")
         words = [path for path in here if path.suffix == ".txt"]
         vocabulary = vocabulary or (words[0] if len(words) == 1 else None)
     if weights is None or options is None:
@@ -174,16 +188,18 @@ def elmo_inputs(folder: Path | None, given: ElmoFiles) -> tuple[Path, Path, Path
     return weights, options, vocabulary
 
 
-def only(folder: Path, paths: list[Path], ends: tuple[str, ...], what: str) -> Path:
-    """Return the one file with such an ending."""
+def file_ending_in(folder: Path, paths: list[Path], ends: tuple[str, ...], what: str) -> Path:
+    """Return the one file with one of these endings. Raises InputError if there is not one."""
     found = [path for path in paths if path.name.endswith(ends)]
     if len(found) != 1:
         raise InputError(f"{folder}: holds {len(found)} files of {what}; an ELMo has one.")
     return found[0]
 
 
-def convert_elmo(about: Entry, files: tuple[Path, Path, Path | None], out: Path) -> dict[str, Any]:
-    """Convert bilm-tf's files; return dims, layers and the number of parameters."""
+def convert_elmo(
+    name: str, traits: ModelTraits, files: tuple[Path, Path, Path | None], out: Path
+) -> EncoderFacts:
+    """Convert bilm-tf's weights, options and vocabulary; `name` stands in messages."""
     from safetensors import safe_open
 
     from kgtextvec.encoders.elmo.convert import convert_bilm
@@ -192,30 +208,14 @@ def convert_elmo(about: Entry, files: tuple[Path, Path, Path | None], out: Path)
     convert_bilm(weights=weights, options=options, vocabulary=vocabulary, out=out)
     config = read_json(out / "config.json")
     dims = int(config.get("hidden_size") or 2 * config["projection_size"])
-    if about.dims and about.dims != dims:
-        raise InputError(
-            f"catalogue, {about.model}.dims: {about.dims}, but the model's vectors have {dims}."
-            " Mend the entry, or get the right model."
-        )
-    parameters = 0
+    check_dims(name, traits, dims)
     with safe_open(out / WEIGHTS, framework="numpy") as tensors:
-        for name in tensors.keys():  # noqa: SIM118 (not a mapping)
-            size = 1
-            for side in tensors.get_slice(name).get_shape():
-                size *= side
-            parameters += size
+        shapes = [tensors.get_slice(key).get_shape() for key in tensors.keys()]  # noqa: SIM118
     return {
         "dims": dims,
         "layers": int(config["num_hidden_layers"]) + 1,
-        "max_tokens": about.max_tokens,
+        "max_tokens": traits.max_tokens,
         "do_lower_case": None,
         "default_lower_case": None,
-        "parameters": parameters,
+        "parameters": sum(prod(shape) for shape in shapes),
     }
-
-
-def version_of(package: str) -> str:
-    """Return a package's version."""
-    from kgtextvec import __version__
-
-    return __version__ if package == "kgtextvec" else version(package)

@@ -1,85 +1,87 @@
-"""Get a model's files from the first source that works, each checked against the lock file."""
+"""Get a model's files from the first location that works, each checked against the lock file."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of, sha256_of, write_json
-from kgtextvec.models.fetch import NoSpace, Request, fetch
-from kgtextvec.models.gdrive import drive_address, read_drive_page
-from kgtextvec.models.hub import fetch_hub
-from kgtextvec.models.local import Files, from_cache, local_files, placed_by_hand, to_cache
-from kgtextvec.models.lock import Locked, check, expected, lock_models, read_lock, record
-from kgtextvec.models.sources import Entry, Source, file_path, scheme_of
+from kgtextvec.files import sha256_of, write_json
+from kgtextvec.models.cache import cache_of, from_cache, mark_complete
+from kgtextvec.models.entry import Location, locations_of, read_entry
+from kgtextvec.models.fetch_errors import NoSpace
+from kgtextvec.models.lock import lock_digests, lock_models, read_lock
+from kgtextvec.models.sources import Destination, Files
 from kgtextvec.progress import say
+from kgtextvec.records import DownloadRecord
+from kgtextvec.settings.models import Model
 
 
-def download(entry: Entry, lock: Path, downloads: Path, offline: bool) -> dict[str, Any]:
-    """Return the record of the model's files; fetch what is not there yet.
+def download_model(
+    model: Annotated[str, "name in the catalogue"],
+    *,
+    entry: Annotated[str, "the catalogue entry, as JSON"],
+    lock: Annotated[Path, "models.lock.yaml: digests at first download"],
+    downloads: Annotated[Path, "cache; survives reruns"],
+    out: Annotated[Path, "record of the files, JSON"],
+    offline: Annotated[bool, "use what was downloaded before, ask no server"] = False,
+) -> None:
+    """Fetch a model's files to the cache and write their record.
 
     Files placed by hand come first, then an earlier download (no request is made), then the
-    sources in their order. One process at a time works on a model. Raises InputError with every
-    source's fault when none works.
+    sources in their order. One process at a time works on a model. Raises InputError when no
+    source works, or when a file differs from that of the first download.
     """
-    folder = downloads / entry.model
+    settings = read_entry(model, entry, Model)
+    found = find_files(model, settings, lock, downloads, offline)
+    write_json(out, found)
+    size = sum(file["bytes"] for file in found["files"])
+    say(f"{model}: {len(found['files'])} files, {size:,} bytes, from {found['source']}")
+
+
+def find_files(
+    model: str, entry: Model, lock: Path, downloads: Path, offline: bool
+) -> DownloadRecord:
+    """Return the record of the model's files; fetch those that are missing.
+
+    Raises InputError with every location's fault when none works.
+    """
+    locations = locations_of(model, entry)
+    folder = downloads / model
     folder.mkdir(parents=True, exist_ok=True)
-    locked = read_lock(lock).get(entry.model, {})
-    with lock_models(folder / ".lock", entry.model):
-        for source in entry.sources:
-            files = placed_by_hand(folder, source, entry.kind)
+    locked = read_lock(lock).get(model, {})
+    known = {name: file["sha256"] for name, file in locked.items()} | entry.sha256
+    with lock_models(folder / ".lock", model):
+        for location in locations:
+            files = location.files_placed_by_hand(folder, entry.kind)
             if files:
-                placed = Source(f"file:{folder}", "files")
-                return accept(entry, placed, files, lock, locked)
-            files = from_cache(cache_of(folder, source), entry.model)
+                return accept_files(model, entry, Location(f"file:{folder}"), files, lock)
+            files = from_cache(cache_of(folder, location), model)
             if files:
-                return accept(entry, source, files, lock, locked)
+                return accept_files(model, entry, location, files, lock)
         faults = []
-        for source in entry.sources:
+        for location in locations:
+            to = Destination(entry.kind, cache_of(folder, location), known)
             try:
-                if source.needs_net and (offline or is_offline()):
-                    raise InputError(f"{source.text}: not downloaded yet, and the run is offline")
-                cache = cache_of(folder, source)
-                files = gather(source, entry, cache, known_sums(entry, locked))
-                whole = accept(entry, source, files, lock, locked)
+                if location.needs_net and (offline or is_offline()):
+                    raise InputError(f"{location.text}: not downloaded yet, and the run is offline")
+                found = accept_files(model, entry, location, location.get_files(to), lock)
             except NoSpace:
                 raise
             except InputError as error:
-                say(f"{entry.model}: {error}")
+                say(f"{model}: {error}")
                 faults.append(str(error).rstrip("."))
                 continue
-            if source.needs_net:
-                to_cache(cache, source, {file["name"]: file["sha256"] for file in whole["files"]})
-            return whole
-    raise InputError(f"{entry.model}: {'; '.join(faults)}. {by_hand(entry, folder)}".strip())
+            if location.needs_net:
+                digests = {file["name"]: file["sha256"] for file in found["files"]}
+                mark_complete(to.cache, location, digests)
+            return found
+    raise InputError(f"{model}: {'; '.join(faults)}. {advice_by_hand(locations, folder)}".strip())
 
 
-def gather(source: Source, entry: Entry, cache: Path, sums: dict[str, str]) -> Files:
-    """Return {name: path} of a source's files, fetched where needed."""
-    if not source.needs_net:
-        return local_files(source, entry.kind)
-    cache.mkdir(parents=True, exist_ok=True)
-    if source.scheme == "hub":
-        return {name: cache / name for name in fetch_hub(source, entry.kind, cache, sums)}
-    files = {}
-    for name, address in source.files:
-        scheme, target = scheme_of(address), cache / name
-        if scheme == "file":
-            target = file_path(address)
-        elif target.exists() and sha256_of(target) == sums.get(name):
-            pass
-        elif scheme == "gdrive":
-            url = drive_address(address.partition(":")[2])
-            fetch(Request(url, target, sums.get(name), on_page=read_drive_page))
-        else:
-            fetch(Request(address, target, sums.get(name)))
-        files[name] = target
-    return files
-
-
-def accept(
-    entry: Entry, source: Source, files: Files, lock: Path, locked: Locked
-) -> dict[str, Any]:
+def accept_files(
+    model: str, entry: Model, location: Location, files: Files, lock: Path
+) -> DownloadRecord:
     """Check the digests against catalogue and lock file, record new ones, return the record."""
     found = {}
     for name, path in files.items():
@@ -93,12 +95,11 @@ def accept(
                 f"{path}: checksum mismatch: expected sha256 {known} (catalogue), got"
                 f" {found[name]}. Delete the file and get the right one."
             )
-    check(lock, entry.model, locked, source.text, found)
-    record(lock, entry.model, source.text, source.revision, found)
+    lock_digests(lock, model, location.text, location.revision, found)
     return {
-        "model": entry.model,
-        "source": source.text,
-        "revision": source.revision,
+        "model": model,
+        "source": location.text,
+        "revision": location.revision,
         "files": [
             {
                 "name": name,
@@ -109,43 +110,25 @@ def accept(
             for name, path in files.items()
         ],
         "kind": entry.kind,
-        "subdir": entry.subdir,
+        "subdir": entry.subdir.strip("/") if entry.subdir else None,
         # Known digests of files inside an archive, for the step that unpacks it.
-        "inside": {name: sum_ for name, sum_ in entry.sha256.items() if name not in files},
+        "inside": {name: digest for name, digest in entry.sha256.items() if name not in files},
     }
 
 
-def known_sums(entry: Entry, locked: Locked) -> dict[str, str]:
-    """Return every digest that is known before the download; the catalogue's count first."""
-    sums = {name: str(expected(locked, name)) for name in locked}
-    return {**sums, **entry.sha256}
-
-
-def cache_of(folder: Path, source: Source) -> Path:
-    """Return the source's own folder of the cache, so that no source takes another's files."""
-    return folder / digest_of(source.text)[:12]
-
-
 def is_offline() -> bool:
-    """Tell whether KGTEXTVEC_OFFLINE or HF_HUB_OFFLINE forbids the network."""
+    """Return whether KGTEXTVEC_OFFLINE or HF_HUB_OFFLINE forbids the network."""
     names = ("KGTEXTVEC_OFFLINE", "HF_HUB_OFFLINE")
     values = (os.environ.get(name, "").strip().lower() for name in names)
     return any(value not in ("", "0", "false", "no", "off") for value in values)
 
 
-def by_hand(entry: Entry, folder: Path) -> str:
-    """Say which files to put where, when a source on the net failed."""
-    for source in entry.sources:
-        if source.needs_net:
-            named = ", ".join(name for name, _ in source.files)
-            names = named or "config.json, the weights and the tokenizer's files"
+def advice_by_hand(locations: Iterable[Location], folder: Path) -> str:
+    """Return which files to put where, when a source on the net failed."""
+    for location in locations:
+        if location.needs_net:
+            names = (
+                ", ".join(location.files) or "config.json, the weights and the tokenizer's files"
+            )
             return f"Or get them by hand: put {names} into {folder.absolute()} and run again."
     return ""
-
-
-def download_to(model_entry: Entry, lock: Path, downloads: Path, out: Path, offline: bool) -> None:
-    """Do `download` and write its record to `out`."""
-    whole = download(model_entry, lock, downloads, offline)
-    write_json(out, whole)
-    size = sum(file["bytes"] for file in whole["files"])
-    say(f"{whole['model']}: {len(whole['files'])} files, {size:,} bytes, from {whole['source']}")

@@ -1,12 +1,12 @@
-"""Undo a Content-Encoding that a server put on a file although plain bytes were asked for."""
+"""Undo a Content-Encoding that a server applied although plain bytes were requested."""
 
 import zlib
 from pathlib import Path
 
 from kgtextvec.files import sha256_of, temporary_name
 
-GZIP = b"\x1f\x8b"
-BLOCK = 1 << 20
+GZIP_MAGIC = b"\x1f\x8b"
+INFLATE_BYTES = 1 << 20
 
 
 def undo_encoding(part: Path, name: str, sha256: str | None) -> None:
@@ -22,7 +22,7 @@ def undo_encoding(part: Path, name: str, sha256: str | None) -> None:
     try:
         inflate(part, plain)
         with plain.open("rb") as handle:
-            double = handle.read(2) == GZIP
+            double = handle.read(2) == GZIP_MAGIC
         packed_by_name = name.lower().endswith((".gz", ".tgz"))
         if sha256 is not None or double or not packed_by_name:
             plain.replace(part)
@@ -34,15 +34,15 @@ def inflate(source: Path, target: Path) -> None:
     """Decompress gzip (all members, CRC checked), zlib or raw deflate."""
     with source.open("rb") as reader:
         head = reader.read(2)
-    raw = head[:1] != b"\x78" and head != GZIP
+    raw = head[:1] != b"\x78" and head != GZIP_MAGIC
     bits = -zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32
     engine = zlib.decompressobj(bits)
     try:
         with source.open("rb") as reader, target.open("wb") as writer:
-            data = reader.read(BLOCK)
+            data = reader.read(INFLATE_BYTES)
             while data or engine.unconsumed_tail:
-                writer.write(engine.decompress(engine.unconsumed_tail + data, BLOCK))
-                data = b"" if engine.unconsumed_tail else reader.read(BLOCK)
+                writer.write(engine.decompress(engine.unconsumed_tail + data, INFLATE_BYTES))
+                data = b"" if engine.unconsumed_tail else reader.read(INFLATE_BYTES)
                 if engine.eof and (engine.unused_data or data):
                     data = engine.unused_data + data
                     engine = zlib.decompressobj(bits)

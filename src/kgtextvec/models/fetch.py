@@ -1,78 +1,86 @@
-"""Fetch one file over http(s) so that it is whole and right, or say why not.
+"""Fetch one file over http(s), complete and verified, or report why that failed.
 
 Bytes go to `<name>.part` beside the target; a side file remembers the address and the validator
 (ETag or Last-Modified), so that a later process resumes. Only a file whose length and checksum
-fit gets its final name.
+are right gets its final name.
 """
 
 import errno
 import os
 import time
+from pathlib import Path
 
 import requests
 
 from kgtextvec.files import as_input_error, sha256_of, sync_folder
 from kgtextvec.models.encoding import undo_encoding
-from kgtextvec.models.patience import Patience
-from kgtextvec.models.transfer import Again, FetchError, NoSpace, Part, Request, receive
+from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
+from kgtextvec.models.retry import RetryPolicy
+from kgtextvec.models.transfer import Part, Request, receive_file
 from kgtextvec.progress import say
 
-__all__ = ["FetchError", "NoSpace", "Request", "fetch"]
-
-FRESH_STARTS = 3
+MAX_RESTARTS = 3
 
 
-def fetch(request: Request, patience: Patience | None = None) -> str:
+def fetch(request: Request, policy: RetryPolicy | None = None) -> str:
     """Fetch `request.url` to `request.target`; return the file's sha256 (64 hex digits).
 
-    Resumes the `.part` of an earlier process (Range + If-Range), retries what may pass (cut,
-    reset, stall, trickle, 429, 5xx) with growing waits or the Retry-After of the server, starts
-    over when the content changed. Raises FetchError when this source is of no use (404, a web
-    page, wrong checksum, patience at its end) and NoSpace when the disk is too small.
+    Resumes the `.part` of an earlier process (Range + If-Range), retries after temporary faults
+    (cut, reset, stall, trickle, 429, 5xx) with growing waits or the server's Retry-After, restarts
+    when the content changed. Raises FetchError when this source cannot give the file (404, a web
+    page, wrong checksum, too many failures) and NoSpace when the disk is too small.
     """
-    patience = patience or Patience.from_environment()
+    policy = policy or RetryPolicy.from_environment()
     request.target.parent.mkdir(parents=True, exist_ok=True)
     part = Part(request.target.with_name(request.target.name + ".part"), request.url)
     part.recall()
-    failures, starts, ends = 0, 0, list[int]()
+    failures, restarts, ends = 0, 0, list[int]()
     with requests.Session() as session:
         while True:
             before = part.size
             try:
-                receive(session, request, part, patience)
-                return finish(request, part)
-            except Again as error:
+                receive_file(session, request, part, policy)
+                return finish_file(request, part)
+            except RetryableError as error:
                 reason = error
             except OSError as error:
-                raise of_disk(error, part) from error
-            if not reason.afresh and is_whole(request, part):
-                return finish(request, part)
+                raise disk_error(error, part) from error
+            if not reason.restart and checksum_matches(request, part):
+                return finish_file(request, part)
             ends.append(part.size)
             check_announced(request, part, ends)
-            failures = 1 if part.size - before >= patience.progress else failures + 1
-            starts += reason.afresh
-            if (reason.doubt and starts > 1) or starts > FRESH_STARTS:
+            failures = 1 if part.size - before >= policy.progress else failures + 1
+            restarts += reason.restart
+            if (reason.final_if_repeated and restarts > 1) or restarts > MAX_RESTARTS:
                 part.drop()
                 raise FetchError(f"{request.url}: {reason}")
-            if failures > patience.tries:
+            if failures > policy.tries:
                 raise FetchError(
                     f"{request.url}: gave up after {failures} failures in a row, the last:"
                     f" {reason} (what came is kept, the same command resumes)"
                 )
-            if reason.afresh:
+            if reason.restart:
                 part.drop()
-            wait = patience.wait(failures, reason.wait)
+            wait = policy.wait(failures, reason.wait)
             say(f"{request.target.name}: {reason}; trying again in {wait:.1f} s")
             time.sleep(wait)
 
 
-def is_whole(request: Request, part: Part) -> bool:
-    """Tell whether the checksum proves the bytes to be all, whatever length was announced."""
+def fetch_once(request: Request) -> Path:
+    """Fetch a file unless one with the known digest is there; return its path."""
+    target = request.target
+    if not (request.sha256 and target.exists() and sha256_of(target) == request.sha256):
+        fetch(request)
+    return target
+
+
+def checksum_matches(request: Request, part: Part) -> bool:
+    """Return whether the checksum proves the file complete, whatever length was announced."""
     return bool(request.sha256 and part.size and sha256_of(part.path) == request.sha256)
 
 
 def check_announced(request: Request, part: Part, ends: list[int]) -> None:
-    """Raise FetchError if the server announces more than it sends, again and again."""
+    """Raise FetchError if the server announces more than it sends, three times in a row."""
     same = len(ends) > 2 and ends[-1] > 0 and len(set(ends[-3:])) == 1
     if same and part.total is not None and part.size < part.total:
         total, size = part.total, part.size
@@ -81,8 +89,8 @@ def check_announced(request: Request, part: Part, ends: list[int]) -> None:
         )
 
 
-def finish(request: Request, part: Part) -> str:
-    """Check the whole file and give it its name. Raises Again where a fresh start may help."""
+def finish_file(request: Request, part: Part) -> str:
+    """Check the complete file and rename it. Raises RetryableError where a restart may help."""
     if not part.path.exists():
         part.path.touch()
     unsure = part.resumed or part.total is None
@@ -90,7 +98,9 @@ def finish(request: Request, part: Part) -> str:
         try:
             undo_encoding(part.path, request.target.name, request.sha256)
         except ValueError as error:
-            raise Again(f"damaged on the way ({error})", afresh=True, doubt=True) from error
+            raise RetryableError(
+                f"damaged on the way ({error})", restart=True, final_if_repeated=True
+            ) from error
     size, digest = part.size, sha256_of(part.path)
     wrong = None
     if request.sha256 and digest != request.sha256:
@@ -100,14 +110,14 @@ def finish(request: Request, part: Part) -> str:
     elif not size:
         wrong = "the server sent an empty file"
     if wrong and unsure:
-        raise Again(wrong, afresh=True, doubt=True)
+        raise RetryableError(wrong, restart=True, final_if_repeated=True)
     if wrong:
         part.drop()
         raise FetchError(f"{request.url}: {wrong}")
     if unsure and part.total is None and not request.sha256 and request.size is None:
         say(
-            f"{request.target.name}: the server told no length and no checksum is known, so that"
-            " only the next step can tell whether the file is whole"
+            f"{request.target.name}: the server gave no length and no checksum is known, so that"
+            " only the next step can find out whether the file is complete"
         )
     with part.path.open("rb+") as handle:
         os.fsync(handle.fileno())
@@ -117,8 +127,8 @@ def finish(request: Request, part: Part) -> str:
     return digest
 
 
-def of_disk(error: OSError, part: Part) -> Exception:
-    """Turn a full disk into NoSpace, and other faults of the disk into what a user can mend."""
+def disk_error(error: OSError, part: Part) -> Exception:
+    """Turn a full disk into NoSpace, and other faults of the disk into InputError where it fits."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         need = max((part.total or 0) - part.size, 1)
         return NoSpace(

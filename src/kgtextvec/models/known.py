@@ -1,4 +1,4 @@
-"""Which files belong to a model; everything else is left where it is."""
+"""Which files belong to a model; all others are ignored."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 
 
 def is_known(name: str, kind: str = "transformer") -> bool:
-    """Tell whether a file of this name (no folders) belongs to a model of the kind."""
+    """Return whether a file of this name (no folders) belongs to a model of the kind."""
     if kind == "elmo":
         return bool(ELMO.fullmatch(name))
     return name in CONFIG | TOKENIZER or bool(SAFE.fullmatch(name) or PICKLED.fullmatch(name))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
@@ -12,11 +12,21 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.locks import hold_lock, open_to_lock, run_without_lock
 
-HEAD = (
+LOCK_HEADER = (
     "# Digests of the models' files, recorded at first use. A later difference is an error.\n"
     "# If a change is meant, delete the model's entry here and run again.\n"
 )
-Locked = dict[str, dict[str, Any]]  # file: {sha256, source, revision}
+
+
+class LockedFile(TypedDict):
+    """What the lock file says about a file of a model."""
+
+    sha256: str
+    source: str
+    revision: str | None
+
+
+LockedFiles = dict[str, LockedFile]  # of one model, by file name
 
 
 @contextmanager
@@ -33,15 +43,15 @@ def lock_models(path: Path, who: str) -> Iterator[None]:
         yield
 
 
-def read_lock(path: Path) -> dict[str, Locked]:
-    """Return {model: {file: {sha256, source, revision}}}. Raises InputError for a damaged file."""
+def read_lock(path: Path) -> dict[str, LockedFiles]:
+    """Return the locked files by model. Raises InputError for a damaged file."""
     if not path.exists():
         return {}
     try:
         values = yaml.safe_load(path.read_text("utf-8")) or {}
         for files in values.values():
-            for record in files.values():
-                record["sha256"].lower()
+            for locked in files.values():
+                locked["sha256"].lower()
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: cannot be read ({' '.join(str(error).split())[:100]}). Take it from version"
@@ -50,43 +60,44 @@ def read_lock(path: Path) -> dict[str, Locked]:
     return dict(values)
 
 
-def expected(locked: Locked, name: str) -> str | None:
-    """Return the sha256 that a file of the model must have, None at first use."""
-    return str(locked[name]["sha256"]) if name in locked else None
-
-
-def check(path: Path, model: str, locked: Locked, source: str, found: dict[str, str]) -> None:
-    """Compare {file: sha256} with the record. Raises InputError on the first difference."""
-    meant = f"If the change is meant, delete {model} from {path}, else restore the file."
-    for name, digest in found.items():
-        known = expected(locked, name)
-        if known is not None and known != digest:
-            was = locked[name].get("source")
-            before = f" from {was}" if was != source else ""
-            raise InputError(
-                f"{model}, {name}: checksum mismatch: expected sha256 {known} (first"
-                f" download{before}), got {digest}. {meant}"
-            )
-    for name, record in locked.items():
-        if record.get("source") == source and name not in found:
-            raise InputError(f"{model}, {name}: was there at first use and is gone. {meant}")
-
-
-def record(
-    path: Path, model: str, source: str, revision: str | None, found: dict[str, str]
+def check_locked(
+    path: Path, model: str, locked: LockedFiles, source: str, digests: dict[str, str]
 ) -> None:
-    """Add what is new of a model to the record; safe among processes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = {
+    """Compare {file: sha256} with the lock file. Raises InputError on the first difference."""
+    advice = f"If the change is meant, delete {model} from {path}, else restore the file."
+    for name, digest in digests.items():
+        if name in locked and locked[name]["sha256"] != digest:
+            before = locked[name].get("source")
+            origin = f" from {before}" if before != source else ""
+            raise InputError(
+                f"{model}, {name}: checksum mismatch: expected sha256 {locked[name]['sha256']}"
+                f" (first download{origin}), got {digest}. {advice}"
+            )
+    for name, file in locked.items():
+        if file.get("source") == source and name not in digests:
+            raise InputError(f"{model}, {name}: was there at first use and is gone. {advice}")
+
+
+def lock_digests(
+    path: Path, model: str, source: str, revision: str | None, digests: dict[str, str]
+) -> None:
+    """Check the digests of a model's files and add new ones to the lock file.
+
+    Safe among processes. Raises InputError if a file differs from the one at its first download.
+    """
+    new: LockedFiles = {
         name: {"sha256": digest, "source": source, "revision": revision}
-        for name, digest in found.items()
+        for name, digest in digests.items()
     }
-    if all(read_lock(path).get(model, {}).get(name) == value for name, value in new.items()):
+    locked = read_lock(path).get(model, {})
+    check_locked(path, model, locked, source, digests)
+    if all(locked.get(name) == file for name, file in new.items()):
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with lock_models(path.parent, path.name):
-        whole = read_lock(path)
-        check(path, model, whole.get(model, {}), source, found)
-        whole[model] = dict(sorted({**whole.get(model, {}), **new}.items()))
-        text = yaml.safe_dump(dict(sorted(whole.items())), sort_keys=False, allow_unicode=True)
+        models = read_lock(path)
+        check_locked(path, model, models.get(model, {}), source, digests)
+        models[model] = dict(sorted({**models.get(model, {}), **new}.items()))
+        text = yaml.safe_dump(dict(sorted(models.items())), sort_keys=False, allow_unicode=True)
         with whole_file(path) as part:
-            part.write_text(HEAD + text, "utf-8")
+            part.write_text(LOCK_HEADER + text, "utf-8")

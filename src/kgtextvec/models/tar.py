@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from kgtextvec.errors import InputError
 
-BLOCK = 512
-MOST_HEADER = 1 << 20
-REGULAR, FOLDER = b"0\0007", b"5"
-WITHOUT_DATA = b"123456"  # links, devices, folders, pipes: their size field means nothing
+TAR_BLOCK = 512
+MAX_HEADER_BYTES = 1 << 20
+REGULAR_FLAGS, FOLDER_FLAG = b"0\0007", b"5"
+FLAGS_WITHOUT_DATA = b"123456"  # links, devices, folders, pipes: their size field means nothing
 Read = Callable[[int], bytes]
 
 
-class Damaged(InputError):
+class DamagedArchive(InputError):
     """The archive cannot be what its maker wrote."""
 
 
@@ -37,20 +37,20 @@ class TarStream:
         self.left = self.padding = 0
 
     def members(self) -> Iterator[Member]:
-        """Yield each member. Raises Damaged for a broken header or a missing end mark."""
+        """Yield each member. Raises DamagedArchive for a broken header or a missing end mark."""
         long_name: str | None = None
         pax: dict[str, str] = {}
         common: dict[str, str] = {}
         while True:
-            header = self.exactly(BLOCK)
+            header = self.exactly(TAR_BLOCK)
             if not header.strip(b"\0"):
                 return
             name, flag, size = self.parse(header)
             if flag in b"xgLK":
-                if size > MOST_HEADER:
-                    raise Damaged(f"{self.where}: damaged, a name of {size} bytes.")
+                if size > MAX_HEADER_BYTES:
+                    raise DamagedArchive(f"{self.where}: damaged, a name of {size} bytes.")
                 data = self.exactly(size)
-                self.exactly(-size % BLOCK)
+                self.exactly(-size % TAR_BLOCK)
                 if flag == b"L":
                     long_name = text_of(data.split(b"\0")[0])
                 elif flag in b"xg":
@@ -62,9 +62,9 @@ class TarStream:
             name = keys.get("path", long_name or name)
             size = self.number(keys["size"]) if "size" in keys else size
             long_name, pax = None, {}
-            size = 0 if flag in WITHOUT_DATA else size
-            self.left, self.padding = size, -size % BLOCK
-            kind = "file" if flag in REGULAR else "folder" if flag == FOLDER else "other"
+            size = 0 if flag in FLAGS_WITHOUT_DATA else size
+            self.left, self.padding = size, -size % TAR_BLOCK
+            kind = "file" if flag in REGULAR_FLAGS else "folder" if flag == FOLDER_FLAG else "other"
             yield Member(name, "folder" if name.endswith("/") else kind, size)
             while self.read(1 << 20):
                 pass
@@ -77,12 +77,14 @@ class TarStream:
         return data
 
     def exactly(self, size: int) -> bytes:
-        """Read so many bytes. Raises Damaged if the archive ends before."""
+        """Read so many bytes. Raises DamagedArchive if the archive ends before."""
         pieces, left = [], size
         while left:
             piece = self.source(left)
             if not piece:
-                raise Damaged(f"{self.where}: damaged or cut short, it ends without an end mark.")
+                raise DamagedArchive(
+                    f"{self.where}: damaged or cut short, it ends without an end mark."
+                )
             pieces.append(piece)
             left -= len(piece)
         return b"".join(pieces)
@@ -93,7 +95,7 @@ class TarStream:
         blanked = header[:148] + b" " * 8 + header[156:]
         signed = sum(byte - 256 if byte > 127 else byte for byte in blanked)
         if stored not in (sum(blanked), signed):
-            raise Damaged(f"{self.where}: damaged, a header's checksum is wrong.")
+            raise DamagedArchive(f"{self.where}: damaged, a header's checksum is wrong.")
         field = header[124:136]
         if field[0] & 0x80:
             size = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
@@ -113,20 +115,20 @@ class TarStream:
             line, data = data[:length], data[length:]
             key, equals, value = line.partition(b" ")[2].partition(b"=")
             if length < 5 or not equals or not value.endswith(b"\n"):
-                raise Damaged(f"{self.where}: damaged, a pax header cannot be read.")
+                raise DamagedArchive(f"{self.where}: damaged, a pax header cannot be read.")
             found[text_of(key)] = text_of(value[:-1])
         return found
 
     def number(self, text: str, base: int = 10) -> int:
         """Read a number of a header, which is never negative."""
         if not text.isascii() or not text.isdigit():
-            raise Damaged(f"{self.where}: damaged, {text[:20]!r} in place of a number.")
+            raise DamagedArchive(f"{self.where}: damaged, {text[:20]!r} in place of a number.")
         try:
             return int(text, base)
         except ValueError:
-            raise Damaged(f"{self.where}: damaged, {text[:20]!r} is no number.") from None
+            raise DamagedArchive(f"{self.where}: damaged, {text[:20]!r} is no number.") from None
 
 
 def text_of(data: bytes) -> str:
-    """Decode a name; bytes that are not UTF-8 stay apart as surrogates."""
+    """Decode a name; bytes that are not UTF-8 become surrogates."""
     return data.decode("utf-8", "surrogateescape")

@@ -1,8 +1,8 @@
-"""Take a model out of an archive that nobody vouches for, or copy its plain files.
+"""Take a model out of an untrusted archive, or copy its plain files.
 
 Only regular files with names that a model has are written, each under a number of our own until
-the whole archive has been read to its last checksum; no link, device or folder of the archive is
-ever made.
+the archive has been read to its last checksum; no link, device or folder of the archive is ever
+made.
 """
 
 import bz2
@@ -16,17 +16,18 @@ import zlib
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, sha256_of, whole_folder
+from kgtextvec.files import sha256_of, whole_folder
 from kgtextvec.models.known import is_known, wanted
-from kgtextvec.models.tar import Damaged, Member, TarStream
+from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
+from kgtextvec.records import DownloadedFile, DownloadRecord, read_record
 
 # sentence-transformers keeps the settings of its pooling and layers in such folders.
 MODULE = re.compile(r"\d+_[A-Z]\w*")
-BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+STREAM_ERRORS = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Packed:
         self.count = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read on."""
+        """Read the next bytes."""
         data = self.handle.read(size)
         self.hash.update(data)
         self.count += len(data)
@@ -56,41 +57,47 @@ class Packed:
         return data
 
     def seekable(self) -> bool:
-        """Say no: the archive is read once, from start to end."""
+        """Return False: the archive is read once, from start to end."""
         return False
 
     def close(self) -> None:
         """Leave the file to its owner."""
 
 
-def unpack(downloaded: Path, out: Path, subdir: str | None = None) -> None:
-    """Make the folder `out` from the record `downloaded` (JSON of download-model).
+def unpack_model(
+    downloaded: Annotated[Path, "record that download-model wrote"],
+    *,
+    out: Annotated[Path, "folder to make"],
+    subdir: Annotated[str | None, "folder inside the archive that holds the model"] = None,
+) -> None:
+    """Turn what download-model got into a plain folder: archives safely, files as copies.
 
     Raises InputError for an archive that is damaged, hostile, too large, or that does not hold
-    exactly one model (`subdir` picks one); then `out` is not made.
+    exactly one model (`subdir` picks one); then the folder `out` is not made.
     """
-    about = read_json(downloaded)
-    files, kind = about["files"], about.get("kind") or "transformer"
-    subdir = subdir or about.get("subdir")
+    record = read_record(downloaded, DownloadRecord)
+    files, kind = record["files"], record["kind"]
+    subdir = subdir or record.get("subdir")
     first = Path(files[0]["path"])
     if not first.is_file():
         raise InputError(f"{first}: not there any more. Run download-model again.")
     with whole_folder(out) as folder:
         if len(files) == 1 and archive_form(first):
             unpack_archive(first, folder, kind, subdir, files[0]["sha256"])
-            check_inside(folder, about.get("inside") or {}, first)
+            check_digests_inside(folder, record.get("inside") or {}, first)
         elif len(files) == 1 and kind == "transformer":
             raise InputError(
                 f"{first}: is no tar archive (.tar, .tar.gz, .tar.xz or .tar.bz2). Unpack it and"
                 " name the folder with path:, or give the right address."
             )
         else:
-            copy(files, folder, linked=not about["source"].startswith(("path:", "package:")))
-    say(f"{about['model']}: {len(list(out.iterdir()))} files in {out}")
+            is_users = record["source"].startswith(("path:", "package:"))
+            copy_files(files, folder, linked=not is_users)
+    say(f"{record['model']}: {len(list(out.iterdir()))} files in {out}")
 
 
 def archive_form(path: Path) -> str | None:
-    """Tell from its first bytes how a tar is packed: gz, bz2, xz, plain; None if it is no tar."""
+    """Return from its first bytes how a tar is packed: gz, bz2, xz, plain; None if it is no tar."""
     with path.open("rb") as handle:
         head = handle.read(512)
     for form, sign in (("gz", b"\x1f\x8b"), ("bz2", b"BZh"), ("xz", b"\xfd7zXZ\0")):
@@ -120,30 +127,36 @@ def unpack_archive(
     ):
         packed = Packed(handle, progress)
         try:
-            with closing(opened(packed, archive_form(path))) as stream:
-                take(Bounded(stream, packed, path, limits), path, staging, placed, kind, limits)
+            with closing(open_stream(packed, archive_form(path))) as stream:
+                stage_files(
+                    Bounded(stream, packed, path, limits), path, staging, placed, kind, limits
+                )
             while packed.read(1 << 20):
                 pass
-        except BROKEN as error:
-            raise damaged(path, error) from error
+        except STREAM_ERRORS as error:
+            raise damaged_stream(path, error) from error
         except OSError as error:
-            # bz2 tells a bad stream by an OSError that has no number.
+            # bz2 reports a bad stream by an OSError that has no number.
             if error.errno is None:
-                raise damaged(path, error) from error
+                raise damaged_stream(path, error) from error
             raise
     if sha256 and packed.hash.hexdigest() != sha256:
         raise InputError(
             f"{path}: damaged since its download: checksum mismatch: expected sha256 {sha256}, got"
             f" {packed.hash.hexdigest()}. Delete it and run download-model again."
         )
-    home = home_of_model(path, placed, kind, subdir)
-    here = {PurePosixPath(name).name: at for name, at in placed.items() if parent(name) == home}
+    home = folder_of_model(path, placed, kind, subdir)
+    here = {
+        PurePosixPath(name).name: at
+        for name, at in placed.items()
+        if folder_in_archive(name) == home
+    }
     for name in wanted(here, kind):
         here[name].rename(folder / name)
     shutil.rmtree(staging)
 
 
-def opened(packed: Packed, form: str | None) -> Any:
+def open_stream(packed: Packed, form: str | None) -> Any:
     """Return a reader of the unpacked bytes; each checks its stream's own checksums."""
     if form == "gz":
         return gzip.GzipFile(fileobj=packed, mode="rb")  # type: ignore[call-overload]
@@ -162,7 +175,7 @@ class Bounded:
         self.count = 0
 
     def read(self, size: int) -> bytes:
-        """Read on. Raises InputError over the limits."""
+        """Read the next bytes. Raises InputError over the limits."""
         data: bytes = self.stream.read(size)
         self.count += len(data)
         if self.count > self.limits.total + (64 << 20):
@@ -175,7 +188,7 @@ class Bounded:
         return data
 
 
-def take(
+def stage_files(
     source: Bounded,
     path: Path,
     staging: Path,
@@ -212,7 +225,7 @@ def take(
     # What follows the end mark is padding. Reading it makes the packed stream check itself.
     while data := source.read(1 << 20):
         if data.strip(b"\0"):
-            raise Damaged(f"{path}: damaged, something follows the end mark.")
+            raise DamagedArchive(f"{path}: damaged, something follows the end mark.")
 
 
 def checked_name(path: Path, member: Member) -> str:
@@ -224,12 +237,14 @@ def checked_name(path: Path, member: Member) -> str:
     return "/".join(parts)
 
 
-def home_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str | None) -> str:
+def folder_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str | None) -> str:
     """Return the one folder of the archive that holds a model ("" for its top)."""
     sign = "config.json" if kind == "transformer" else "options.json"
-    homes = {parent(name) for name in placed if name == sign or name.endswith(f"/{sign}")}
+    homes = {
+        folder_in_archive(name) for name in placed if name == sign or name.endswith(f"/{sign}")
+    }
     if kind == "elmo" and not homes:
-        homes = {parent(name) for name in placed if name.endswith(sign)}
+        homes = {folder_in_archive(name) for name in placed if name.endswith(sign)}
     homes = {home for home in homes if not MODULE.fullmatch(PurePosixPath(home).name)}
     if subdir is not None:
         asked = subdir.strip("/")
@@ -243,19 +258,21 @@ def home_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str | 
     return homes.pop()
 
 
-def parent(name: str) -> str:
+def folder_in_archive(name: str) -> str:
     """Return the folder part of a member's name."""
     return name.rpartition("/")[0]
 
 
-def damaged(path: Path, error: BaseException) -> Damaged:
-    """Say that the archive's own checks fail."""
+def damaged_stream(path: Path, error: BaseException) -> DamagedArchive:
+    """Return the error of an archive whose own checks fail."""
     what = str(error) or type(error).__name__
-    return Damaged(f"{path}: damaged or cut short ({what}). Delete it and download it again.")
+    return DamagedArchive(
+        f"{path}: damaged or cut short ({what}). Delete it and download it again."
+    )
 
 
-def check_inside(folder: Path, sums: dict[str, str], archive: Path) -> None:
-    """Compare what the catalogue knows of files inside the archive."""
+def check_digests_inside(folder: Path, sums: dict[str, str], archive: Path) -> None:
+    """Compare files of an archive with the digests that the catalogue has."""
     for name, known in sums.items():
         path = folder / name
         got = sha256_of(path) if path.is_file() else "no such file"
@@ -266,10 +283,10 @@ def check_inside(folder: Path, sums: dict[str, str], archive: Path) -> None:
             )
 
 
-def copy(files: list[dict[str, Any]], folder: Path, linked: bool) -> None:
+def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
     """Put plain files into `folder`, as links to the cache where the disk allows.
 
-    A user's own files are copied, so that a later edit of theirs changes nothing here.
+    A user's own files are copied, so that later edits change nothing here.
     """
     for file in files:
         source, target = Path(file["path"]), folder / file["name"]

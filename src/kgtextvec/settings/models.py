@@ -54,10 +54,23 @@ class EncoderOptions(TokenOptions):
     )
 
 
+class ModelTraits(EncoderOptions):
+    """The keys of a catalogue entry that describe the model, wherever its files come from."""
+
+    kind: Annotated[Literal["transformer", "elmo"], about("what the weights are")] = "transformer"
+    dims: Annotated[Count | None, about("dims of the vectors; checked when given")] = None
+    do_lower_case: Annotated[
+        bool | None,
+        about("whether the tokenizer lower-cases; for models whose files don't say"),
+    ] = None
+    license: Annotated[str | None, about("licence of the weights; copied to the manifest")] = None
+    citation: Annotated[str | None, about("what to cite; copied to the manifest")] = None
+
+
 Address = str | dict[str, str]
 
 
-class Model(EncoderOptions, kw_only=True):
+class Model(ModelTraits, kw_only=True):
     """An entry of the catalogue."""
 
     source: Annotated[
@@ -68,7 +81,6 @@ class Model(EncoderOptions, kw_only=True):
             " its own address: docs/models.md"
         ),
     ]
-    kind: Annotated[Literal["transformer", "elmo"], about("what the weights are")] = "transformer"
     subdir: Annotated[
         str | None, about("the folder in the archive, where the archive holds several models")
     ] = None
@@ -76,13 +88,6 @@ class Model(EncoderOptions, kw_only=True):
         dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]],
         about("digests of files, where known"),
     ] = field(default_factory=dict)
-    dims: Annotated[Count | None, about("dims of the vectors; checked when given")] = None
-    do_lower_case: Annotated[
-        bool | None,
-        about("whether the tokenizer lower-cases; for models whose files don't say"),
-    ] = None
-    license: Annotated[str | None, about("licence of the weights; copied to the manifest")] = None
-    citation: Annotated[str | None, about("what to cite; copied to the manifest")] = None
 
 
 class Device(Settings):

@@ -15,8 +15,10 @@ from kgtextvec.export import cores
 from kgtextvec.export.tsv import heads_of, write_lines
 from kgtextvec.files import digest_of, read_json
 from kgtextvec.matrices import open_matrix
-from kgtextvec.models import convert_model, download_model, unpack_model
-from kgtextvec.models.hub import newest_commit
+from kgtextvec.models.convert import convert_model
+from kgtextvec.models.download import download_model
+from kgtextvec.models.sources.hub import newest_commit
+from kgtextvec.models.unpack import unpack_model
 from kgtextvec.progress import say
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 from kgtextvec.settings.tables import Sharding
@@ -127,7 +129,7 @@ def from_folder(folder: Path, work: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", folder.resolve().name).lstrip("._+-") or "model"
     out = work / "models" / f"{name}-{digest_of([str(folder.resolve()), state])[:12]}"
     if not (out / RECORD).is_file():
-        convert_model(out, folder, name)
+        convert_model(folder, out=out, model=name)
     return out
 
 
@@ -137,9 +139,15 @@ def from_source(name: str, entry: dict[str, Any], work: Path) -> Path:
     if not (out / RECORD).is_file():
         record = out.with_name(f"{out.name}.json")
         text = json.dumps(entry)
-        download_model(name, text, work / "models.lock.yaml", work / "downloads", record)
+        download_model(
+            name,
+            entry=text,
+            lock=work / "models.lock.yaml",
+            downloads=work / "downloads",
+            out=record,
+        )
         with TemporaryDirectory(dir=work, prefix="unpack-") as folder:
             unpacked = Path(folder) / name
-            unpack_model(record, unpacked, entry.get("subdir"))
-            convert_model(out, unpacked, name, text, record)
+            unpack_model(record, out=unpacked, subdir=entry.get("subdir"))
+            convert_model(unpacked, out=out, model=name, entry=text, downloaded=record)
     return out

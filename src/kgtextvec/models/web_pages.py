@@ -1,4 +1,4 @@
-"""Web pages that come in place of a file: tell them, read their title and their form."""
+"""Web pages that come in place of a file: recognize them, read their title and their form."""
 
 import re
 import zlib
@@ -10,9 +10,9 @@ MARKUP = re.compile(rb"<(!doctype\s+html|html|head|body|title|meta)\b", re.IGNOR
 
 
 def looks_like_page(head: bytes, kind: str) -> bool:
-    """Tell from the first bytes whether this is HTML; `kind` is the Content-Type header.
+    """Return from the first bytes whether this is HTML; `kind` is the Content-Type header.
 
-    A text/html label alone does not count: servers put it on files they do not know.
+    A text/html label alone does not count: servers put it on files of unknown type.
     """
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:2048]
     if MARKUP.match(start):

@@ -9,7 +9,7 @@ from kgtextvec.errors import InputError
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """Limits of a download; times in seconds.
 
     The environment variable KGTEXTVEC_PATIENCE changes them, as in `stall=60,tries=20`.
@@ -25,7 +25,7 @@ class Patience:
     longest_asked: float = 300.0  # a Retry-After beyond it counts as a refusal
 
     @classmethod
-    def from_environment(cls) -> "Patience":
+    def from_environment(cls) -> "RetryPolicy":
         """Read KGTEXTVEC_PATIENCE. Raises InputError for a wrong name or number."""
         kinds = {part.name: part.type for part in fields(cls)}
         chosen: dict[str, float] = {}
@@ -36,7 +36,7 @@ class Patience:
             except (KeyError, ValueError):
                 raise InputError(
                     f"KGTEXTVEC_PATIENCE: {pair!r} is not NAME=NUMBER with NAME one of"
-                    f" {', '.join(kinds)}. Mend it or unset it."
+                    f" {', '.join(kinds)}. Correct it or unset it."
                 ) from None
         return cls(**chosen)  # type: ignore[arg-type]
 
@@ -47,7 +47,7 @@ class Patience:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Read a Retry-After header (seconds, or a date); None if absent or not readable."""
+    """Return the seconds of a Retry-After header (a number or a date); None if unreadable."""
     if not value:
         return None
     try:

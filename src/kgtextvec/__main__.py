@@ -15,7 +15,7 @@ from kgtextvec.errors import InputError, Stopped
 # embed_shard) and one that declares its arguments (embed_shard_arguments). Only the module of
 # the verb that is called gets imported, so that a small job starts fast.
 VERBS = {
-    "download-model": ("models.download", "fetch a model's files, checked against models.lock.yaml"),
+    "download-model": ("models.download", "fetch a model's files, checked against the lock file"),
     "unpack-model": ("models.unpack", "unpack a model's archive safely"),
     "convert-model": ("models.convert", "check a model and save it as safetensors"),
     "finetune-model": ("finetune", "train a language model further on texts, resumably"),

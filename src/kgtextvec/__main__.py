@@ -18,8 +18,8 @@ VERBS = {
     "download-model": ("models.download", "fetch a model's files, checked against the lock file"),
     "unpack-model": ("models.unpack", "unpack a model's archive safely"),
     "convert-model": ("models.convert", "check a model and save it as safetensors"),
-    "finetune-model": ("finetune", "train a language model further on texts, resumably"),
-    "perplexity": ("finetune", "measure a text's perplexity as bilm-tf does"),
+    "finetune-model": ("finetune.commands", "train a language model further on texts, resumably"),
+    "perplexity": ("finetune.commands", "measure a text's perplexity as bilm-tf does"),
     "read-texts": (
         "texts.verbs",
         "read a table strictly, find its distinct texts, deal them to shards",

@@ -1,4 +1,4 @@
-"""What a fine-tuning is to do, settled and checked before anything heavy starts."""
+"""The plan of a fine-tuning, checked before anything heavy starts."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -7,6 +7,7 @@ from typing import Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of
+from kgtextvec.finetune import RECIPE
 from kgtextvec.finetune.corpus import (
     Corpus,
     Vocabulary,
@@ -17,50 +18,39 @@ from kgtextvec.finetune.corpus import (
 )
 from kgtextvec.finetune.source import TrainingSource
 from kgtextvec.finetune.train import TrainingSettings
+from kgtextvec.settings.training import FineTuning
 
-# Bumped by hand when the same texts and settings give other numbers.
-FINETUNE_RECIPE = 1
 FULL_UP_TO = 20_000  # words of a vocabulary whose softmax is taken in full, left to itself
 SENTENCES_A_ROW = 8  # at least, of held-out text: little is left over when the rows run out
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a user asks for; None is what the checkpoint's options say, else bilm-tf's usual."""
+def training_settings(training: FineTuning, source: TrainingSource) -> TrainingSettings:
+    """Return the settings with the defaults of the checkpoint's options, else of bilm-tf.
 
-    epochs: float = 1.0
-    batch_size: int | None = None
-    unroll_steps: int | None = None
-    learning_rate: float | None = None
-    dropout: float | None = None
-    clip_norm: float | None = None
-    softmax: str = "auto"
-    samples: int | None = None
-    seed: int = 0
+    Raises InputError when the softmax would sample as many words as there are.
+    """
+    usual = TrainingSettings()
 
-    def settings(self, source: TrainingSource) -> TrainingSettings:
-        """Return what training runs with. Raises InputError when it can't."""
-        usual = TrainingSettings()
+    def chosen(given: Any, option: str, otherwise: Any) -> Any:
+        return given if given is not None else source.training.get(option, otherwise)
 
-        def chosen(asked: Any, option: str, otherwise: Any) -> Any:
-            return asked if asked is not None else source.training.get(option, otherwise)
-
-        samples = chosen(self.samples, "n_negative_samples_batch", 8192)
-        full = self.softmax == "full" or (self.softmax == "auto" and source.rows <= FULL_UP_TO)
-        if not full and samples >= source.rows:
-            raise InputError(
-                f"finetune, samples: {samples:,} of a vocabulary of {source.rows:,} words. Give"
-                " fewer, or softmax: full."
-            )
-        return TrainingSettings(
-            batch_size=chosen(self.batch_size, "batch_size", usual.batch_size),
-            unroll_steps=chosen(self.unroll_steps, "unroll_steps", usual.unroll_steps),
-            learning_rate=chosen(self.learning_rate, "learning_rate", usual.learning_rate),
-            dropout=chosen(self.dropout, "dropout", usual.dropout),
-            clip_norm=chosen(self.clip_norm, "all_clip_norm_val", usual.clip_norm),
-            samples=None if full else samples,
-            seed=self.seed,
+    samples = chosen(training.samples, "n_negative_samples_batch", 8192)
+    small = source.rows <= FULL_UP_TO
+    full = training.softmax == "full" or (training.softmax == "auto" and small)
+    if not full and samples >= source.rows:
+        raise InputError(
+            f"finetune, samples: {samples:,} of a vocabulary of {source.rows:,} words. Give"
+            " fewer, or softmax: full."
         )
+    return TrainingSettings(
+        batch_size=chosen(training.batch_size, "batch_size", usual.batch_size),
+        unroll_steps=chosen(training.unroll_steps, "unroll_steps", usual.unroll_steps),
+        learning_rate=chosen(training.learning_rate, "learning_rate", usual.learning_rate),
+        dropout=chosen(training.dropout, "dropout", usual.dropout),
+        clip_norm=chosen(training.clip_norm, "all_clip_norm_val", usual.clip_norm),
+        samples=None if full else samples,
+        seed=training.seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -85,27 +75,22 @@ class Texts:
         return max(1, min(64, len(self.held.spans) // SENTENCES_A_ROW))
 
 
-def read_training_texts(
-    text: Path, held_out: str, tokens: str, seed: int, source: TrainingSource
-) -> Texts:
-    """Read the texts; `held_out` is a share of them, or a text of its own.
+def read_training_texts(text: Path, training: FineTuning, source: TrainingSource) -> Texts:
+    """Read the text to learn from, and the one to measure on.
 
     Raises InputError when there is nothing to learn from, or nothing held out.
     """
+    tokens = training.tokens or "whitespace"
     vocabulary = read_softmax_words(source.vocabulary, source.rows)
     corpus = corpus_of(text, tokens, vocabulary, source)
-    try:
-        share = float(held_out)
-    except ValueError:
-        held = corpus_of(Path(held_out), tokens, vocabulary, source)
+    if isinstance(training.held_out, str):
+        held = corpus_of(Path(training.held_out), tokens, vocabulary, source)
         return Texts(corpus, held, corpus.unknown(vocabulary))
-    if not 0 < share < 1:
-        raise InputError(f"finetune, held_out: {held_out} is no share between 0 and 1. Correct it.")
     if len(corpus.spans) < 2:
         raise InputError(
             f"{text}: one sentence, so none can be held out. Put one sentence on a line."
         )
-    return Texts(*hold_out(corpus, share, seed), corpus.unknown(vocabulary))
+    return Texts(*hold_out(corpus, training.held_out, training.seed), corpus.unknown(vocabulary))
 
 
 def corpus_of(text: Path, tokens: str, vocabulary: Vocabulary, source: TrainingSource) -> Corpus:
@@ -131,10 +116,10 @@ class TrainingPlan:
 def make_plan(
     source: TrainingSource, texts: Texts, settings: TrainingSettings, epochs: float, work: Path
 ) -> TrainingPlan:
-    """Put together what is to be done; a longer training goes on with a shorter one's work."""
+    """Return the plan of a run; a longer training continues the work of a shorter one."""
     key = digest_of(
         {
-            "recipe": FINETUNE_RECIPE,
+            "recipe": RECIPE["finetune_model"],
             "source": source.identity,
             "texts": texts.digest(),
             "settings": asdict(settings),

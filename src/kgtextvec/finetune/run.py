@@ -192,13 +192,11 @@ def perplexity_of_text(
     tokens: str,
     rows: int,
     device: str,
-    threads: int | None,
 ) -> Perplexity:
     """Measure a text with the language model in a folder."""
     source = open_source(model, vocabulary)
     corpus = corpus_of(text, tokens, read_softmax_words(source.vocabulary, source.rows), source)
     check_rows(corpus, rows)
-    set_threads(threads)
     place = choose_device(device)
     with leased("cpu" if place == "mps" else place) as held:
         return measure(*language_model(source, held), corpus, rows)

@@ -13,10 +13,12 @@ from kgtextvec import __version__
 from kgtextvec.encoders.elmo.convert import tensor_places
 from kgtextvec.encoders.elmo.options import INFERENCE_CHARACTERS
 from kgtextvec.files import whole_file, whole_folder, write_json
+from kgtextvec.finetune import RECIPE
 from kgtextvec.finetune.measure import perplexity_of
-from kgtextvec.finetune.plan import FINETUNE_RECIPE, TrainingPlan
+from kgtextvec.finetune.plan import TrainingPlan
 from kgtextvec.finetune.run import Outcome
 from kgtextvec.finetune.source import OURS, TrainingSource
+from kgtextvec.records import DownloadOrigin
 
 
 def write_model(planned: TrainingPlan, outcome: Outcome, out: Path) -> None:
@@ -49,8 +51,10 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def facts(planned: TrainingPlan, outcome: Outcome, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a fine-tuning, JSON-able; `asked` is what the user called for."""
+def training_record(
+    planned: TrainingPlan, outcome: Outcome, asked: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the record of a fine-tuning, JSON-able; `asked` is what the user asked for."""
     texts, settings = planned.texts, planned.settings
     words = len(outcome.costs) * settings.batch_size * settings.unroll_steps
     return {
@@ -69,7 +73,7 @@ def facts(planned: TrainingPlan, outcome: Outcome, asked: dict[str, Any]) -> dic
         "seconds": round(outcome.seconds, 3),
         "tokens_per_second": round(words / max(outcome.seconds, 1e-9), 1),
         "key": planned.key,
-        "recipe": FINETUNE_RECIPE,
+        "recipe": RECIPE["finetune_model"],
         "version": __version__,
     }
 
@@ -91,4 +95,5 @@ def write_finetune_results(
 def write_downloaded(about: dict[str, Any], path: Path) -> None:
     """Write the record that convert-model takes in place of download-model's."""
     source = f"fine-tuned from {about['from']}"
-    write_json(path, {"model": about["model"], "source": source, "revision": about["key"]})
+    record: DownloadOrigin = {"model": about["model"], "source": source, "revision": about["key"]}
+    write_json(path, record)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from manifests import space_manifest
 
 from kgtextvec.evaluate import collect_scores
 from kgtextvec.report.compare import compare_spaces
@@ -48,21 +49,12 @@ def write_space(root: Path, model: str, table: str, space: str, dims: int, score
     """Write manifest.json, scores.json and embeddings.npy of a space; return its folder."""
     folder = root / model / table / space
     folder.mkdir(parents=True)
-    told = {
-        "kind": "entities",
-        "text": "name",
-        "rows": 20,
-        "texts": 20,
-        "precision": "float32",
-        "devices": ["cpu"],
-        "seconds": 2.0,
-        "counts": {"texts_embedded": 20, "texts_from_store": 0},
-    } | more
-    notes = told.pop("notes", [])
-    about = {"name": model, "parameters": told.pop("parameters", 1_000_000)}
+    notes = more.pop("notes", [])
     names = {"table": table, "space": space, "dims": dims}
-    (folder / "manifest.json").write_text(json.dumps({"model": about, **names, **told}))
-    np.save(folder / "embeddings.npy", np.zeros((told["rows"], dims), np.float32))
+    about = {"name": model, "parameters": more.pop("parameters", 1_000_000)}
+    manifest = space_manifest(model=about, **names, **more)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    np.save(folder / "embeddings.npy", np.zeros((manifest["rows"], dims), np.float32))
     card = {"model": model, **names, "scores": scores, "notes": notes}
     (folder / "scores.json").write_text(json.dumps(card))
     return folder
@@ -72,7 +64,9 @@ def write_texts(root: Path, table: str, file: str, text: str = "name") -> None:
     """Write the manifest of a table's texts."""
     folder = root / "texts" / table
     folder.mkdir(parents=True)
-    (folder / "manifest.json").write_text(json.dumps({"table": table, "file": file, "text": text}))
+    manifest = {"table": table, "kind": "entities", "file": file, "text": text, "policies": {}}
+    manifest |= {"used_by": None, "rows": 20, "texts": 20, "digest": "", "shards": {}, "recipe": 1}
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"versions": {}}))
 
 
 def compared(root: Path) -> str:
@@ -80,7 +74,7 @@ def compared(root: Path) -> str:
     folders = sorted(path.parent for path in root.glob("*/*/*/manifest.json"))
     collect_scores([folder / "scores.json" for folder in folders], root / "scores.tsv")
     texts = sorted((root / "texts").glob("*/manifest.json"))
-    compare_spaces(folders, root / "scores.tsv", texts, root / "compare.html")
+    compare_spaces(folders, scores=root / "scores.tsv", texts=texts, out_html=root / "compare.html")
     return (root / "compare.html").read_text("utf-8")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from manifests import space_manifest
 
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
@@ -47,9 +48,9 @@ def write_space(folder: Path, n: int = 120, dims: int = 24, seed: int = 0, **vec
         "truncated": [i % 90 > 80 for i in range(n)],
     }
     pq.write_table(pa.table(index), folder / "index.parquet")
-    manifest = {"model": {"name": "tiny"}, "table": "entities", "kind": "entities"}
-    manifest |= {"space": "full", "rows": n, "dims": values.shape[1]}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(
+        json.dumps(space_manifest(rows=n, texts=n, dims=values.shape[1]))
+    )
     kept = dict(zip(digests, texts, strict=True))
     order = sorted(kept)
     (folder / "shards").mkdir(exist_ok=True)

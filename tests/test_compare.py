@@ -310,7 +310,7 @@ def test_the_verb_takes_folders_or_manifests(three, tmp_path):
         (lambda root: (root / "a/t/full/manifest.json").unlink(), "manifest.json: not there"),
         (
             lambda root: (root / "a/t/full/manifest.json").write_text("{}"),
-            "manifest.json: not a space's",
+            "manifest.json: Object missing required field",
         ),
         (lambda root: (root / "a/t/full/scores.json").write_text("{"), "not valid JSON"),
     ],
@@ -322,6 +322,8 @@ def test_what_is_missing_or_damaged_is_told(tmp_path, damage, told):
     damage(tmp_path)
     with pytest.raises(InputError, match=told):
         compare_spaces(
-            [tmp_path / "a/t/full"], tmp_path / "scores.tsv", [], tmp_path / "compare.html"
+            [tmp_path / "a/t/full"],
+            scores=tmp_path / "scores.tsv",
+            out_html=tmp_path / "compare.html",
         )
     assert not (tmp_path / "compare.html").exists()

@@ -23,7 +23,13 @@ def rendered(root: Path) -> nbformat.NotebookNode:
     """Compare the spaces of a folder again, with the notebook; return it."""
     spaces = sorted(root.glob("*/*/*/manifest.json"))
     out = root / "compare.ipynb"
-    compare_spaces(spaces, root / "scores.tsv", [], root / "compare.html", TEMPLATE, out)
+    compare_spaces(
+        spaces,
+        scores=root / "scores.tsv",
+        out_html=root / "compare.html",
+        template=TEMPLATE,
+        out_notebook=out,
+    )
     notebook = nbformat.read(out, 4)
     nbformat.validate(notebook)
     return notebook
@@ -100,4 +106,6 @@ def test_without_a_score_to_draw_it_says_so(tmp_path):
 
 def test_a_template_needs_a_place_to_write_to(tmp_path):
     with pytest.raises(InputError, match="go together"):
-        compare_spaces([tmp_path], tmp_path / "s.tsv", [], tmp_path / "c.html", TEMPLATE)
+        compare_spaces(
+            [tmp_path], scores=tmp_path / "s.tsv", out_html=tmp_path / "c.html", template=TEMPLATE
+        )

@@ -16,6 +16,7 @@ from kgtextvec.report.map.colouring import (
     colourings,
     name_places,
 )
+from kgtextvec.settings.spaces import MapLayout
 
 
 @given(st.lists(st.sampled_from([f"g{i}" for i in range(60)]), min_size=1))
@@ -99,7 +100,7 @@ TO_LAB = np.array([[0.2104542553, 0.793617785, -0.0040720468],
 
 def test_page_and_pictures_have_the_same_colours(tmp_path):
     space = write_space(tmp_path, n=60)
-    draw_map(space, layouts="tsne")
+    draw_map(space, layout=MapLayout(layouts=("tsne",)))
     made = colourings(pq.read_table(space / "index.parquet"), "label")
     shown = read_page(space / "map.html")["about"]["columns"]
     assert {column["kind"] for column in shown} == {"names", "steps"}

@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from kgtextvec.pages.theme import GROUP_COLOURS
 from kgtextvec.report.map import degrees, draw_map
 from kgtextvec.report.map.page import BROWSER, MODULES, join_modules
+from kgtextvec.settings.spaces import MapLayout
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_entities_are_coloured_by_the_triples_that_they_stand_in(tmp_path):
     (tmp_path / "triples.tsv").write_text("\n".join(["head\trelation\ttail", *lines]))
     counted = degrees(tmp_path / "triples.tsv", pq.read_table(space / "index.parquet"))
     assert counted.tolist() == list(range(12))
-    draw_map(space, layouts="tsne", triples=tmp_path / "triples.tsv")
+    draw_map(space, layout=MapLayout(layouts=("tsne",)), triples=tmp_path / "triples.tsv")
     columns = {
         column["name"]: column for column in read_page(space / "map.html")["about"]["columns"]
     }
@@ -102,7 +103,7 @@ def test_the_page_refers_to_nothing_outside(drawn):
 
 def test_names_from_the_table_never_stand_in_the_page_as_they_are(tmp_path):
     space = write_space(tmp_path, n=20)
-    draw_map(space, title=HOSTILE[0] + HOSTILE[2], layouts="tsne")
+    draw_map(space, title=HOSTILE[0] + HOSTILE[2], layout=MapLayout(layouts=("tsne",)))
     page = (space / "map.html").read_text("utf-8")
     for name in HOSTILE[:2]:
         assert name not in page
@@ -156,5 +157,5 @@ def test_hostile_groups_and_titles_are_drawn(tmp_path):
     labels = pa.array([HOSTILE[i % len(HOSTILE)] for i in range(60)])
     index = index.set_column(index.column_names.index("label"), "label", labels)
     pq.write_table(index, space / "index.parquet")
-    draw_map(space, title=" ".join(HOSTILE), layouts="tsne")
+    draw_map(space, title=" ".join(HOSTILE), layout=MapLayout(layouts=("tsne",)))
     assert (space / "map.svg").stat().st_size > 10_000

@@ -1,6 +1,5 @@
 """render-notebook: what it shows is true, runs again by hand, and needs nothing from outside."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -17,9 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from manifests import space_manifest
 
 from kgtextvec.errors import InputError
-from kgtextvec.report.notebook import names_in, render_notebook
+from kgtextvec.report.notebook import render_notebook
+from kgtextvec.settings.spaces import Examples
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = ROOT / "workflow/notebooks/explore.ipynb"
@@ -64,18 +65,18 @@ def make_space(
         "truncated": pa.array([False] * n, pa.bool_()),
     }
     pq.write_table(pa.table(index), folder / "index.parquet")
-    manifest = {
-        "model": {"name": "tiny", "source": ["path:/home/someone/tiny"], "revision": None},
-        "table": kind,
-        "kind": kind,
-        "space": space,
-        "pooling": "mean",
-        "text": ["description", "name"],
-        "rows": n,
-        "counts": {"truncated": 2, "tokens": 12345, "unknown_tokens": 6},
-        "versions": {"torch": "2.13"},
-        "command": "kgtextvec gather-shards /home/someone/work",
-    }
+    manifest = space_manifest(
+        model={"source": "path:/home/someone/tiny"},
+        table=kind,
+        kind=kind,
+        space=space,
+        text="description,name",
+        rows=n,
+        dims=vectors.shape[1],
+        counts={"truncated": 2, "tokens": 12345, "unknown_tokens": 6},
+        versions={"torch": "2.13"},
+        command="kgtextvec gather-shards /home/someone/work",
+    )
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -99,7 +100,12 @@ def add_pca(folder: Path, n: int = 5, dims: int = 12, scale: float = 1.0) -> Pat
 
 def render(folder: Path, pca: Path | None = None, named: list[str] | None = None) -> str:
     render_notebook(
-        folder, TEMPLATE, pca, named or [], folder / "explore.ipynb", folder / "explore.html"
+        folder,
+        template=TEMPLATE,
+        pca=pca,
+        examples=Examples(named=tuple(named or ())),
+        out_notebook=folder / "explore.ipynb",
+        out_html=folder / "explore.html",
     )
     return (folder / "explore.ipynb").read_text("utf-8")
 
@@ -331,7 +337,7 @@ def test_what_does_not_fit_is_told_before_anything_runs(tmp_path):
     with pytest.raises(InputError, match=r"pca9\.npz: not there"):
         render(folder, folder / "pca9.npz")
     np.save(folder / "embeddings.npy", np.zeros((4, 12), np.float32))
-    with pytest.raises(InputError, match=r"4 vectors in embeddings\.npy, 5 rows in index\.parquet"):
+    with pytest.raises(InputError, match=r"embeddings\.npy has 4 rows, index\.parquet has 5"):
         render(folder)
     (folder / "embeddings.npy").unlink()
     with pytest.raises(InputError, match=r"embeddings\.npy: not there"):
@@ -342,25 +348,16 @@ def test_what_does_not_fit_is_told_before_anything_runs(tmp_path):
 def test_a_template_that_fails_is_named_and_leaves_no_file(tmp_path, capsys):
     folder = make_space(tmp_path, n=5)
     template = tmp_path / "mine.ipynb"
-    outs = (folder / "explore.ipynb", folder / "explore.html")
+    outs = {"out_notebook": folder / "explore.ipynb", "out_html": folder / "explore.html"}
     template.write_text("{")
     with pytest.raises(InputError, match=r"mine\.ipynb: not a notebook"):
-        render_notebook(folder, template, None, [], *outs)
+        render_notebook(folder, template=template, **outs)
     cell = nbformat.v4.new_code_cell("{}['no such key']")
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), template)
     with pytest.raises(InputError, match=r"mine\.ipynb: a cell failed .* KeyError"):
-        render_notebook(folder, template, None, [], *outs)
+        render_notebook(folder, template=template, **outs)
     assert "Traceback" in capsys.readouterr().err
-    assert not outs[0].exists() and not outs[1].exists()
-
-
-def test_names_are_split_so_that_a_comma_may_be_part_of_one():
-    assert names_in("TP53, aspirin") == ["TP53", "aspirin"]
-    assert names_in("TP53 | Anemia, Sickle Cell") == ["TP53", "Anemia, Sickle Cell"]
-    assert names_in('["Anemia, Sickle Cell", "a|b"]') == ["Anemia, Sickle Cell", "a|b"]
-    assert names_in("") == []
-    with pytest.raises(argparse.ArgumentTypeError, match="not a JSON list"):
-        names_in('["TP53"')
+    assert not any(path.exists() for path in outs.values())
 
 
 @pytest.mark.slow

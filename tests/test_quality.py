@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from manifests import space_manifest
 
 from kgtextvec.errors import InputError
 from kgtextvec.pages.numbers import format_count, format_share
@@ -35,9 +36,7 @@ FINDINGS: dict[str, Any] = {
 
 
 def manifest_of(model: str, **counts: int) -> dict[str, Any]:
-    told = {"kind": "entities", "space": "full", "dims": 8, "rows": 1000, "texts": 900}
-    told |= {"max_tokens": 256, "long_text": "truncate", "counts": counts}
-    return {"model": {"name": model}, "table": "entities", **told}
+    return space_manifest(model={"name": model}, rows=1000, max_tokens=256, counts=counts)
 
 
 def drawn(
@@ -50,7 +49,12 @@ def drawn(
     paths = [folder / f"manifest-{i}.json" for i in range(len(manifests))]
     for path, manifest in zip(paths, manifests, strict=True):
         path.write_text(json.dumps(manifest))
-    draw_quality(folder / "findings.json", paths, folder / "q.json", folder / "q.html")
+    draw_quality(
+        findings=folder / "findings.json",
+        manifest=paths,
+        out_json=folder / "q.json",
+        out_html=folder / "q.html",
+    )
     return json.loads((folder / "q.json").read_text()), (folder / "q.html").read_text("utf-8")
 
 
@@ -101,14 +105,6 @@ def test_the_figures_are_those_of_the_findings_and_the_manifests(tmp_path):
     assert ["note", "duplicate rows", "3", "whole file", "twice"] in rows
     assert ["median", "40"] in rows and ["longest", "1,234"] in rows
     assert "Fit for use," in html and "2 things to know of" in html
-
-
-def test_a_count_that_a_manifest_lacks_is_not_known_rather_than_zero(tmp_path):
-    old = manifest_of("old") | {"max_tokens": None}
-    quality, html = drawn(tmp_path, FINDINGS, old)
-    assert quality["over_long"] == {"old": None} and quality["unknown_share"] == {"old": None}
-    words = Page(html).words
-    assert words.count("not known") == 6 and "None" not in words
 
 
 def test_a_table_that_nothing_was_found_in_says_so(tmp_path):
@@ -180,25 +176,25 @@ def test_many_labels_are_cut_with_a_note(tmp_path):
 def test_files_of_another_table_or_no_files_are_told(tmp_path):
     with pytest.raises(InputError, match=r"manifest-0\.json: is of the table other"):
         drawn(tmp_path, FINDINGS, manifest_of("a") | {"table": "other"})
-    out = (tmp_path / "a.json", tmp_path / "a.html")
+    out = {"out_json": tmp_path / "a.json", "out_html": tmp_path / "a.html"}
     for text, told in (
-        ("[]", "not the findings on a table .*Expected `object`, got `array`"),
-        ("{}", "not the findings on a table .*missing required field `outcome`"),
+        ("[]", "list.json: Expected `object`, got `array`"),
+        ("{}", "list.json: Object missing required field"),
         (json.dumps(FINDINGS | {"rows": "many"}), r"Expected `int`, got `str` - at `\$.rows`"),
         ("{", "not valid JSON"),
     ):
         (tmp_path / "list.json").write_text(text)
         with pytest.raises(InputError, match=told):
-            draw_quality(tmp_path / "list.json", [], *out)
+            draw_quality(findings=tmp_path / "list.json", **out)
     with pytest.raises(InputError, match="not there"):
-        draw_quality(tmp_path / "none.json", [], *out)
+        draw_quality(findings=tmp_path / "none.json", **out)
     folder = tmp_path / "entities"
     (folder / "manifest-0.json").write_text("{}")
-    with pytest.raises(InputError, match=r"manifest-0\.json: not a space's manifest"):
+    with pytest.raises(InputError, match=r"manifest-0\.json: Object missing required field"):
         draw_quality(
-            tmp_path / "entities/findings.json", [tmp_path / "entities/manifest-0.json"], *out
+            findings=folder / "findings.json", manifest=[folder / "manifest-0.json"], **out
         )
-    assert not out[0].exists() and not out[1].exists()
+    assert not any(path.exists() for path in out.values())
 
 
 def test_the_verb_takes_manifests_in_one_go_or_none(tmp_path):

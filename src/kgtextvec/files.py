@@ -7,13 +7,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 from kgtextvec.errors import InputError
 
 CHUNK = 1 << 20
-R = TypeVar("R")
 
 
 def temporary_name(path: Path) -> Path:
@@ -147,20 +146,6 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not there. Run the step that makes it first.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun.") from None
-
-
-def read_record(path: Path, kind: type[R], what: str) -> R:
-    """Read a JSON file of ours as a msgspec.Struct; keys that `kind` lacks are ignored.
-
-    `what` names the file in messages. Raises InputError when it is absent, damaged or another
-    kind of file.
-    """
-    import msgspec
-
-    try:
-        return msgspec.convert(read_json(path), kind)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: not {what} ({error}). Rerun the step that made it.") from None
 
 
 def file_or_none(word: str) -> Path | None:

@@ -1,7 +1,7 @@
 """The JSON files that steps leave for those that follow: their keys and types."""
 
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar, cast
+from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
@@ -177,6 +177,40 @@ class SpaceManifest(SpaceIdentity, total=False):
     versions: dict[str, str]
     command: str
     pca: dict[str, Any]
+
+
+class FindingRecord(TypedDict):
+    """One kind of finding in a table; `line` is None if it concerns the file, not a line."""
+
+    kind: str
+    level: Literal["error", "warn"]
+    count: int
+    line: int | None
+    message: str
+
+
+class TableFindings(TypedDict):
+    """findings.json of a table: counts of rows, of odd characters; findings by first line.
+
+    `lengths` has the statistics of the texts' lengths by unit: {"words": {"p50": 8, …}, …}.
+    """
+
+    outcome: Literal["ok", "warn", "error"]
+    rows: int
+    distinct_texts: int
+    findings: list[FindingRecord]
+    labels: dict[str, int]
+    duplicates: dict[str, int]
+    text_from: dict[str, int]
+    lengths: dict[str, dict[str, int | float]]
+    odd_characters: dict[str, int]
+
+
+class ScoreCard(TypedDict):
+    """scores.json of a space: scores by name, and notes on what was left out and why."""
+
+    scores: dict[str, Any]
+    notes: list[str]
 
 
 def read_record(path: Path, kind: type[R]) -> R:

@@ -4,7 +4,6 @@ Nothing of the user's Jupyter takes part: the kernel is described in a temporary
 over sockets in it, so it needs no `jupyter` on the PATH, no HOME and no network.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -14,12 +13,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import file_or_none, read_json, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.progress import say
+from kgtextvec.settings.spaces import Examples
+from kgtextvec.space import Space
 
 PLOTLY = "application/vnd.plotly.v1+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -30,93 +31,49 @@ SOCKET_PATH = 100
 SECONDS_A_CELL = 1800
 
 
-def render_notebook_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of render-notebook."""
-    parser.add_argument("space", type=Path, metavar="SPACE_DIR", help="results/{model}/{table}/…")
-    parser.add_argument("--template", type=Path, required=True, help="the notebook to run, .ipynb")
-    parser.add_argument("--pca", type=file_or_none, nargs="?", help="pca{N}.npz, or none")
-    parser.add_argument(
-        "--named",
-        type=names_in,
-        default=[],
-        help='entities whose neighbours to list: "TP53,aspirin", or with bars between, so that'
-        " names may hold commas, or a JSON list",
-    )
-    parser.add_argument("--out-notebook", type=Path, required=True, help="the executed notebook")
-    parser.add_argument("--out-html", type=Path, required=True, help="the same as a page")
-
-
-def names_in(words: str) -> list[str]:
-    """Split `words` at bars or, if there are none, at commas; a JSON list is taken as it is."""
-    if words.lstrip().startswith("["):
-        try:
-            names = json.loads(words)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"not a JSON list ({error}): {words}") from None
-    else:
-        names = words.split("|" if "|" in words else ",")
-    return [name for name in (str(name).strip() for name in names) if name]
-
-
 def render_notebook(
-    space: Path,
-    template: Path,
-    pca: Path | None,
-    named: list[str],
-    out_notebook: Path,
-    out_html: Path,
+    space: Annotated[Path, "folder of the space: results/MODEL/TABLE/SPACE"],
+    *,
+    template: Annotated[Path, "the notebook to run, .ipynb"],
+    pca: Annotated[Path | None, "pca{N}.npz of a reduced space, or none"] = None,
+    examples: Examples = Examples(),
+    out_notebook: Annotated[Path, "the executed notebook"],
+    out_html: Annotated[Path, "the same as a page"],
 ) -> None:
-    """Run `template` on a space folder; write the executed notebook and a self-contained page.
+    """Run the explore notebook on a space; write it executed, and as a self-contained page.
 
     The notebook finds its files by paths relative to its own folder, so that it runs again by hand
-    where it lies. Cells tagged `layout`, `pca` or `scores` are left out where layout.parquet, the
-    PCA or scores.json are not there. The same inputs give the same bytes.
+    where it is. Cells tagged `layout`, `pca` or `scores` are left out where layout.parquet, the
+    PCA or scores.json are missing. The same inputs give the same bytes.
     Raises InputError when a file of the space is missing, does not fit the others, or a cell fails.
     """
-    manifest = check_space(space, pca)
+    opened = Space(space)
+    if pca and not pca.exists():
+        raise InputError(f"{pca}: not there. Run the step that makes it first.")
     notebook = read_template(template)
     folder = out_notebook.parent
     folder.mkdir(parents=True, exist_ok=True)
-    at_hand = {
+    optional = {
         "layout": (space / "layout.parquet").exists(),
         "pca": pca is not None,
         "scores": (space / "scores.json").exists(),
     }
-    left_out = {tag for tag, there in at_hand.items() if not there}
+    left_out = {tag for tag, present in optional.items() if not present}
     notebook.cells = [cell for cell in notebook.cells if not left_out & tags_of(cell)]
-    title = title_of(manifest, space)
+    title = title_of(opened)
     set_cells(
         notebook,
         title=f"# {title}",
         parameters={
             "SPACE": relative(space, folder),
             "PCA": None if pca is None else relative(pca, folder),
-            "NAMED": named,
+            "NAMED": list(examples.named),
         },
     )
     execute(notebook, folder, template)
     write_notebook(notebook, out_notebook)
     with whole_file(out_html) as part:
         part.write_text(as_page(notebook, title), "utf-8")
-
-
-def check_space(space: Path, pca: Path | None) -> dict[str, Any]:
-    """Return the manifest; raise InputError if a file is missing or the row counts differ."""
-    import numpy as np
-    import pyarrow.parquet as pq
-
-    manifest: dict[str, Any] = read_json(space / "manifest.json")
-    for file in (space / "embeddings.npy", space / "index.parquet", *([pca] if pca else [])):
-        if not file.exists():
-            raise InputError(f"{file}: not there. Run the step that makes it first.")
-    rows = pq.read_metadata(space / "index.parquet").num_rows
-    vectors = np.load(space / "embeddings.npy", mmap_mode="r").shape[0]
-    if rows != vectors:
-        raise InputError(
-            f"{space}: {vectors} vectors in embeddings.npy, {rows} rows in index.parquet."
-            " Delete the folder and rerun the step that makes it."
-        )
-    return manifest
 
 
 def read_template(template: Path) -> Any:
@@ -130,7 +87,7 @@ def read_template(template: Path) -> Any:
         raise InputError(f"{template}: not there. Give a notebook with --template.") from None
     except (ValueError, nbformat.ValidationError) as error:
         why = str(error).splitlines()[0]
-        raise InputError(f"{template}: not a notebook ({why}). Mend or replace it.") from None
+        raise InputError(f"{template}: not a notebook ({why}). Correct or replace it.") from None
     return notebook
 
 
@@ -139,12 +96,10 @@ def tags_of(cell: Any) -> set[str]:
     return set(cell.metadata.get("tags", []))
 
 
-def title_of(manifest: dict[str, Any], space: Path) -> str:
-    """Name the space in words: table, model, space."""
-    model = manifest.get("model")
-    model = model.get("name") or model.get("model") if isinstance(model, dict) else model
-    table = manifest.get("table") or space.resolve().parent.name
-    return f"{table} by {model or 'an unnamed model'}, {manifest.get('space') or space.name}"
+def title_of(space: Space) -> str:
+    """Return the title of a notebook: table, model, space."""
+    manifest = space.manifest
+    return f"{manifest['table']} by {manifest['model']['name']}, {manifest['space']}"
 
 
 def relative(path: Path, folder: Path) -> str:
@@ -172,7 +127,7 @@ def set_cells(notebook: Any, title: str, parameters: dict[str, Any]) -> None:
 
 
 def write_notebook(notebook: Any, path: Path) -> None:
-    """Write an executed notebook, without what its kernel told of this machine."""
+    """Write an executed notebook, without what its kernel recorded of this machine."""
     import nbformat
 
     notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
@@ -183,7 +138,7 @@ def write_notebook(notebook: Any, path: Path) -> None:
 def execute(notebook: Any, folder: Path, template: Path) -> None:
     """Run all cells in place, in a kernel of this interpreter whose working folder is `folder`.
 
-    Raises InputError that names the cell if one fails; its traceback is said before.
+    Raises InputError that names the cell if one fails; its traceback is printed first.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -205,7 +160,7 @@ def execute(notebook: Any, folder: Path, template: Path) -> None:
             say(str(error))
             raise InputError(
                 f"{template}: a cell failed on {folder}: {error.ename}: {error.evalue}."
-                " The traceback is above; mend the notebook or the file it names."
+                " The traceback is above; correct the notebook or the file it names."
             ) from None
         except (CellTimeoutError, DeadKernelError) as error:
             raise InputError(
@@ -216,7 +171,7 @@ def execute(notebook: Any, folder: Path, template: Path) -> None:
 
 @contextmanager
 def private_kernel() -> Iterator[Any]:
-    """Yield a kernel manager for this interpreter that owes nothing to the user's Jupyter."""
+    """Yield a kernel manager for this interpreter that is independent of the user's Jupyter."""
     work = Path(tempfile.mkdtemp(prefix="kgtextvec-"))
     # A long TMPDIR leaves no room for the names of sockets.
     sockets = Path(tempfile.mkdtemp(prefix="kgtv-", dir=None if fits(work) else "/tmp"))  # noqa: S108
@@ -253,7 +208,7 @@ def private_kernel() -> Iterator[Any]:
 
 
 def fits(folder: Path) -> bool:
-    """Tell whether a socket in a sibling of `folder` has a path short enough."""
+    """Return whether a socket in a sibling of `folder` has a path short enough."""
     return len(os.fsencode(folder)) + len("/k-5") <= SOCKET_PATH
 
 
@@ -295,7 +250,7 @@ def as_page(notebook: Any, title: str) -> str:
     shown = nbformat.from_dict(json.loads(json.dumps(notebook)))
     live_pictures(shown)
     shown.metadata.pop("kernelspec", None)
-    # nbconvert searches the user's folders for templates unless it is told where nothing is.
+    # nbconvert would search the user's folders for templates.
     with tempfile.TemporaryDirectory() as empty, environment({"JUPYTER_DATA_DIR": empty}):
         exporter = HTMLExporter(raw_template=CELL_TEMPLATE.read_text("utf-8"))
         body, _ = exporter.from_notebook_node(shown)

@@ -152,10 +152,11 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
             raise InputError(f"{where}{key}: there is no such key. {advice}")
     found = {}
     for key, setting in known.items():
+        place = where + (key.replace("_", "-") if where == "--" else key)
         if key in values:
-            found[setting.attribute] = read_value(setting, values[key], f"{where}{key}", strict)
+            found[setting.attribute] = read_value(setting, values[key], place, strict)
         elif setting.required:
-            raise InputError(f"{where}{key}: missing. It means: {setting.help}.")
+            raise InputError(f"{place}: missing. It means: {setting.help}.")
     return kind(**found)
 
 
@@ -245,7 +246,10 @@ def flag_of(key: str, value: Any) -> list[str]:
 
 
 def value_of_word(setting: Setting, word: str) -> object:
-    """Return what a word of the command line means: a number, a list, or the word itself."""
+    """Return what a word of the command line means: a number, a list, or the word itself.
+
+    A list is written with commas, with bars where its items contain commas, or as JSON.
+    """
     allowed = setting.alternatives
     lists = any(get_origin(one) is tuple for one in allowed)
     if word in allowed:
@@ -260,6 +264,7 @@ def value_of_word(setting: Setting, word: str) -> object:
                 except ValueError:
                     pass
         return word
-    if lists and ("," in word or int not in allowed):
-        return [one.strip() for one in word.split(",") if one.strip()]
+    separator = "|" if "|" in word else ","
+    if lists and (separator in word or int not in allowed):
+        return [one.strip() for one in word.split(separator) if one.strip()]
     return word

@@ -74,12 +74,21 @@ class MapLayout(Settings):
     seed: Annotated[Seed, about("seed of the layouts and of the sample")] = 0
 
 
+Named = Annotated[
+    tuple[str, ...],
+    about("names or ids whose nearest neighbours the notebook shows; by default a few"),
+]
+
+
+class Examples(Settings):
+    """Whose neighbours the notebook shows."""
+
+    named: Named = ()
+
+
 class Report(MapLayout):
     """Maps and notebooks."""
 
     maps: Annotated[bool, about("draw a map per space; the notebooks need them")] = True
     notebooks: Annotated[bool, about("render a notebook per space")] = True
-    named: Annotated[
-        tuple[str, ...],
-        about("names or ids whose nearest neighbours the notebook shows; by default a few"),
-    ] = ()
+    named: Named = ()

@@ -1,9 +1,8 @@
 """The compare page: all spaces of all models and tables side by side, and what that comes to."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
@@ -77,45 +76,26 @@ KNOWN: dict[str, tuple[str, str, dict[str, str]]] = {
 MOST_LINES = 200  # of a score that the page does not know; scores.tsv has all
 
 
-def compare_spaces_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of compare-spaces."""
-    parser.add_argument(
-        "spaces",
-        type=Path,
-        nargs="+",
-        metavar="SPACE",
-        help="folders of spaces, or their manifest.json",
-    )
-    parser.add_argument("--scores", type=Path, required=True, help="scores.tsv")
-    parser.add_argument(
-        "--texts",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="results/texts/{table}/manifest.json: they tell which tables read one file",
-    )
-    parser.add_argument("--out-html", type=Path, required=True, help="the page")
-    parser.add_argument("--template", type=Path, help="a notebook to run on the same, .ipynb")
-    parser.add_argument("--out-notebook", type=Path, help="the notebook, executed")
-
-
 def compare_spaces(
-    spaces: list[Path],
-    scores: Path,
-    texts: list[Path],
-    out_html: Path,
-    template: Path | None = None,
-    out_notebook: Path | None = None,
+    spaces: Annotated[list[Path], "folders of spaces, or their manifest.json"],
+    *,
+    scores: Annotated[Path, "scores.tsv"],
+    texts: Annotated[
+        list[Path] | None, "results/texts/TABLE/manifest.json: which tables read the same file"
+    ] = None,
+    out_html: Annotated[Path, "the page"],
+    template: Annotated[Path | None, "a notebook to run on the same scores, .ipynb"] = None,
+    out_notebook: Annotated[Path | None, "the executed notebook"] = None,
 ) -> None:
     """Write a self-contained page that compares spaces by their scores and costs.
 
-    With `template` also a notebook beside it, executed. The same files give the same bytes.
-    Raises InputError when a file is missing or damaged.
+    With a template also an executed notebook. The same files give the same bytes. Raises
+    InputError when a file is missing or damaged.
     """
     if (template is None) != (out_notebook is None):
         raise InputError("compare-spaces: --template and --out-notebook go together. Give both.")
     rows = read_rows(scores, KNOWN)
-    read = read_spaces(spaces, texts, rows)
+    read = read_spaces(spaces, texts or [], rows)
     colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
     tables = by_table(read)
     html = render_template(

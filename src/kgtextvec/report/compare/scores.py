@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_record
-from kgtextvec.report.records import ScoreCard, TextsManifest, read_manifest
+from kgtextvec.records import ScoreCard, SpaceManifest, TextsManifest, read_record
 
 SCORE_COLUMNS = ("model", "table", "space", "score", "by", "group", "method", "metric", "value")
 OWN_METHOD = "vectors"  # the method that stands for the space itself; every other one is a baseline
@@ -134,37 +133,41 @@ def read_spaces(
     A folder may be given by its manifest.json. All spaces of one model and table have the costs
     that the full one's manifest records: it is the newest.
     """
-    tables = [read_record(path, TextsManifest, "a table's manifest") for path in texts]
-    files = {table.table: table.file for table in tables}
+    tables = [read_record(path, TextsManifest) for path in texts]
+    files = {table["table"]: table["file"] for table in tables}
     by_space: dict[tuple[str, str, str], dict[tuple[str, str, str], ScoreValue]] = {}
     for row in rows:
         if row.by == "all":
             scores = by_space.setdefault((row.model, row.table, row.space), {})
             scores[row.score, row.method, row.metric] = row.found
-    read = [(folder, read_manifest(folder / "manifest.json")) for folder in map(folder_of, folders)]
+    read = [
+        (folder, read_record(folder / "manifest.json", SpaceManifest))
+        for folder in map(folder_of, folders)
+    ]
     newest = {
-        (space.model.name, space.table): space
-        for _, space in sorted(read, key=lambda one: one[1].space == "full")
+        (space["model"]["name"], space["table"]): space
+        for _, space in sorted(read, key=lambda one: one[1]["space"] == "full")
     }
     spaces = []
     for folder, space in read:
-        made = newest[space.model.name, space.table]
-        names = (space.model.name, space.table, space.space)
+        model = space["model"]
+        made = newest[model["name"], space["table"]]
+        names = (model["name"], space["table"], space["space"])
         spaces.append(
             ComparedSpace(
                 *names,
-                kind=space.kind,
-                dims=space.dims,
-                rows=space.rows,
-                texts=space.texts,
-                text=space.text,
-                precision=space.precision,
-                file=files.get(space.table),
+                kind=space["kind"],
+                dims=space["dims"],
+                rows=space["rows"],
+                texts=space["texts"],
+                text=space["text"],
+                precision=space["precision"],
+                file=files.get(space["table"]),
                 n_bytes=file_size(folder / "embeddings.npy"),
-                parameters=space.model.parameters,
-                devices=", ".join(made.devices) or None,
-                embedded=made.counts.texts_embedded,
-                seconds=made.seconds,
+                parameters=model["parameters"],
+                devices=", ".join(made["devices"]),
+                embedded=made["counts"]["texts_embedded"],
+                seconds=made["seconds"],
                 notes=read_notes(folder / "scores.json"),
                 scores=by_space.get(names, {}),
             )
@@ -184,7 +187,7 @@ def file_size(path: Path) -> int | None:
 
 def read_notes(path: Path) -> tuple[str, ...]:
     """Return the notes in a scores.json; none if the file is not there."""
-    return read_record(path, ScoreCard, "a space's scores").notes if path.exists() else ()
+    return tuple(read_record(path, ScoreCard)["notes"]) if path.exists() else ()
 
 
 def by_table(spaces: Iterable[ComparedSpace]) -> dict[str, list[ComparedSpace]]:

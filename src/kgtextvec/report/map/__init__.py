@@ -1,10 +1,9 @@
 """The verb draw-map: a space laid out in two dimensions, as a page and as pictures."""
 
-import argparse
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,92 +12,65 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import file_or_none, read_json, whole_file
+from kgtextvec.files import whole_file
+from kgtextvec.matrices import take_rows
 from kgtextvec.progress import say
+from kgtextvec.settings.spaces import MapLayout
+from kgtextvec.space import Space
 from kgtextvec.triples import read_columns
 
 LAYOUT_METHODS = ("tsne", "umap")
-MAX_POINTS = 150_000
-
-
-def draw_map_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `draw_map`."""
-    parser.add_argument(
-        "space_dir", type=Path, help="folder with embeddings.npy, index.parquet, manifest.json"
-    )
-    parser.add_argument(
-        "--out-dir",
-        type=Path,
-        default=None,
-        help="folder for map.html, map.png, map.svg, layout.parquet (default: the space folder)",
-    )
-    parser.add_argument("--title", default="", help="title (default: model, table and space)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of sample and layouts")
-    parser.add_argument(
-        "--max-points", type=int, default=MAX_POINTS, help="draw a sample above this many rows"
-    )
-    parser.add_argument(
-        "--layouts", default=",".join(LAYOUT_METHODS), help="tsne, umap or both, with a comma"
-    )
-    parser.add_argument("--color-by", default="label", help="index column that gives the colours")
-    parser.add_argument(
-        "--texts",
-        type=Path,
-        default=None,
-        help="folder of text shards (results/texts/TABLE/shards): show the texts on the page",
-    )
-    parser.add_argument(
-        "--triples",
-        type=file_or_none,
-        nargs="?",
-        help="head, relation, tail with tabs between: colour by degree too",
-    )
 
 
 def draw_map(
-    space_dir: Path,
-    out_dir: Path | None = None,
-    title: str = "",
-    seed: int = 0,
-    max_points: int = MAX_POINTS,
-    layouts: str = "tsne,umap",
-    color_by: str = "label",
-    texts: Path | None = None,
-    triples: Path | None = None,
+    space_dir: Annotated[Path, "folder with embeddings.npy, index.parquet, manifest.json"],
+    *,
+    out_dir: Annotated[Path | None, "folder to write to (default: the space's)"] = None,
+    title: Annotated[str, "title (default: model and table)"] = "",
+    layout: MapLayout = MapLayout(),
+    color_by: Annotated[str, "index column that gives the colours"] = "label",
+    texts: Annotated[
+        Path | None, "folder of text shards (results/texts/TABLE/shards), to show the texts"
+    ] = None,
+    triples: Annotated[
+        Path | None, "head, relation, tail, tab-separated: colour by degree too"
+    ] = None,
 ) -> None:
-    """Lay a space out and write map.html, map.png, map.svg and layout.parquet: all or none.
+    """Lay a space out in two dimensions and draw it.
 
-    The neighbours that the page lists are those of highest cosine in `embeddings.npy` among the
-    points drawn. Same input and seed give the same bytes. Raises InputError for a space that is
-    incomplete or holds NaN, an unknown layout or column, no rows.
+    Writes map.html, map.png, map.svg and layout.parquet: all or none. The neighbours that the page
+    lists are those of highest cosine in `embeddings.npy` among the points drawn. Same input and
+    seed give the same bytes. Raises InputError for a space that is incomplete, has no rows or
+    contains NaN, and for an unknown column.
     """
     from kgtextvec.report.map.colouring import colourings
     from kgtextvec.report.map.layout import PERPLEXITY, compute_layouts, nearest, unit_vectors
     from kgtextvec.report.map.page import LIST_LENGTH, MapData, render_map_page
     from kgtextvec.report.map.picture import draw_picture
 
-    wanted = layout_names(layouts)
-    if max_points < 1:
-        raise InputError(f"draw-map, --max-points: {max_points} is too few. Give 1 or more.")
-    vectors, index, manifest = read_space(space_dir)
+    seed, max_points, wanted = layout.seed, layout.max_points, layout.layouts
+    space = Space(space_dir)
+    if not space.rows:
+        raise InputError(f"{space_dir}: no rows, so there is nothing to draw. Look at the table.")
+    index = pq.read_table(space.index_path)
     if triples and "degree" not in index.column_names:
         index = index.append_column("degree", pa.array(degrees(triples, index)))
     if color_by not in index.column_names:
         raise InputError(
-            f"{space_dir / 'index.parquet'}: no column '{color_by}' to colour by."
+            f"{space.index_path}: no column '{color_by}' to colour by."
             f" There are {', '.join(index.column_names)}."
         )
-    rows = sampled(len(vectors), max_points, seed)
+    rows = sampled(space.rows, max_points, seed)
     shown = index.take(pa.array(rows))
-    say(f"draw-map: {len(rows):,} of {len(vectors):,} rows, {vectors.shape[1]} dimensions")
-    units = unit_vectors(finite(vectors, rows, space_dir))
+    say(f"draw-map: {len(rows):,} of {space.rows:,} rows, {space.dims} dimensions")
+    units = unit_vectors(finite_rows(space, rows))
     k = max(3 * PERPLEXITY if "tsne" in wanted else 0, 14 if "umap" in wanted else 0, LIST_LENGTH)
     found, cosines = nearest(units, k, seed)
     positions = compute_layouts(units, found, cosines, wanted, seed)
     columns = colourings(shown, color_by)
-    title = title or default_title(manifest, space_dir)
-    facts = facts_of(manifest, len(vectors), vectors.shape[1])
-    note = note_of(len(rows), len(vectors), max_points)
+    title = title or default_title(space)
+    facts = facts_of(space)
+    note = note_of(len(rows), space.rows, max_points)
     page = render_map_page(
         MapData(
             title=title,
@@ -120,8 +92,8 @@ def draw_map(
             name: stack.enter_context(whole_file(out / name))
             for name in ("layout.parquet", "map.html", "map.png", "map.svg")
         }
-        about = {"seed": seed, "layouts": list(wanted), "rows": len(vectors), "drawn": len(rows)}
-        write_layout(parts["layout.parquet"], len(vectors), rows, positions, about)
+        about = {"seed": seed, "layouts": list(wanted), "rows": space.rows, "drawn": len(rows)}
+        write_layout(parts["layout.parquet"], space.rows, rows, positions, about)
         parts["map.html"].write_text(page, "utf-8")
         pictures = {"png": parts["map.png"], "svg": parts["map.svg"]}
         draw_picture(pictures, title, facts, note, positions, columns[0])
@@ -146,41 +118,6 @@ def degrees(triples: Path, index: pa.Table) -> NDArray[np.int64]:
     return found
 
 
-def layout_names(layouts: str) -> tuple[str, ...]:
-    """Split --layouts. Raises InputError for one we don't have, or none."""
-    names = tuple(dict.fromkeys(name.strip() for name in layouts.split(",") if name.strip()))
-    if not names or not set(names) <= set(LAYOUT_METHODS):
-        raise InputError(
-            f"draw-map, --layouts: '{layouts}' is not a choice. Give tsne, umap or tsne,umap."
-        )
-    return names
-
-
-def read_space(space: Path) -> tuple[NDArray[np.float32], pa.Table, dict[str, Any]]:
-    """Read a space folder: vectors (n, dims), memory-mapped, the index and the manifest.
-
-    Raises InputError when a file is absent or damaged, or when they don't fit each other.
-    """
-    manifest = read_json(space / "manifest.json")
-    try:
-        vectors = np.load(space / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-        index = pq.read_table(space / "index.parquet")
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: not there. Make the space {space} first.") from None
-    except (ValueError, pa.ArrowInvalid, EOFError) as error:
-        raise InputError(
-            f"{space}: can't be read ({error}). Delete the folder and rerun."
-        ) from None
-    if vectors.ndim != 2 or len(vectors) != len(index):
-        raise InputError(
-            f"{space}: embeddings.npy has shape {vectors.shape}, but index.parquet"
-            f" {len(index)} rows. Delete the folder and rerun."
-        )
-    if not len(vectors):
-        raise InputError(f"{space}: no rows, so there is nothing to draw. Look at the table.")
-    return vectors, index, manifest
-
-
 def sampled(n: int, most: int, seed: int) -> NDArray[np.int64]:
     """Return all row numbers, or a seeded sample of `most` of them, rising."""
     if n <= most:
@@ -188,15 +125,13 @@ def sampled(n: int, most: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
 
 
-def finite(
-    vectors: NDArray[np.float32], rows: NDArray[np.int64], space: Path
-) -> NDArray[np.float32]:
-    """Read rows of the vectors. Raises InputError when one holds NaN or infinity."""
-    taken = np.asarray(vectors[rows], dtype=np.float32)
+def finite_rows(space: Space, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Read rows of the vectors, (n, dims). Raises InputError when one holds NaN or infinity."""
+    taken = take_rows(space.matrix, rows)
     bad = np.flatnonzero(~np.isfinite(taken).all(axis=1))
     if len(bad):
         raise InputError(
-            f"{space / 'embeddings.npy'}: row {rows[bad[0]]} holds NaN or infinity."
+            f"{space.matrix.path}: row {rows[bad[0]]} holds NaN or infinity."
             " Delete the file and rerun."
         )
     return taken
@@ -229,24 +164,19 @@ def find_texts(shards: Path, digests: list[str]) -> list[str]:
     return [texts.get(digest, "") for digest in digests]
 
 
-def default_title(manifest: dict[str, Any], space: Path) -> str:
-    """Return a title from the manifest, or from the folder's place in results."""
-    table = str(manifest.get("table") or space.resolve().parent.name).replace("_", " ")
-    model = manifest.get("model")
-    model = model.get("name") if isinstance(model, dict) else model
-    return f"{table[:1].upper()}{table[1:]} by {model or space.resolve().parent.parent.name}"
+def default_title(space: Space) -> str:
+    """Return the title of a map: `Entities by bioelmo`."""
+    table = space.manifest["table"].replace("_", " ")
+    return f"{table[:1].upper()}{table[1:]} by {space.manifest['model']['name']}"
 
 
-def facts_of(manifest: dict[str, Any], rows: int, dims: int) -> str:
+def facts_of(space: Space) -> str:
     """Return the line under the title: what the points are."""
-    facts = [f"{rows:,} vectors of {dims:,} dimensions"]
-    if manifest.get("space"):
-        facts.append(f"space {manifest['space']}")
-    if manifest.get("pooling"):
-        facts.append(f"pooling {manifest['pooling']}")
-    if isinstance(manifest.get("texts"), int):
-        facts.append(f"{manifest['texts']:,} distinct texts")
-    return " · ".join(facts)
+    manifest = space.manifest
+    return (
+        f"{space.rows:,} vectors of {space.dims:,} dimensions · space {manifest['space']}"
+        f" · pooling {manifest['pooling']} · {manifest['texts']:,} distinct texts"
+    )
 
 
 def note_of(drawn: int, rows: int, most: int) -> str:

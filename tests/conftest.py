@@ -2,9 +2,15 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None)
@@ -55,3 +61,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (place[name] for name in long if item.path.name.startswith(name)), default=len(long)
         )
     )
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium without a net; skips where there is none."""
+    from map_browser import launched
+
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def mapped_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small space with hostile names, and its map."""
+    from map_space import write_space
+
+    from kgtextvec.report.map import draw_map
+
+    folder = write_space(tmp_path_factory.mktemp("space"))
+    draw_map(folder, texts=folder / "shards")
+    return folder

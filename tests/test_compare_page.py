@@ -5,7 +5,6 @@ import pytest
 playwright = pytest.importorskip("playwright.sync_api")
 
 from compare_results import three_models  # noqa: E402
-from map_browser import launched  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -15,12 +14,6 @@ def file(tmp_path_factory):
     root = tmp_path_factory.mktemp("page") / "results"
     three_models(root)
     return root / "compare.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
 
 
 LIGHTNESS = """colour => {

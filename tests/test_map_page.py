@@ -5,40 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from map_browser import launched, opened, picture, place, still
-from map_space import HOSTILE, ten_nearest, write_space
+from map_browser import opened, picture, place, still
+from map_space import HOSTILE, ten_nearest
 from playwright.sync_api import Browser, Page
-
-from kgtextvec.report.map import draw_map
 
 pytestmark = pytest.mark.slow
 
 NAME = "entity 57"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_space(tmp_path_factory.mktemp("space"))
-    draw_map(folder, texts=folder / "shards")
-    return folder
-
-
 @pytest.fixture
-def map_page(browser: Browser, space: Path) -> Iterator[Page]:
+def map_page(browser: Browser, mapped_space: Path) -> Iterator[Page]:
     """The map of a small space; afterwards: no message, no request but the file itself."""
-    page, seen = opened(browser, space / "map.html")
+    page, seen = opened(browser, mapped_space / "map.html")
     yield page
     assert page.title() == "Entities by tiny"
     assert seen.told == []
     # What a user saves is a blob of the page's own.
     asked = [url for url in seen.requests if not url.startswith("blob:")]
-    assert asked == [(space / "map.html").as_uri()]
+    assert asked == [(mapped_space / "map.html").as_uri()]
     page.context.close()
 
 
@@ -49,8 +34,8 @@ def neighbours(page: Page) -> list[tuple[str, str]]:
     ]
 
 
-def wanted_neighbours(space: Path, row: int) -> list[tuple[str, str]]:
-    found, cosines = ten_nearest(np.load(space / "embeddings.npy"))
+def wanted_neighbours(mapped_space: Path, row: int) -> list[tuple[str, str]]:
+    found, cosines = ten_nearest(np.load(mapped_space / "embeddings.npy"))
     return [(f"T:{other:04d}", f"{cosines[row, other]:.3f}") for other in found[row]]
 
 
@@ -88,7 +73,9 @@ def test_points_are_drawn_and_move(map_page: Page) -> None:
     assert picture(map_page) not in {before, moved}
 
 
-def test_search_flies_to_an_entity_and_lists_its_nearest(map_page: Page, space: Path) -> None:
+def test_search_flies_to_an_entity_and_lists_its_nearest(
+    map_page: Page, mapped_space: Path
+) -> None:
     map_page.keyboard.press("/")
     map_page.keyboard.type("ENTITY 5")
     options = map_page.get_by_role("option")
@@ -104,7 +91,7 @@ def test_search_flies_to_an_entity_and_lists_its_nearest(map_page: Page, space: 
     assert map_page.evaluate("kgtextvecMap.camera.zoom") > 1.3
     assert map_page.locator("#details-title").inner_text() == NAME
     assert map_page.locator("#text-of-point").inner_text().startswith("What is told of entity 57.")
-    same_neighbours(neighbours(map_page), wanted_neighbours(space, 57))
+    same_neighbours(neighbours(map_page), wanted_neighbours(mapped_space, 57))
 
 
 def test_search_finds_ids_and_says_when_there_is_nothing(map_page: Page) -> None:
@@ -115,7 +102,7 @@ def test_search_finds_ids_and_says_when_there_is_nothing(map_page: Page) -> None
 
 
 @pytest.mark.parametrize("layout", ["t-SNE", "UMAP"])
-def test_a_click_picks_the_point_under_it(map_page: Page, space: Path, layout: str) -> None:
+def test_a_click_picks_the_point_under_it(map_page: Page, mapped_space: Path, layout: str) -> None:
     map_page.get_by_role("radio", name=layout).click()
     still(map_page)
     # The point that lies loneliest, so that no other one is nearer to the click.
@@ -131,7 +118,7 @@ def test_a_click_picks_the_point_under_it(map_page: Page, space: Path, layout: s
     assert name in map_page.locator("#tooltip").inner_text()
     map_page.mouse.click(*place(map_page, name))
     assert map_page.locator("#details-title").inner_text() == name
-    same_neighbours(neighbours(map_page), wanted_neighbours(space, int(name.split()[1])))
+    same_neighbours(neighbours(map_page), wanted_neighbours(mapped_space, int(name.split()[1])))
     first = map_page.locator("#neighbours .row").first
     wanted = first.locator(".name").inner_text()
     first.click()
@@ -205,7 +192,7 @@ def test_hostile_names_are_shown_as_text(map_page: Page) -> None:
     assert map_page.title() == "Entities by tiny"
 
 
-def test_the_keyboard_alone_does_everything(map_page: Page, space: Path) -> None:
+def test_the_keyboard_alone_does_everything(map_page: Page, mapped_space: Path) -> None:
     press = map_page.keyboard.press
     seen = []
     for _ in range(25):

@@ -1,35 +1,19 @@
 """The map page in a real browser: contrast, messages where it can't be drawn, 150,000 points."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from map_browser import launched, opened, picture, place, still
-from map_space import write_space
+from map_browser import opened, picture, place, still
 from playwright.sync_api import Browser
 
-from kgtextvec.report.map import draw_map
 from kgtextvec.report.map.colouring import colour_by_names
 from kgtextvec.report.map.page import MapData, render_map_page
 
 pytestmark = pytest.mark.slow
 
 NAME = "entity 57"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_space(tmp_path_factory.mktemp("space"))
-    draw_map(folder, texts=folder / "shards")
-    return folder
 
 
 CONTRAST = """() => {
@@ -62,8 +46,10 @@ CONTRAST = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_is_readable_in_light_and_dark(browser: Browser, space: Path, scheme: str) -> None:
-    page, seen = opened(browser, space / "map.html", color_scheme=scheme)
+def test_text_is_readable_in_light_and_dark(
+    browser: Browser, mapped_space: Path, scheme: str
+) -> None:
+    page, seen = opened(browser, mapped_space / "map.html", color_scheme=scheme)
     page.locator("#legend .row").first.click()
     page.locator("#select-visible").click()
     page.mouse.click(*place(page, NAME))
@@ -85,20 +71,20 @@ def test_text_is_readable_in_light_and_dark(browser: Browser, space: Path, schem
 
 
 def test_a_browser_without_webgl_or_javascript_gets_a_message(
-    browser: Browser, space: Path
+    browser: Browser, mapped_space: Path
 ) -> None:
     context = browser.new_context()
     context.set_offline(True)
     page = context.new_page()
     page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
-    page.goto((space / "map.html").as_uri())
+    page.goto((mapped_space / "map.html").as_uri())
     page.locator("#failure").wait_for()
     assert "WebGL" in page.locator("#failure").inner_text()
     assert not page.locator("main").is_visible()
     context.close()
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto((space / "map.html").as_uri())
+    page.goto((mapped_space / "map.html").as_uri())
     assert "map.png" in page.locator("noscript").inner_text()
     context.close()
 

@@ -49,3 +49,8 @@ def choose_precision(asked: str, device: str, repairs_overflow: bool = False) ->
         return asked
     chosen = AUTO_PRECISION[device.split(":")[0]]
     return "float16" if chosen == "bfloat16" and repairs_overflow else chosen
+
+
+def available_cores() -> int:
+    """Return the number of cores that this job may use: those of its allocation, if it has one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,12 +2,12 @@
 
 import argparse
 import errno
-import os
 import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of, whole_file
 
@@ -59,16 +59,11 @@ def export_table(space_dir: Path, format: str, out: Path, threads: int = 0) -> N
     elif format == "tsv":
         from kgtextvec.export.tsv import write_tsv
 
-        write_tsv(matrix, index, manifest["kind"], out, threads or cores())
+        write_tsv(matrix, index, manifest["kind"], out, threads or available_cores())
     else:
         from kgtextvec.export.parquet import write_parquet
 
         write_parquet(matrix, index, manifest, out)
-
-
-def cores() -> int:
-    """Return the number of cores that this job may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_and_link(source: Path, digest: str, out: Path) -> None:

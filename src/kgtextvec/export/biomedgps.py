@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
-from kgtextvec.export import cores
 from kgtextvec.export.floats import LONGEST, write_rows
 from kgtextvec.export.tsv import bytes_of, quoted, write_tsv
 from kgtextvec.files import whole_file, write_json
@@ -70,7 +70,7 @@ def export_biomedgps(space_dir: Path, dims: int, out: Path, threads: int = 0) ->
             f" pca{dims} to spaces."
         )
     refused = refused_rows(space)
-    write_tsv(space.matrix, space.index_path, space.kind, out, threads or cores())
+    write_tsv(space.matrix, space.index_path, space.kind, out, threads or available_cores())
     if refused:
         say(
             f"WARNING: {out}: BioMedGPS's server would refuse {len(refused):,} of {space.rows:,}"

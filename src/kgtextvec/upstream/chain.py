@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import yaml
 
+from kgtextvec.device import available_cores
 from kgtextvec.embed.gather import gather_shards
 from kgtextvec.embed.shard import embed_shard
 from kgtextvec.errors import InputError
-from kgtextvec.export import cores
 from kgtextvec.export.tsv import heads_of, write_lines
 from kgtextvec.files import digest_of, read_json
 from kgtextvec.matrices import open_matrix
@@ -73,7 +73,7 @@ def embed_table(
         columns = COLUMNS[kind]
         header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
         heads = heads_of(space / "index.parquet", list(columns.values()))
-        write_lines(open_matrix(space / "embeddings.npy"), header, heads, output, cores())
+        write_lines(open_matrix(space / "embeddings.npy"), header, heads, output, available_cores())
 
 
 def find_model(name: str, work: Path) -> Path:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
-from kgtextvec.export import cores
 from kgtextvec.export.floats import LONGEST, write_rows
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
@@ -161,7 +161,7 @@ def by_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
         early_exaggeration_iter=min(250, wish.n_iter),
         random_state=SEED,
         # Threads that wait for each other at every step cost a small table more than they bring.
-        n_jobs=cores() if len(vectors) > 10_000 else 1,
+        n_jobs=available_cores() if len(vectors) > 10_000 else 1,
     )
     return np.asarray(tsne.fit(vectors))
 

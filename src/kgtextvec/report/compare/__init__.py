@@ -213,7 +213,7 @@ def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
 def shared_baseline(
     spaces: Sequence[ComparedSpace], asked: Headline, method: str
 ) -> ScoreValue | None:
-    """Return a baseline that is the same beside every space of a table."""
+    """Return a baseline that is the same for every space of a table."""
     return next((found for space in spaces if (found := asked.of(space, method))), None)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FEWEST_TICKS = 3
-AROUND = 1.6  # room beside the points on a logarithmic axis
+AROUND = 1.6  # room around the points on a logarithmic axis
 APART = 1.12  # from the first to the last of the points that stand at one place
 Pick = Callable[[ComparedSpace], float | None]
 
@@ -22,13 +22,13 @@ def draw_bars(spaces: Sequence[ComparedSpace], asked: Headline, salt: str) -> "M
     """Draw the headline of each space and of each baseline as bars with intervals, best first."""
     own = [(space.name, found) for space in spaces if (found := asked.of(space))]
     own.sort(key=lambda one: (-one[1].value, one[0]))
-    beside = [
+    baselines = [
         (name, found[asked.metric])
         for name, found in baselines_of(spaces, asked.score, [asked.metric])
     ]
     bars = [
         *((*one, GROUP_COLOURS[0].light) for one in own),
-        *((*one, OTHERS_COLOUR.light) for one in beside),
+        *((*one, OTHERS_COLOUR.light) for one in baselines),
     ]
 
     def draw(figure: Any) -> None:
@@ -169,7 +169,7 @@ def log_axis(
 
 
 def spread_out(values: Sequence[float], share: float) -> list[float]:
-    """Return those of rising `values` that lie `share` of their (log) range apart."""
+    """Return those of rising `values` that are `share` of their (log) range apart."""
     kept: list[float] = []
     for value in values:
         if not kept or value / kept[-1] > (values[-1] / values[0]) ** share:

@@ -13,7 +13,7 @@ from kgtextvec.report.notebook import (
 
 
 def render_comparison(template: Path, scores: Path, asked: Headline | None, out: Path) -> None:
-    """Run `template` beside scores.tsv and write the executed notebook to `out`.
+    """Run `template` on scores.tsv and write the executed notebook to `out`.
 
     Its pictures show the headline's metric. It finds the results by a path relative to its own
     folder. Raises InputError when the template is none, or a cell fails.

@@ -44,11 +44,11 @@ def headline(spaces: Sequence[ComparedSpace]) -> Headline | None:
 
 
 def table_verdict(spaces: Sequence[ComparedSpace]) -> list[str]:
-    """Say what the scores of a table's spaces come to, the most important first.
+    """Return sentences that summarize the scores of a table's spaces, the most important first.
 
     Which space is best and whether that is clear; whether it beats its baselines; what reduced
     spaces keep; which space is the cheapest of those that may be as good. A difference is clear
-    when the 95 % intervals lie apart, or when the interval of the paired gain leaves zero out.
+    when the 95 % intervals don't overlap, or when that of the paired gain excludes zero.
     """
     asked = headline(spaces)
     if asked is None:
@@ -56,12 +56,15 @@ def table_verdict(spaces: Sequence[ComparedSpace]) -> list[str]:
         return [f"Nothing here says which space is best: {why}.", *kept_sentences(spaces, None)]
     ranked = ranking(spaces, asked)
     best = ranked[0]
-    said = []
+    sentences = []
     if asked.score != "cold_start":
-        said += ["There is no cold-start score (it needs triples), so the label probe speaks."]
-    said += [best_space(ranked, asked, len(spaces)), *compare_to_baselines(best, asked, spaces)]
-    said += kept_sentences(spaces, asked)
-    return said + cheapest_space(ranked, asked)
+        sentences += ["There is no cold-start score (it needs triples), so the label probe speaks."]
+    sentences += [
+        best_space(ranked, asked, len(spaces)),
+        *compare_to_baselines(best, asked, spaces),
+    ]
+    sentences += kept_sentences(spaces, asked)
+    return sentences + cheapest_space(ranked, asked)
 
 
 def ranking(spaces: Sequence[ComparedSpace], asked: Headline) -> list[ComparedSpace]:
@@ -109,23 +112,25 @@ def compare_to_baselines(
     if not found:
         return ["No baseline stands beside it, so the number says little."]
     ordered = sorted(found, key=lambda method: (-found[method].value, method))
-    said = [compare_to_baseline(best, asked, ordered[0], found[ordered[0]], "its best baseline, ")]
+    sentences = [
+        compare_to_baseline(best, asked, ordered[0], found[ordered[0]], "its best baseline, ")
+    ]
     words = [method for method in ordered if method.startswith("tfidf")]
     if words and ordered[0] not in words:
-        said.append(compare_to_baseline(best, asked, words[0], found[words[0]], ""))
+        sentences.append(compare_to_baseline(best, asked, words[0], found[words[0]], ""))
     name, top = baselines_of(spaces, asked.score, [asked.metric])[0]
     if top[asked.metric].value > found[ordered[0]].value:
-        said.append(
+        sentences.append(
             f"A better baseline stands beside another space: {name},"
             f" at {top[asked.metric].value:.3f}."
         )
-    return said
+    return sentences
 
 
 def compare_to_baseline(
     space: ComparedSpace, asked: Headline, method: str, other: ScoreValue, what: str
 ) -> str:
-    """Say whether a space beats a baseline: by their paired difference if there is one."""
+    """Return whether a space beats a baseline, by their paired difference if there is one."""
     gain = space.get(asked.score, f"{asked.metric}_gain_over_{method}")
     rival, size = f"{what}{method_name(method)} at {other.value:.3f}", ""
     clear = intervals_disjoint(required_score(asked, space), other)
@@ -141,7 +146,7 @@ def compare_to_baseline(
 
 
 def kept_sentences(spaces: Sequence[ComparedSpace], asked: Headline | None) -> list[str]:
-    """Say what each reduced space keeps of its model's full one: of the headline, of neighbours."""
+    """Return what each reduced space keeps of the full one: of the headline, of neighbours."""
     full = {space.model: space for space in spaces if space.space == "full"}
     found: dict[str, list[KeptShare]] = {}
     for space in spaces:
@@ -149,13 +154,13 @@ def kept_sentences(spaces: Sequence[ComparedSpace], asked: Headline | None) -> l
         if one:
             found.setdefault(space.space, []).append(one)
     name = asked.name if asked else ""
-    said = []
+    sentences = []
     for space_name, each in found.items():
         if len(each) > NAMED:
-            said.append(kept_by_many(space_name, each, name))
+            sentences.append(kept_by_many(space_name, each, name))
         else:
-            said += [kept_by_one(one, name) for one in each]
-    return said
+            sentences += [kept_by_one(one, name) for one in each]
+    return sentences
 
 
 @dataclass(frozen=True)
@@ -176,19 +181,19 @@ def measure_kept(
     if space.space == "full":
         return None
     neighbours = space.get("retention", "recall_at_10")
-    own, whole = (asked.of(one) if asked and one else None for one in (space, full))
+    reduced, original = (asked.of(one) if asked and one else None for one in (space, full))
     share, numbers = None, ""
-    if own and whole and whole.value > 0:
-        share = own.value / whole.value
-        clear = "" if intervals_disjoint(own, whole) else ", no clear difference"
-        numbers = f" ({own.value:.3f} of {whole.value:.3f}{clear})"
+    if reduced and original and original.value > 0:
+        share = reduced.value / original.value
+        clear = "" if intervals_disjoint(reduced, original) else ", no clear difference"
+        numbers = f" ({reduced.value:.3f} of {original.value:.3f}{clear})"
     if share is None and neighbours is None:
         return None
     return KeptShare(space, full, share, numbers, neighbours.value if neighbours else None)
 
 
 def kept_by_one(one: KeptShare, name: str) -> str:
-    """Say it of one space: `bioelmo pca400 keeps 97 % of the full space's …`."""
+    """Return the sentence on one space: `bioelmo pca400 keeps 97 % of the full space's …`."""
     parts = []
     if one.share is not None:
         parts.append(f"{format_percent(one.share)} of the full space's {name}{one.numbers}")
@@ -201,7 +206,7 @@ def kept_by_one(one: KeptShare, name: str) -> str:
 
 
 def kept_by_many(space: str, each: Sequence[KeptShare], name: str) -> str:
-    """Say it of the same space of many models: the least and the most."""
+    """Return the sentence on one space of many models: the least and the most."""
     parts = []
     for what, values in (
         (f"of the full space's {name}", [(one.share, one.space.model) for one in each]),
@@ -216,7 +221,7 @@ def kept_by_many(space: str, each: Sequence[KeptShare], name: str) -> str:
 
 
 def cheapest_space(ranked: Sequence[ComparedSpace], asked: Headline) -> list[str]:
-    """Name the cheapest space whose number lies within the best one's interval."""
+    """Name the cheapest space whose number is within the best one's interval."""
     best = ranked[0]
     low = required_score(asked, best).low
     if len(ranked) == 1 or low is None:
@@ -268,13 +273,13 @@ def same_file(spaces: Sequence[ComparedSpace]) -> list[list[ComparedSpace]]:
 
 
 def rules_verdict(group: Sequence[ComparedSpace]) -> list[str]:
-    """Say which text rule serves best, of tables that read one file."""
+    """Return which text rule is best, of tables that read one file."""
     tables = by_table(group)
     rules = [f"{table} ({rule_of(spaces[0])})" for table, spaces in tables.items()]
-    said = [f"{join_names(rules, len(rules))} read one file."]
+    sentences = [f"{join_names(rules, len(rules))} read one file."]
     rows = {spaces[0].rows for spaces in tables.values()}
     if len(rows) > 1:
-        said.append(
+        sentences.append(
             "Their rows differ in number, so their questions differ too: compare with care."
         )
     asked = headline(group)
@@ -284,11 +289,11 @@ def rules_verdict(group: Sequence[ComparedSpace]) -> list[str]:
     pairs = [ranking(pair, asked) for pair in by_pair.values()] if asked else []
     pairs = [ranked for ranked in pairs if len(ranked) > 1]
     if asked is None or not pairs:
-        return [*said, "No score is there for more than one of them."]
+        return [*sentences, "No score is there for more than one of them."]
     if len(pairs) > NAMED:
-        said += wins_by_rule(pairs, asked)
+        sentences += wins_by_rule(pairs, asked)
         pairs = [min(pairs, key=lambda ranked: -required_score(asked, ranked[0]).value)]
-    return said + [better_rule(ranked, asked) for ranked in pairs]
+    return sentences + [better_rule(ranked, asked) for ranked in pairs]
 
 
 def wins_by_rule(pairs: Sequence[Sequence[ComparedSpace]], asked: Headline) -> list[str]:
@@ -306,7 +311,7 @@ def wins_by_rule(pairs: Sequence[Sequence[ComparedSpace]], asked: Headline) -> l
 
 
 def better_rule(ranked: Sequence[ComparedSpace], asked: Headline) -> str:
-    """Say which table scores best with one model and space; `ranked` has the best first."""
+    """Return which table scores best with one model and space; `ranked` has the best first."""
     first, second = (required_score(asked, space) for space in ranked[:2])
     rest = join_names(
         [f"{space.table} ({required_score(asked, space).value:.3f})" for space in ranked[1:]]
@@ -317,7 +322,7 @@ def better_rule(ranked: Sequence[ComparedSpace], asked: Headline) -> str:
 
 
 def rule_of(space: ComparedSpace) -> str:
-    """Say a text rule: a template in quotes, or the columns of which the first with text counts."""
+    """Return a text rule in words: a quoted template, or columns of which the first text counts."""
     text = space.text or "rule not known"
     return f"“{text}”" if "{" in text else text.replace(",", ", else ")
 

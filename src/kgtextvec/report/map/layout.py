@@ -1,12 +1,12 @@
 """Two-dimensional layouts of vectors: exact neighbours once, then t-SNE and UMAP from them."""
 
-import os
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.device import available_cores
 from kgtextvec.progress import Progress, say
 
 PERPLEXITY = 30  # openTSNE's default; t-SNE looks at three times as many neighbours
@@ -18,11 +18,6 @@ STRIPS = 64
 
 Float32s = NDArray[np.float32]
 NeighbourRows = NDArray[np.int32]
-
-
-def cores() -> int:
-    """Return the number of cores this process may use (an allocation's, not the machine's)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def unit_vectors(vectors: NDArray[Any]) -> Float32s:
@@ -89,7 +84,11 @@ def roughly_nearest(units: Float32s, k: int, seed: int) -> tuple[NeighbourRows, 
     # The descent finds few neighbours well only by looking for more.
     looked_for = min(max(k + 1, 60), len(units) - 1)
     index = NNDescent(
-        units, metric="euclidean", n_neighbors=looked_for, random_state=seed, n_jobs=cores()
+        units,
+        metric="euclidean",
+        n_neighbors=looked_for,
+        random_state=seed,
+        n_jobs=available_cores(),
     )
     found = index.neighbor_graph[0][:, : k + 1].astype(np.int32)
     # Its own row is nearly always first, but among equal vectors it may be any or none.
@@ -142,7 +141,7 @@ def lay_out_tsne(
     perplexity = min(PERPLEXITY, found.shape[1] / 3)
     # Threads that wait for each other at every step cost more than they bring to a small table,
     # many times more on a machine that is shared.
-    jobs = cores() if n > 10_000 else 1
+    jobs = available_cores() if n > 10_000 else 1
     affinities = PerplexityBasedNN(
         knn_index=PrecomputedNeighbors(found, distances(cosines)),
         perplexity=perplexity,

@@ -117,7 +117,7 @@ def compact_json(value: Any) -> bytes:
 def data_blocks(data: MapData) -> dict[str, bytes]:
     """Return the data blocks of a page by name, points ordered along the first layout.
 
-    Points that lie close then have close numbers, and the differences of neighbours' numbers
+    Points close to each other then have close numbers, and the differences of neighbours' numbers
     are small: they are the largest block.
     """
     first = next(iter(data.positions.values()))

@@ -54,7 +54,7 @@ export class Camera {
     this.flight = null;
   }
 
-  // Fly in an arc, so that one sees where the place lies; at once if the user wants no motion.
+  // Fly in an arc, which shows where the place is; at once if the user wants no motion.
   flyTo(x, y, zoom, done = () => {}) {
     this.stop();
     const from = [this.x, this.y, Math.log(this.zoom)];

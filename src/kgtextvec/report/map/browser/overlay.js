@@ -1,4 +1,4 @@
-// What lies over the points: names of groups, lines to neighbours, rings, the lasso, the cross.
+// Drawn over the points: names of groups, lines to neighbours, rings, the lasso, the cross.
 
 export function drawOverlay(app, canvas) {
   const { camera, ratio } = app;
@@ -71,7 +71,7 @@ function ring(pen, x, y, radius, thick, ink, ground) {
   }
 }
 
-// The picked point and its neighbours, then the largest groups; a name that would lie on another
+// The picked point and its neighbours, then the largest groups; a name that would overlap another
 // one is left out until one zooms in.
 function drawNames(app, pen, ink, ground) {
   pen.textBaseline = "middle";

@@ -179,6 +179,25 @@ class SpaceManifest(SpaceIdentity, total=False):
     pca: dict[str, Any]
 
 
+class EmbeddedSpace(TypedDict):
+    """manifest.json of a space whose vectors this package made: what pages show of it."""
+
+    model: ModelInManifest
+    table: str
+    kind: str
+    space: str
+    rows: int
+    dims: int
+    text: str
+    texts: int
+    precision: str
+    max_tokens: int
+    long_text: str
+    counts: dict[str, int]
+    devices: list[str]
+    seconds: float
+
+
 class FindingRecord(TypedDict):
     """One kind of finding in a table; `line` is None if it concerns the file, not a line."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file, write_json
 from kgtextvec.pages import render_template
-from kgtextvec.records import FindingRecord, SpaceManifest, TableFindings, read_record
+from kgtextvec.records import EmbeddedSpace, FindingRecord, TableFindings, read_record
 
 LABELS_SHOWN = 60
 EMPTY_KINDS = ("empty_text", "no_text")
@@ -38,7 +38,7 @@ def draw_quality(
     """
     found = read_record(findings, TableFindings)
     table = findings.resolve().parent.name
-    spaces = [read_record(path, SpaceManifest) for path in manifest or []]
+    spaces = [read_record(path, EmbeddedSpace) for path in manifest or []]
     for path, space in zip(manifest or [], spaces, strict=True):
         if space["table"] != table:
             raise InputError(
@@ -55,7 +55,7 @@ def draw_quality(
 
 
 def summarize_quality(
-    table: str, found: TableFindings, spaces: Sequence[SpaceManifest]
+    table: str, found: TableFindings, spaces: Sequence[EmbeddedSpace]
 ) -> dict[str, Any]:
     """Combine the findings on a table with the counts of its models; JSON-able.
 
@@ -87,7 +87,7 @@ def summarize_quality(
     }
 
 
-def model_counts(space: SpaceManifest) -> dict[str, Any]:
+def model_counts(space: EmbeddedSpace) -> dict[str, Any]:
     """Return what a model's manifest says of the table's rows and tokens; JSON-able."""
     counts = space["counts"]
     return {

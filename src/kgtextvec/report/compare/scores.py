@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.records import ScoreCard, SpaceManifest, TextsManifest, read_record
+from kgtextvec.records import EmbeddedSpace, ScoreCard, TextsManifest, read_record
 
 SCORE_COLUMNS = ("model", "table", "space", "score", "by", "group", "method", "metric", "value")
 OWN_METHOD = "vectors"  # the method that stands for the space itself; every other one is a baseline
@@ -141,7 +141,7 @@ def read_spaces(
             scores = by_space.setdefault((row.model, row.table, row.space), {})
             scores[row.score, row.method, row.metric] = row.found
     read = [
-        (folder, read_record(folder / "manifest.json", SpaceManifest))
+        (folder, read_record(folder / "manifest.json", EmbeddedSpace))
         for folder in map(folder_of, folders)
     ]
     newest = {
@@ -164,7 +164,7 @@ def read_spaces(
                 precision=space["precision"],
                 file=files.get(space["table"]),
                 n_bytes=file_size(folder / "embeddings.npy"),
-                parameters=model["parameters"],
+                parameters=model.get("parameters"),
                 devices=", ".join(made["devices"]),
                 embedded=made["counts"]["texts_embedded"],
                 seconds=made["seconds"],

@@ -52,7 +52,7 @@ def draw_map(
     space = Space(space_dir)
     if not space.rows:
         raise InputError(f"{space_dir}: no rows, so there is nothing to draw. Look at the table.")
-    index = pq.read_table(space.index_path)
+    index = space.read_index()
     if triples and "degree" not in index.column_names:
         index = index.append_column("degree", pa.array(degrees(triples, index)))
     if color_by not in index.column_names:
@@ -173,10 +173,12 @@ def default_title(space: Space) -> str:
 def facts_of(space: Space) -> str:
     """Return the line under the title: what the points are."""
     manifest = space.manifest
-    return (
-        f"{space.rows:,} vectors of {space.dims:,} dimensions · space {manifest['space']}"
-        f" · pooling {manifest['pooling']} · {manifest['texts']:,} distinct texts"
-    )
+    facts = [f"{space.rows:,} vectors of {space.dims:,} dimensions", f"space {manifest['space']}"]
+    if "pooling" in manifest:
+        facts.append(f"pooling {manifest['pooling']}")
+    if "texts" in manifest:
+        facts.append(f"{manifest['texts']:,} distinct texts")
+    return " · ".join(facts)
 
 
 def note_of(drawn: int, rows: int, most: int) -> str:

@@ -36,8 +36,8 @@ class Outcome:
 class Project:
     """A user's folder with tables and a config; the workflow is called from outside it."""
 
-    def __init__(self, folder: Path, config: dict) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: dict, root: Path = ROOT) -> None:
+        self.folder, self.root = folder, root
         folder.mkdir(parents=True, exist_ok=True)
         self.config = config
 
@@ -57,7 +57,7 @@ class Project:
             "-m",
             "snakemake",
             "--snakefile",
-            str(ROOT / "Snakefile"),
+            str(self.root / "Snakefile"),
             "--directory",
             str(self.folder),
             "--configfile",

@@ -200,7 +200,8 @@ class Plan:
         """Return the engine's command; it takes `resources`, so that no path becomes a param."""
         python = "python" if self.in_conda else shlex.quote(sys.executable)
         source = self.root / "src"
-        path = f"PYTHONPATH={shlex.quote(str(source))} " if source.is_dir() else ""
+        more = "${PYTHONPATH:+:$PYTHONPATH}"
+        path = f'PYTHONPATH={shlex.quote(str(source))}"{more}" ' if source.is_dir() else ""
         return f"{path}{python} -P -m kgtextvec"
 
     def recipe(self, rule: str) -> int:

@@ -106,3 +106,4 @@ class Patterns(Registry[T]):
 POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
 SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
+FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.progress import Progress
+from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import check_columns
 from kgtextvec.texts.quality import Quality
-from kgtextvec.texts.reader import Batch, Reader
+from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import (
     CLEANERS,
     CONTROL,
@@ -84,14 +85,8 @@ class Table:
         if self.used_by:
             self.used = Used(self.used_by, self.relation, self.settings.encoding)
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
-            reader = Reader(
-                self.path,
-                self.findings,
-                self.settings.bad_lines,
-                self.settings.quoting,
-                self.settings.encoding,
-                progress.add if size > LARGE else None,
-            )
+            seen = progress.add if size > LARGE else None
+            reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)
             header = reader.open()
             check_columns(header, self.needed(), self.findings, reader.at - 1)
             columns = {name: header.names.index(name) for name in self.wanted(header.names)}

@@ -4,12 +4,13 @@ import gzip
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
 from workflow_run import ROOT, Project, entities
 
-from kgtextvec.disk import disk, expected
+from kgtextvec.disk import disk, expected_sizes
 from kgtextvec.errors import InputError
 from kgtextvec.files import need_space
 
@@ -34,7 +35,7 @@ def test_sizes_are_those_of_the_files_to_come(tmp_path, name):
     with (gzip.open if name.endswith("gz") else open)(tmp_path / name, "wt") as file:
         file.write(text)
     store, downloads, resources, results = places(tmp_path)
-    sizes = expected(plan(tmp_path / name), store, downloads, resources, results)
+    sizes = expected_sizes(plan(tmp_path / name), store, downloads, resources, results)
     assert sizes[store] == 1000 * (768 * 4 + 41)
     shards = 1000 * 768 * 4
     npy = 1000 * (768 + 100) * 4
@@ -52,8 +53,8 @@ def test_word_vectors_of_probes_are_counted_until_they_are_there(tmp_path):
 
     def more(kind, dims, corpora):
         given = plan(tmp_path / "none", models={"m": {"kind": kind, "dims": dims}})
-        with_probe = expected(given | {"probes": {"ner": corpora}}, *places_of)
-        return with_probe[places_of[2]] - expected(given, *places_of)[places_of[2]]
+        with_probe = expected_sizes(given | {"probes": {"ner": corpora}}, *places_of)
+        return with_probe[places_of[2]] - expected_sizes(given, *places_of)[places_of[2]]
 
     assert more("transformer", 768, corpora) == 1000 * 13 * 768 * 2
     assert more("transformer", 768, corpora | {"stored": "float32"}) == 1000 * 13 * 768 * 4
@@ -105,7 +106,7 @@ def test_too_little_room_is_warned_of(tmp_path, capfd):
 
 def test_a_table_that_is_not_there_is_left_to_the_step_that_reads_it(tmp_path):
     store, *others = places(tmp_path)
-    assert expected(plan(tmp_path / "none.tsv"), store, *others)[store] == 0
+    assert expected_sizes(plan(tmp_path / "none.tsv"), store, *others)[store] == 0
 
 
 def test_a_file_that_cannot_fit_is_refused(tmp_path):
@@ -117,14 +118,21 @@ def test_a_file_that_cannot_fit_is_refused(tmp_path):
         need_space({tmp_path / "a": free * 2 // 3, tmp_path / "b": free * 2 // 3})
 
 
-def test_the_engine_tells_without_any_package(tmp_path):
-    """Before conda has made an environment there is nothing but Python."""
+def test_the_engine_reports_without_any_package_but_the_settings_own(tmp_path):
+    """Before conda has made an environment there is what the workflow itself needs: msgspec."""
     import subprocess
     import sys
 
+    import msgspec
+
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/msgspec").symlink_to(Path(msgspec.__file__).parent)
+
     done = subprocess.run(
-        [sys.executable, "-S", "-I", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1));"
-         "from kgtextvec.__main__ import main; sys.exit(main())", str(ROOT / "src"), "disk",
+        [sys.executable, "-S", "-I", "-c",
+         "import sys; sys.path[:0] = [sys.argv.pop(1), sys.argv.pop(1)];"
+         "from kgtextvec.__main__ import main; sys.exit(main())", str(ROOT / "src"),
+         str(tmp_path / "site"), "disk",
          json.dumps(plan(tmp_path / "none.tsv"))],
         capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_re
 from kgtextvec.settings.models import ModelTraits
 from kgtextvec.versions import versions_of
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
+CONVERT_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
 
 
 def convert_model(
@@ -68,7 +68,7 @@ def convert_model(
             "license": traits.license,
             "citation": traits.citation,
             "recipe": RECIPE["convert_model"],
-            "versions": versions_of(*PACKAGES),
+            "versions": versions_of(*CONVERT_PACKAGES),
             "files": digests,
         }
         write_json(part / RECORD, record)

@@ -20,10 +20,10 @@ from kgtextvec.models.sources import (
 from kgtextvec.settings.base import Settings, read_settings, settings_of
 from kgtextvec.settings.models import Address, Model
 
-S = TypeVar("S", bound=Settings)
+Keys = TypeVar("Keys", bound=Settings)
 
 
-def read_entry(model: str, text: str, keys: type[S]) -> S:
+def read_entry(model: str, text: str, keys: type[Keys]) -> Keys:
     """Read a catalogue entry given as JSON; keys of the catalogue that `keys` lacks are ignored.
 
     Raises InputError that names the key.

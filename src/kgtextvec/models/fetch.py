@@ -16,7 +16,7 @@ from kgtextvec.files import as_input_error, sha256_of, sync_folder
 from kgtextvec.models.encoding import undo_encoding
 from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
 from kgtextvec.models.retry import RetryPolicy
-from kgtextvec.models.transfer import Part, Request, receive_file
+from kgtextvec.models.transfer import PartialFile, Request, receive_file
 from kgtextvec.progress import say
 
 MAX_RESTARTS = 3
@@ -32,7 +32,7 @@ def fetch(request: Request, policy: RetryPolicy | None = None) -> str:
     """
     policy = policy or RetryPolicy.from_environment()
     request.target.parent.mkdir(parents=True, exist_ok=True)
-    part = Part(request.target.with_name(request.target.name + ".part"), request.url)
+    part = PartialFile(request.target.with_name(request.target.name + ".part"), request.url)
     part.recall()
     failures, restarts, ends = 0, 0, list[int]()
     with requests.Session() as session:
@@ -74,12 +74,12 @@ def fetch_once(request: Request) -> Path:
     return target
 
 
-def checksum_matches(request: Request, part: Part) -> bool:
+def checksum_matches(request: Request, part: PartialFile) -> bool:
     """Return whether the checksum proves the file complete, whatever length was announced."""
     return bool(request.sha256 and part.size and sha256_of(part.path) == request.sha256)
 
 
-def check_announced(request: Request, part: Part, ends: list[int]) -> None:
+def check_announced(request: Request, part: PartialFile, ends: list[int]) -> None:
     """Raise FetchError if the server announces more than it sends, three times in a row."""
     same = len(ends) > 2 and ends[-1] > 0 and len(set(ends[-3:])) == 1
     if same and part.total is not None and part.size < part.total:
@@ -89,7 +89,7 @@ def check_announced(request: Request, part: Part, ends: list[int]) -> None:
         )
 
 
-def finish_file(request: Request, part: Part) -> str:
+def finish_file(request: Request, part: PartialFile) -> str:
     """Check the complete file and rename it. Raises RetryableError where a restart may help."""
     if not part.path.exists():
         part.path.touch()
@@ -127,7 +127,7 @@ def finish_file(request: Request, part: Part) -> str:
     return digest
 
 
-def disk_error(error: OSError, part: Part) -> Exception:
+def disk_error(error: OSError, part: PartialFile) -> Exception:
     """Turn a full disk into NoSpace, and other faults of the disk into InputError where it fits."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         need = max((part.total or 0) - part.size, 1)

@@ -86,7 +86,7 @@ def vocabulary_files(folder: Path, model_type: str) -> list[str]:
     import transformers
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
-    named = settings_of(folder).get("tokenizer_class")
+    named = tokenizer_config(folder).get("tokenizer_class")
     known = TOKENIZER_MAPPING_NAMES.get(model_type)
     for name in (named, known if isinstance(known, str) else next(iter(known or ()), None)):
         plain = str(name).removesuffix("Fast")
@@ -98,7 +98,7 @@ def vocabulary_files(folder: Path, model_type: str) -> list[str]:
     return ["tokenizer.json"]
 
 
-def settings_of(folder: Path) -> dict[str, Any]:
+def tokenizer_config(folder: Path) -> dict[str, Any]:
     """Return tokenizer_config.json, {} if there is none. Raises InputError if damaged."""
     path = folder / "tokenizer_config.json"
     if not path.exists():
@@ -116,7 +116,7 @@ def detected(folder: Path) -> bool | None:
     transformers lower-cases by default, also for vocabularies (BioBERT's) that have 'TP53'.
     """
     silent = not (folder / "tokenizer.json").exists()
-    silent &= settings_of(folder).get("do_lower_case") is None
+    silent &= tokenizer_config(folder).get("do_lower_case") is None
     number = n_cased(folder) if silent else 0
     if not number:
         return None

@@ -17,7 +17,7 @@ from kgtextvec.models.retry import RetryPolicy, retry_after
 from kgtextvec.models.web_pages import decoded_head, looks_like_page, page_title
 from kgtextvec.progress import Progress
 
-READ_BYTES = 1 << 18
+ANSWER_BYTES = 1 << 18
 PAGE_LIMIT = 1 << 20
 RETRYABLE_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 524}
 KNOWN_ENCODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}
@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass
-class Part:
+class PartialFile:
     """The bytes so far, and what the server said about the complete file when it sent them."""
 
     path: Path
@@ -90,7 +90,7 @@ class Part:
 
 
 def receive_file(
-    session: requests.Session, request: Request, part: Part, policy: RetryPolicy
+    session: requests.Session, request: Request, part: PartialFile, policy: RetryPolicy
 ) -> None:
     """Send one request and store the bytes; return when the answer is complete.
 
@@ -117,7 +117,7 @@ def receive_file(
 
 
 def send_request(
-    session: requests.Session, url: str, request: Request, part: Part, policy: RetryPolicy
+    session: requests.Session, url: str, request: Request, part: PartialFile, policy: RetryPolicy
 ) -> requests.Response:
     """Send the request; only for the rest of the file, if its start is here and can be trusted."""
     headers = {"Accept-Encoding": "identity", **request.headers}
@@ -131,7 +131,7 @@ def send_request(
 
 
 def read_answer(
-    url: str, answer: requests.Response, request: Request, part: Part, policy: RetryPolicy
+    url: str, answer: requests.Response, request: Request, part: PartialFile, policy: RetryPolicy
 ) -> str | None:
     """Check status and headers, then store the bytes; return where a page leads, else None."""
     status = answer.status_code
@@ -162,14 +162,14 @@ def read_answer(
     if looks_like_page(decoded_head(head, encoding), answer.headers.get("Content-Type", "")):
         return follow_page(head, encoding, answer, request)
     part.drop()
-    part.validator, part.total = validator_of(answer), length_of(answer)
+    part.validator, part.total = validator_of(answer), content_length(answer)
     part.encoding, part.origin = encoding, url.partition("?")[0]
     part.note()
     store_bytes(head, answer, request, part, policy)
     return None
 
 
-def continue_part(answer: requests.Response, part: Part) -> None:
+def continue_part(answer: requests.Response, part: PartialFile) -> None:
     """Check that a 206 is the rest of the same file whose start is here."""
     start, total = content_range(answer)
     now = validator_of(answer)
@@ -199,11 +199,11 @@ def follow_page(head: bytes, encoding: str, answer: requests.Response, request: 
 
 
 def store_bytes(
-    head: bytes, answer: requests.Response, request: Request, part: Part, policy: RetryPolicy
+    head: bytes, answer: requests.Response, request: Request, part: PartialFile, policy: RetryPolicy
 ) -> None:
     """Append the bytes to the part; check speed and disk space."""
     left = (part.total or request.size or 0) - part.size
-    check_space(part.path, left)
+    check_free_space(part.path, left)
     window, in_window = time.monotonic(), 0
     with (
         Progress(request.target.name, max(left, 0), "bytes") as progress,
@@ -233,14 +233,14 @@ def next_bytes(answer: requests.Response) -> bytes:
     """Read the next bytes of the connection, undecoded; b"" at the end."""
     try:
         # read1, since read would wait for a full block and so hide a trickle.
-        return bytes(answer.raw.read1(READ_BYTES, decode_content=False) or b"")
+        return bytes(answer.raw.read1(ANSWER_BYTES, decode_content=False) or b"")
     except urllib3.exceptions.IncompleteRead as error:
         raise RetryableError("the connection was cut") from error
     except CONNECTION_ERRORS as error:
         raise RetryableError(connection_error(error)) from error
 
 
-def check_space(path: Path, need: int) -> None:
+def check_free_space(path: Path, need: int) -> None:
     """Raise NoSpace if the disk of `path` has less than `need` bytes free."""
     free = shutil.disk_usage(path.parent).free
     if need > free:
@@ -267,7 +267,7 @@ def content_range(answer: requests.Response) -> tuple[int | None, int | None]:
     return int(first) if first else None, None if total == "*" else int(total)
 
 
-def length_of(answer: requests.Response) -> int | None:
+def content_length(answer: requests.Response) -> int | None:
     """Return the Content-Length in bytes; None if absent, chunked or not a number."""
     value = answer.headers.get("Content-Length", "")
     chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()

@@ -41,7 +41,7 @@ def page_title(text: str) -> str:
     return f"{'titled' if found else 'saying'} '{' '.join(plain.split())[:100]}'"
 
 
-class Form(HTMLParser):
+class HtmlForm(HTMLParser):
     """The form with a certain id: its action and its hidden inputs."""
 
     def __init__(self, ident: str) -> None:
@@ -66,7 +66,7 @@ class Form(HTMLParser):
 
 def form_address(text: str, ident: str, base: str) -> str | None:
     """Return the address that submitting the form `ident` of a page at `base` leads to."""
-    form = Form(ident)
+    form = HtmlForm(ident)
     form.feed(text)
     if form.action is None:
         return None

@@ -103,14 +103,14 @@ def load_model(folder: Path) -> Any:
                 f"{folder}: the weights are damaged or cut short ({reason(error)})."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
-    check_names(folder, model, report)
+    check_weight_names(folder, model, report)
     check_numbers(folder, model)
     if getattr(model, "pooler", None) is not None:
         model.pooler = None
     return model.eval().requires_grad_(False)
 
 
-def check_names(folder: Path, model: Any, report: dict[str, Any]) -> None:
+def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None:
     """Raise InputError unless each weight but the pooler's came from the file."""
     names = [name for name, _ in model.named_parameters()]
     missing = sorted(name for name in report["missing_keys"] if name in names)

@@ -338,7 +338,7 @@ def test_the_catalogue_is_valid_and_pinned():
 
 def test_every_key_of_the_catalogue_is_documented():
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    keys = set(schema["$defs"]["model"]["properties"])
+    keys = set(schema["$defs"]["Model"]["properties"])
     page = (ROOT / "docs/models.md").read_text()
     table = page.split("| key |")[1].split("\n\n")[0]
     told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])}

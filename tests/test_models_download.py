@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from downloads import DATA, HUB, IDENT, content, locked, run, server, sha
 
 from kgtextvec.errors import InputError
 from kgtextvec.models.entry import locations_of, read_entry
+from kgtextvec.models.sources import all_sources, watched_files
+from kgtextvec.registry import SOURCES
 from kgtextvec.settings.models import Model
 
 __all__ = ["server"]
@@ -164,6 +167,50 @@ def test_a_package_is_found_without_importing_it(tmp_path, monkeypatch):
     assert set(content(record)) == {"config.json", "vocab.txt", "pytorch_model.bin"}
 
 
+def test_files_of_this_machine_are_watched_and_no_others(tmp_path):
+    folder = make_folder(tmp_path / "bert")
+    archive = tmp_path / "m.tar.gz"
+    archive.write_bytes(DATA)
+    sources = [{"m.tar.gz": f"file://{archive}", "x": f"gdrive:{IDENT}"}, f"path:{folder}"]
+    inside = sorted(path for path in folder.iterdir() if path.is_file())
+    assert watched_files(sources) == [archive, *inside]
+    assert watched_files([f"path:{tmp_path}/none", "package:yaml/x", "finetune:m", "no"]) == []
+
+
+def test_every_source_is_documented():
+    page = (ROOT / "docs/models.md").read_text("utf-8")
+    table = page.split("## Sources")[1].split("\n\n")[1]
+    for source in all_sources():
+        assert f"`{source.form.split('<')[0].split('…')[0]}" in table, source.form
+
+
+def test_a_source_is_one_module_that_can_come_from_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "toy_source.py").write_text(
+        """
+from pathlib import Path
+from kgtextvec.models.sources import FolderSource
+
+class ToySource(FolderSource):
+    schemes, form = ("toy",), "toy:<folder>"
+
+    def check(self, address):
+        pass
+
+    def get_files(self, address, to):
+        return {path.name: path for path in Path(address.partition(":")[2]).glob("*.*")}
+
+SOURCE = ToySource()
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    plugin = EntryPoint("toy", "toy_source", SOURCES.package)
+    monkeypatch.setattr(SOURCES, "plugins", {"toy": plugin})
+    record = run(tmp_path, f"toy:{make_folder(tmp_path / 'bert')}")
+    assert "config.json" in content(record)
+    with pytest.raises(InputError, match=r"is not one of: .*toy:<folder>"):
+        run(tmp_path, "ftp://x")
+
+
 BAD_SOURCES = {
     "missing": (None, "source: missing"),
     "unknown scheme": ("ftp://x/y.tar.gz", "is not one of: file:"),
@@ -223,7 +270,7 @@ def test_two_processes_at_once_download_once(server, tmp_path):
     told = [job.communicate(timeout=60)[1].decode() for job in jobs]
     assert [job.returncode for job in jobs] == [0, 0, 0], told
     assert server.sent["/m.tar.gz"] <= len(DATA) + 2000, "the trickle's bytes, then the rest"
-    assert sum("another process is at it" in text for text in told) == 2
+    assert sum("another process holds the lock" in text for text in told) == 2
     assert len({(tmp_path / f"{i}.json").read_text() for i in range(3)}) == 1
 
 

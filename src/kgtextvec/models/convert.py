@@ -126,10 +126,10 @@ def smoke_test(folder: Path, model: Any, tokenizer: Any) -> Any:
     """Return the mean vectors (2, dims) of two sentences; refuse NaN, and two that are equal."""
     import torch
 
-    from kgtextvec.models.tokenizer import OTHER, SENTENCE, ids_of
+    from kgtextvec.models.tokenizer import OTHER_SENTENCE, SENTENCE, ids_of
 
     rows = []
-    for text in (SENTENCE, OTHER):
+    for text in (SENTENCE, OTHER_SENTENCE):
         ids = torch.tensor([ids_of(tokenizer, text)])
         try:
             with torch.inference_mode():

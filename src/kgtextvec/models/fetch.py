@@ -1,6 +1,6 @@
 """Fetch one file over http(s), complete and verified, or report why that failed.
 
-Bytes go to `<name>.part` beside the target; a side file remembers the address and the validator
+Bytes go to `<name>.part` next to the target; a side file stores the address and the validator
 (ETag or Last-Modified), so that a later process resumes. Only a file whose length and checksum
 are right gets its final name.
 """

@@ -37,7 +37,7 @@ def lock_models(path: Path, who: str) -> Iterator[None]:
     """
     with hold_lock(
         [partial(open_to_lock, path)],
-        lambda: f"{who}: another process is at it, waiting",
+        lambda: f"{who}: another process holds the lock, waiting",
         partial(run_without_lock, path),
     ):
         yield

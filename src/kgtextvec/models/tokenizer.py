@@ -1,4 +1,4 @@
-"""A model's tokenizer: all its files there, the case kept where the vocabulary is cased."""
+"""A model's tokenizer: all its files are there; the case is kept if the vocabulary is cased."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from kgtextvec.progress import say
 SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
 # Classes that stand for whatever tokenizer.json says.
 GENERIC = {"None", "PreTrainedTokenizer", "TokenizersBackend"}
-OTHER = "An opioid receptor antagonist that treats acute disease."
+OTHER_SENTENCE = "An opioid receptor antagonist that treats acute disease."
 
 
 @dataclass
@@ -27,16 +27,16 @@ class Case:
 
 
 def load_tokenizer(folder: Path, asked: bool | None, model_type: str) -> tuple[Any, Case]:
-    """Load a tokenizer that neither lacks files nor lower-cases for a cased vocabulary.
+    """Load a tokenizer; refuse missing files, keep the case for a cased vocabulary.
 
     `asked` is the catalogue's do_lower_case. Raises InputError that names what is missing.
     """
     check_files(folder, model_type)
     plain = open_tokenizer(folder)
-    default = lowers(plain)
-    chosen = asked if asked is not None else detected(folder)
+    default = lower_cases(plain)
+    chosen = asked if asked is not None else detect_case(folder)
     tokenizer = plain if chosen is None else open_tokenizer(folder, do_lower_case=chosen)
-    effective = lowers(tokenizer)
+    effective = lower_cases(tokenizer)
     if chosen is not None and effective != chosen:
         does = "lower-cases" if effective else "keeps the case"
         raise InputError(
@@ -82,7 +82,7 @@ def check_files(folder: Path, model_type: str) -> None:
 
 
 def vocabulary_files(folder: Path, model_type: str) -> list[str]:
-    """Return the files that the tokenizer's class reads in place of tokenizer.json."""
+    """Return the files that the tokenizer's class reads if there is no tokenizer.json."""
     import transformers
     from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
 
@@ -110,7 +110,7 @@ def tokenizer_config(folder: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def detected(folder: Path) -> bool | None:
+def detect_case(folder: Path) -> bool | None:
     """Return False for a cased WordPiece vocabulary whose files say nothing of case, else None.
 
     transformers lower-cases by default, also for vocabularies (BioBERT's) that have 'TP53'.
@@ -138,8 +138,8 @@ def n_cased(folder: Path) -> int:
     return number if 100 * number > len(plain) else 0
 
 
-def lowers(tokenizer: Any) -> bool:
-    """Tell whether the tokenizer lower-cases what it reads."""
+def lower_cases(tokenizer: Any) -> bool:
+    """Return whether the tokenizer lower-cases texts."""
     text = "TP53 Gene of the Brain"
     backend = getattr(tokenizer, "backend_tokenizer", None)
     normalizer = getattr(backend, "normalizer", None)
@@ -169,7 +169,7 @@ def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
             f"{folder}: the tokenizer has {len(vocabulary)} ids, the model {rows} rows of"
             " embeddings. They don't belong together, or the vocabulary is cut short."
         )
-    known = set(words_of(tokenizer, ids_of(tokenizer, SENTENCE)))
+    known = set(known_ids(tokenizer, ids_of(tokenizer, SENTENCE)))
     if len(known) < 2:
         raise InputError(
             f"{folder}: the tokenizer knows no word of {SENTENCE!r}. Its vocabulary is missing or"
@@ -177,7 +177,7 @@ def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
         )
 
 
-def words_of(tokenizer: Any, ids: Iterable[int]) -> list[int]:
-    """Leave special and unknown tokens out."""
+def known_ids(tokenizer: Any, ids: Iterable[int]) -> list[int]:
+    """Return the ids without those of special and unknown tokens."""
     special = set(tokenizer.all_special_ids) | {tokenizer.unk_token_id}
     return [ident for ident in ids if ident not in special]

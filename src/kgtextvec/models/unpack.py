@@ -40,7 +40,7 @@ class Limits:
     unjudged: int = 64 << 20
 
 
-class Packed:
+class PackedStream:
     """The archive's bytes, hashed as they are read."""
 
     def __init__(self, handle: IO[bytes], progress: Progress) -> None:
@@ -125,11 +125,11 @@ def unpack_archive(
         path.open("rb") as handle,
         Progress(path.name, path.stat().st_size, "bytes") as progress,
     ):
-        packed = Packed(handle, progress)
+        packed = PackedStream(handle, progress)
         try:
             with closing(open_stream(packed, archive_form(path))) as stream:
                 stage_files(
-                    Bounded(stream, packed, path, limits), path, staging, placed, kind, limits
+                    BoundedStream(stream, packed, path, limits), path, staging, placed, kind, limits
                 )
             while packed.read(1 << 20):
                 pass
@@ -156,7 +156,7 @@ def unpack_archive(
     shutil.rmtree(staging)
 
 
-def open_stream(packed: Packed, form: str | None) -> Any:
+def open_stream(packed: PackedStream, form: str | None) -> Any:
     """Return a reader of the unpacked bytes; each checks its stream's own checksums."""
     if form == "gz":
         return gzip.GzipFile(fileobj=packed, mode="rb")  # type: ignore[call-overload]
@@ -167,10 +167,10 @@ def open_stream(packed: Packed, form: str | None) -> Any:
     return packed
 
 
-class Bounded:
+class BoundedStream:
     """Unpacked bytes, stopped when there are more than the packed ones can honestly hold."""
 
-    def __init__(self, stream: Any, packed: Packed, path: Path, limits: Limits) -> None:
+    def __init__(self, stream: Any, packed: PackedStream, path: Path, limits: Limits) -> None:
         self.stream, self.packed, self.path, self.limits = stream, packed, path, limits
         self.count = 0
 
@@ -189,7 +189,7 @@ class Bounded:
 
 
 def stage_files(
-    source: Bounded,
+    source: BoundedStream,
     path: Path,
     staging: Path,
     placed: dict[str, Path],

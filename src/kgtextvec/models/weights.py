@@ -135,7 +135,7 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
 
 
 def is_inner(name: str, model: Any) -> bool:
-    """Tell whether a weight that found no place belongs to the encoder, not to a head."""
+    """Return whether a weight that the model lacks belongs to the encoder, not to a head."""
     name = name.removeprefix(f"{model.base_model_prefix}.")
     inner = {child for child, _ in model.named_children()} - {"pooler"}
     return name.split(".")[0] in inner and not name.endswith(COMPUTED)
@@ -176,7 +176,7 @@ def token_limit(model: Any, tokenizer: Any) -> tuple[int | None, int]:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first telling words of a long message."""
+    """Return the most informative line of a long message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("Trying to load", "Unsupported"))]
-    return " ".join((told or lines or [type(error).__name__])[0].split())[:200]
+    known = [line for line in lines if line.startswith(("Trying to load", "Unsupported"))]
+    return " ".join((known or lines or [type(error).__name__])[0].split())[:200]

@@ -35,7 +35,7 @@ class DriveSource(FileSource):
             )
 
     def file_name(self, address: str, known: Sequence[str]) -> str:
-        """Return the only known name, else the id: an address does not tell the name."""
+        """Return the only known name, else the id: the address does not have the name."""
         return known[0] if len(known) == 1 else address.partition(":")[2]
 
     def get_file(self, address: str, target: Path, sha256: str | None) -> Path:

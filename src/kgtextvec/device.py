@@ -18,10 +18,11 @@ def set_threads(threads: int | None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
-def choose_device(asked: str) -> str:
+def choose_device(asked: str, runs_on_mps: bool = True) -> str:
     """Return `cuda`, `mps` or `cpu`; `auto` takes the first that this machine has.
 
-    Raises InputError when the machine lacks the device asked for.
+    Work that does not run on `mps` takes the CPU in its place. Raises InputError when the machine
+    lacks the device asked for.
     """
     import torch
 
@@ -31,13 +32,13 @@ def choose_device(asked: str) -> str:
         "cpu": True,
     }
     if asked == "auto":
-        return next(device for device, found in there.items() if found)
+        asked = next(device for device, found in there.items() if found)
     if not there.get(asked.split(":")[0], False):
         raise InputError(
             f"config, embed.device: {asked} is not there on this machine."
             f" Choose one of auto, {', '.join(d for d, found in there.items() if found)}."
         )
-    return asked
+    return "cpu" if asked == "mps" and not runs_on_mps else asked
 
 
 def choose_precision(asked: str, device: str, repairs_overflow: bool = False) -> str:

@@ -45,7 +45,7 @@ def rows_to_probe(space: Space, seed: int) -> tuple[Rows, list[str]]:
     return rows.astype(np.int64), notes
 
 
-def probe(
+def label_probe(
     space: Space, baselines: Baselines, k: int, seed: int
 ) -> tuple[dict[str, Any], list[str]]:
     """Tell labels by k nearest neighbours and by logistic regression, cross-validated.

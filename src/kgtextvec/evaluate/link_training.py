@@ -62,9 +62,9 @@ def write_links(
         cut = split_as_given(read, read_triples(test_triples, space))
     else:
         cut = split(read, settings.seed)
-    found = choose_device(device)
     # Apple's GPUs lack complex numbers, which two of the models are made of.
-    with threadpool_limits(threads or None), leased("cpu" if found == "mps" else found) as on:
+    found = choose_device(device, runs_on_mps=False)
+    with threadpool_limits(threads or None), leased(found) as on:
         set_threads(threads)
         scores, runs = trained(space, cut, settings, on, folder)
     used = {"triples": triples, "test_triples": test_triples}

@@ -11,7 +11,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.cold_start import rank, summary
 from kgtextvec.evaluate.graph import directed, hide_in_turns, read_triples, split_as_given
-from kgtextvec.evaluate.labels import probe
+from kgtextvec.evaluate.labels import label_probe
 from kgtextvec.evaluate.neighbours import choose_device
 from kgtextvec.evaluate.readers import identity
 from kgtextvec.evaluate.shape import geometry, retention
@@ -63,7 +63,7 @@ def write_scores(
                     space, baselines, triples, test_triples, settings, device
                 )
             elif name == "labels":
-                by_method, more = probe(space, baselines, settings.neighbours, settings.seed)
+                by_method, more = label_probe(space, baselines, settings.neighbours, settings.seed)
                 found = {"all": {"all": by_method}} if by_method else {}
             elif name == "retention":
                 found, more = kept_of(space, full, settings, device)

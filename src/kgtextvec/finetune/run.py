@@ -52,8 +52,8 @@ def run(
     """
     planned.work.mkdir(parents=True, exist_ok=True)
     set_threads(threads)
-    place = choose_device(device)
-    with lock_work_folder(planned.work), leased("cpu" if place == "mps" else place) as held:
+    place = choose_device(device, runs_on_mps=False)
+    with lock_work_folder(planned.work), leased(place) as held:
         snapshot = newest(planned.work, planned.steps)
         trainer = start(planned, snapshot, held)
         need_space({planned.work: 2 * 4 * sum(v.numel() for v in trainer.tensors().values())})
@@ -197,6 +197,5 @@ def perplexity_of_text(
     source = open_source(model, vocabulary)
     corpus = corpus_of(text, tokens, read_softmax_words(source.vocabulary, source.rows), source)
     check_rows(corpus, rows)
-    place = choose_device(device)
-    with leased("cpu" if place == "mps" else place) as held:
+    with leased(choose_device(device, runs_on_mps=False)) as held:
         return measure(*language_model(source, held), corpus, rows)

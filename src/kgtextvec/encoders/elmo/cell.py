@@ -1,10 +1,10 @@
 """One step of an ELMo layer for many texts at once, as fast as the device allows.
 
 The same numbers as `model.Cell.step`, but for rounding: operations are in another order, so the
-two can't share code without changing bits. Weights are laid out for the matrix product
-once. The input's part of the gates is apart from the state's, as it needs no step: it is computed
-for many words at once, and what is left to do at each step reads half the weights, which then
-stay in a CPU's cache. The forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 1 (on a
+two can't share code without changing bits. Weights are laid out for the matrix product once. The
+input's part of the gates is apart from the state's, as it needs no step: it is computed for many
+words at once, and what is left to do at each step reads half the weights, which then stay in a
+CPU's cache. The forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 1 (on a
 CPU torch's tanh is ten times slower than its sigmoid), its factor for j inside the weights.
 """
 

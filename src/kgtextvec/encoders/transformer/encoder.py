@@ -83,7 +83,6 @@ class TransformerEncoder:
                 f"config, embed.batch_tokens: {self.batch_tokens} is below max_tokens"
                 f" ({settings.max_tokens}). Raise it, or write auto."
             )
-        self.memory = HalvingRunner(self.batch_tokens)
         self.ahead = AHEAD[self.device.type]
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
         self.in_float32: PackedBatches | PaddedBatches | None = None

@@ -51,7 +51,7 @@ class Inputs:
     def source_files(self, wildcards: Wildcards) -> list[object]:
         """Return a model's files on this machine (`path:`, `file:`): a change converts it again."""
         source = self.plan.entries[wildcards.model]["source"]
-        return [local(str(path)) for path in watched_files(source)]
+        return [local(str(file)) for file in watched_files(source)]
 
     def held_out(self, wildcards: Wildcards) -> object:
         """Return the text that fine-tuning measures on, where it is a file of its own."""

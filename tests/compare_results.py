@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from manifests import space_manifest
 
-from kgtextvec.evaluate import collect_scores
+from kgtextvec.evaluate.collect import collect_scores
 from kgtextvec.report.compare import compare_spaces
 
 
@@ -72,7 +72,7 @@ def write_texts(root: Path, table: str, file: str, text: str = "name") -> None:
 def compared(root: Path) -> str:
     """Collect the scores of all spaces in the folder, compare them, return the page."""
     folders = sorted(path.parent for path in root.glob("*/*/*/manifest.json"))
-    collect_scores([folder / "scores.json" for folder in folders], root / "scores.tsv")
+    collect_scores([folder / "scores.json" for folder in folders], out=root / "scores.tsv")
     texts = sorted((root / "texts").glob("*/manifest.json"))
     compare_spaces(folders, scores=root / "scores.tsv", texts=texts, out_html=root / "compare.html")
     return (root / "compare.html").read_text("utf-8")

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from argparse import ArgumentParser
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +9,25 @@ import pytest
 import scipy.sparse as sp
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
 
+from kgtextvec.__main__ import main
+from kgtextvec.device import choose_cuda_or_cpu
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate import (
-    collect_scores,
-    collect_scores_arguments,
-    evaluate_space,
-    evaluate_space_arguments,
-    neighbours,
-)
+from kgtextvec.evaluate import neighbours
 from kgtextvec.evaluate.baselines import Baselines
-from kgtextvec.evaluate.collect import COLUMNS
-from kgtextvec.evaluate.intervals import mean_with_interval
-from kgtextvec.evaluate.neighbours import choose_device, nearest_in_pool
+from kgtextvec.evaluate.collect import SCORE_TABLE_COLUMNS, collect_scores
+from kgtextvec.evaluate.neighbours import nearest_in_pool
 from kgtextvec.evaluate.readers import take_units, units_of
+from kgtextvec.evaluate.scorecard import evaluate_space
+from kgtextvec.evaluate.scores import labels as label_probe
+from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
+from kgtextvec.stats import mean_with_interval
 
 
 def scored(folder, *names, **more):
     out = folder / "scores.json"
-    evaluate_space(folder, shards_of(folder), out, scores=list(names), threads=1, **more)
+    scoring = Scoring(scores=names)
+    evaluate_space(folder, texts=shards_of(folder), out=out, scoring=scoring, threads=1, **more)
     return json.loads(out.read_text())
 
 
@@ -54,7 +53,7 @@ def test_of_many_equal_neighbours_the_first_in_the_pool_are_taken(sparse):
 @pytest.mark.parametrize("cells", [1, 700, 1 << 24])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_neighbours_are_those_of_a_full_sort_whatever_the_blocks(monkeypatch, cells, sparse):
-    monkeypatch.setattr(neighbours, "CELLS", cells)
+    monkeypatch.setattr(neighbours, "COSINES_AT_ONCE", cells)
     rng = np.random.default_rng(2)
     vectors = units_of(rng.normal(size=(90, 6)))
     pool, queries = rng.permutation(90)[:60], np.arange(0, 90, 2)
@@ -79,9 +78,9 @@ def test_a_gpu_that_is_not_there_is_an_error_only_when_asked_for(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto", 1e15) == "cpu"
+    assert choose_cuda_or_cpu("auto", 1e15) == "cpu"
     with pytest.raises(InputError, match="no CUDA device"):
-        choose_device("cuda", 1.0)
+        choose_cuda_or_cpu("cuda", 1.0)
 
 
 # --- intervals -------------------------------------------------------------------------------
@@ -166,13 +165,11 @@ def test_labels_are_told_from_separable_vectors_and_not_from_noise(tmp_path):
 
 
 def test_the_label_probe_counts_equal_texts_once_and_samples_large_tables(tmp_path, monkeypatch):
-    from kgtextvec.evaluate import labels as probe
-
-    monkeypatch.setattr(probe, "SAMPLE", 40)
+    monkeypatch.setattr(label_probe, "SAMPLE", 40)
     labels = ["A"] * 200 + ["B"] * 100
     texts = [f"t{i // 2}" for i in range(300)]
     space = Space(make_space(tmp_path, np.ones((300, 2)), labels, texts))
-    rows, notes = probe.rows_to_probe(space, 0)
+    rows, notes = label_probe.label_probe_rows(space, 0)
     assert (space.label_codes[rows] == 0).sum() == 27
     assert (space.label_codes[rows] == 1).sum() == 13
     assert (rows % 2 == 0).all()
@@ -288,12 +285,12 @@ def test_scores_of_many_spaces_make_one_sorted_table(tmp_path):
         scored(part, "cold_start", "retention", triples=path, full=full),
     ]
     files = [folder / "scores.json" for folder in (full, part)]
-    collect_scores(files, tmp_path / "a.tsv")
-    collect_scores(files[::-1], tmp_path / "b.tsv")
+    collect_scores(files, out=tmp_path / "a.tsv")
+    collect_scores(files[::-1], out=tmp_path / "b.tsv")
     assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
     header, *lines = [line.split("\t") for line in (tmp_path / "a.tsv").read_text().splitlines()]
-    assert tuple(header) == COLUMNS
-    assert {len(line) for line in lines} == {len(COLUMNS)}
+    assert tuple(header) == SCORE_TABLE_COLUMNS
+    assert {len(line) for line in lines} == {len(SCORE_TABLE_COLUMNS)}
     assert lines == sorted(lines)
     assert len({tuple(line[:9]) for line in lines}) == len(lines)
     expected = cards[0]["scores"]["cold_start"]["relation"]["likes"]["vectors"]["mrr"]
@@ -306,47 +303,52 @@ def test_scores_of_many_spaces_make_one_sorted_table(tmp_path):
     ]
     assert any(line[10] == "" and line[11] == "" for line in lines if line[4] == "geometry")
     with pytest.raises(InputError, match="Name each once"):
-        collect_scores([files[0], files[0]], tmp_path / "c.tsv")
-    collect_scores([], tmp_path / "none.tsv")
-    assert (tmp_path / "none.tsv").read_text() == "\t".join(COLUMNS) + "\n"
+        collect_scores([files[0], files[0]], out=tmp_path / "c.tsv")
+    collect_scores([], out=tmp_path / "none.tsv")
+    assert (tmp_path / "none.tsv").read_text() == "\t".join(SCORE_TABLE_COLUMNS) + "\n"
 
 
 def test_collecting_refuses_what_is_no_scorecard(tmp_path):
     bad = tmp_path / "scores.json"
     bad.write_text('{"model": "m", "table": "t", "space": "full", "scores": {}}')
     with pytest.raises(InputError, match="not a file of evaluate-space"):
-        collect_scores([bad], tmp_path / "c.tsv")
+        collect_scores([bad], out=tmp_path / "c.tsv")
 
 
 # --- the command line --------------------------------------------------------------------------
 
 
-def test_arguments_are_the_functions_parameters(tmp_path):
-    parser = ArgumentParser()
-    evaluate_space_arguments(parser)
-    words = ["space", "--texts", "t", "--triples", "--full", "--out", "o"]
-    settings = vars(parser.parse_args(words))
-    assert settings["triples"] is None
-    assert settings["full"] is None
-    assert settings["scores"] == ["cold_start", "labels", "retention", "geometry"]
+def test_the_command_line_scores_a_space_and_collects_what_it_wrote(tmp_path, capsys):
     folder = make_space(tmp_path, np.eye(4), ["A"] * 4)
-    settings |= {"space_dir": folder, "texts": shards_of(folder), "out": tmp_path / "s.json"}
-    evaluate_space(**settings)
-    assert (tmp_path / "s.json").exists()
-    parser = ArgumentParser()
-    collect_scores_arguments(parser)
-    collect_scores(
-        **vars(parser.parse_args([str(tmp_path / "s.json"), "--out", str(tmp_path / "s.tsv")]))
-    )
-    with pytest.raises(InputError, match=r"evaluate\.triples"):
-        evaluate_space(**settings | {"test_triples": tmp_path / "t.tsv"})
-    with pytest.raises(InputError, match="neighbours"):
-        evaluate_space(**settings | {"neighbours": 0})
+    card = tmp_path / "s.json"
+    words = ["evaluate-space", folder, "--texts", shards_of(folder), "--triples", "--full"]
+    words += ["--out", card]
+
+    def run(*more):
+        return main([str(word) for word in (*words, *more)])
+
+    assert run() == 0
+    assert json.loads(card.read_text())["settings"] == {
+        "scores": ["cold_start", "labels", "retention", "geometry"],
+        "seed": 0,
+        "neighbours": 10,
+    }
+    assert main(["collect-scores", str(card), "--out", str(tmp_path / "s.tsv")]) == 0
+    assert "geometry" in (tmp_path / "s.tsv").read_text()
+    capsys.readouterr()
+    assert run("--test-triples", tmp_path / "t.tsv") == 2
+    assert "evaluate.triples" in capsys.readouterr().err
+    assert run("--neighbours", 0) == 2
+    assert "neighbours" in capsys.readouterr().err
+    assert run("--scores", "labels,luck") == 2
+    assert "'luck' is unknown. Choose one of cold_start, geometry" in capsys.readouterr().err
 
 
 def test_the_verbs_module_starts_light():
     heavy = "('numpy', 'pyarrow', 'torch', 'sklearn')"
-    code = f"import sys, kgtextvec.evaluate; print([m for m in {heavy} if m in sys.modules])"
+    names = ("evaluate", "evaluate.scorecard", "evaluate.collect", "evaluate.links")
+    ours = ", ".join(f"kgtextvec.{name}" for name in names)
+    code = f"import sys, {ours}; print([m for m in {heavy} if m in sys.modules])"
     source = Path(__file__).resolve().parents[1] / "src"
     done = subprocess.run(
         [sys.executable, "-c", code],

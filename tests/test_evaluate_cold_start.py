@@ -8,24 +8,31 @@ from hypothesis import given
 from hypothesis.strategies import integers
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate import evaluate_space
 from kgtextvec.evaluate import graph as graphs
-from kgtextvec.evaluate.cold_start import rank, reached, summary
 from kgtextvec.evaluate.graph import (
     directed,
     hide,
     hide_in_turns,
-    read_triples,
-    split_as_given,
+    read_graph_triples,
+    split_known_and_test,
 )
+from kgtextvec.evaluate.ranking import expected_metrics, rank_answers, summarize_ranks
 from kgtextvec.evaluate.readers import units_of
+from kgtextvec.evaluate.scorecard import evaluate_space
+from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
 
 
-def scored(folder, triples, **more):
+def scored(folder, triples, test_triples=None, **settings):
     out = folder / "scores.json"
     evaluate_space(
-        folder, shards_of(folder), out, triples, scores=["cold_start"], threads=1, **more
+        folder,
+        texts=shards_of(folder),
+        out=out,
+        triples=triples,
+        test_triples=test_triples,
+        scoring=Scoring(scores=("cold_start",), **settings),
+        threads=1,
     )
     return json.loads(out.read_text())
 
@@ -106,11 +113,11 @@ def test_equal_vectors_gain_nothing_by_the_order_of_the_file(tmp_path):
     triples = [(f"Thing::{i}", "likes", f"Answer::{n + likes[i]}") for i in range(n)]
     folder = make_space(tmp_path, np.ones((n + 5, 4)), labels)
     space = Space(folder)
-    read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
     votes_for_0 = []
     for seed in range(20):
         graph = hide(directed(read, space.label_codes), seed)
-        ranked = rank(
+        ranked = rank_answers(
             [graph], [("vectors", lambda rows: np.ones((len(rows), 1), np.float32))], 1, seed, "cpu"
         )
         first = ranked.metrics["vectors"][:, 1] == 1.0
@@ -178,17 +185,17 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
     }
     triples = sorted(one for one in triples if one[0] != one[2])
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
     if given_split:
-        test = read_triples(write_triples(tmp_path / "test.tsv", triples[::7]), space)
-        graph = split_as_given(read, test, space.label_codes)
+        test = read_graph_triples(write_triples(tmp_path / "test.tsv", triples[::7]), space)
+        graph = split_known_and_test(read, test, space.label_codes)
         assert graph.asked.sum() + graph.counts["left_out_answer_hidden"] == 2 * len(triples[::7])
     else:
         graph = hide(directed(read, space.label_codes), 3)
         assert graph.counts["hidden"] == 7
     assert graph.asked.sum() > 20
     units = units_of(vectors)
-    ranked = rank([graph], [("vectors", lambda rows: units[rows])], 4, 0, "cpu")
+    ranked = rank_answers([graph], [("vectors", lambda rows: units[rows])], 4, 0, "cpu")
     for method, given_vectors in (("vectors", units), ("popularity", None)):
         plain = by_brute_force(graph, given_vectors, 4)
         by_source = defaultdict(list)
@@ -202,7 +209,7 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
         assert by_source.keys() == ours.keys()
         for key, metrics in by_source.items():
             assert np.allclose(sorted(metrics), sorted(ours[key]), atol=1e-9)
-    total = summary(graph, ranked, 0)["all"]["all"]["vectors"]["mrr"]["value"]
+    total = summarize_ranks(graph, ranked, 0)["all"]["all"]["vectors"]["mrr"]["value"]
     assert total == pytest.approx(
         np.mean([metrics[0] for metrics in by_brute_force(graph, units, 4).values()]), abs=1e-6
     )
@@ -212,13 +219,15 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
 def test_ties_count_as_all_their_orders_on_average(above, level):
     ranks = np.arange(above + 1, above + level + 1)
     expected = [(1 / ranks).mean(), (ranks <= 1).mean(), (ranks <= 10).mean()]
-    assert np.allclose(reached(np.array([above]), np.array([level])), [expected], atol=1e-9)
+    assert np.allclose(
+        expected_metrics(np.array([above]), np.array([level])), [expected], atol=1e-9
+    )
 
 
 def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tmp_path):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
     graph = hide(directed(read, space.label_codes), 0)
     assert not graph.known[graph.cold[graph.sources] | graph.cold[graph.answers]].any()
     assert not (graph.known & graph.asked).any()
@@ -230,12 +239,12 @@ def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tm
 def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path, monkeypatch):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
     turns = hide_in_turns(directed(read, space.label_codes), 0)
     assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
     monkeypatch.setattr(graphs, "SMALL", 72)
     (large,) = hide_in_turns(directed(read, space.label_codes), 0)
-    monkeypatch.setattr(graphs, "MOST", 4)
+    monkeypatch.setattr(graphs, "MOST_HIDDEN", 4)
     (huge,) = hide_in_turns(directed(read, space.label_codes), 0)
     assert (large.cold.sum(), huge.cold.sum()) == (8, 4)
     assert not (huge.cold & ~large.cold).any()
@@ -252,7 +261,7 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
         path = tmp_path / f"t.tsv.{packing}"
         data = (header + text).encode()
         path.write_bytes({"gz": gzip.compress, "xz": lzma.compress}.get(packing, bytes)(data))
-        read = read_triples(path, space)
+        read = read_graph_triples(path, space)
         assert sorted(zip(read.heads, read.tails, read.relations, strict=True)) == [
             (0, 2, 'r "x'),
             (1, 3, 'r "x'),
@@ -275,7 +284,7 @@ def test_triples_that_cannot_be_used_are_told_in_one_line(tmp_path, text, says):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=says) as caught:
-        read_triples(path, space)
+        read_graph_triples(path, space)
     assert "\n" not in str(caught.value)
 
 
@@ -296,7 +305,10 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_another_split(tmp_path):
     path = write_triples(tmp_path / "t.tsv", triples)
     outs = [tmp_path / f"{i}.json" for i in range(3)]
     for out, seed in zip(outs, (0, 0, 1), strict=True):
-        evaluate_space(folder, shards_of(folder), out, path, seed=seed, threads=1)
+        scoring = Scoring(seed=seed)
+        evaluate_space(
+            folder, texts=shards_of(folder), out=out, triples=path, scoring=scoring, threads=1
+        )
     first, _, other = (json.loads(out.read_text()) for out in outs)
     assert outs[0].read_bytes() == outs[1].read_bytes()
     assert first["scores"]["cold_start"] != other["scores"]["cold_start"]

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate.cold_start import DEGREES, buckets
-from kgtextvec.evaluate.graph import Triples, read_triples
-from kgtextvec.evaluate.link_models import by_popularity, ranked
-from kgtextvec.evaluate.link_scores import groups_of, means, over_seeds, summary
-from kgtextvec.evaluate.link_split import Split, split, split_as_given
-from kgtextvec.evaluate.link_training import check
+from kgtextvec.evaluate.graph import Triples, read_graph_triples
+from kgtextvec.evaluate.link_models import popularity_scorer, rank_test_triples
+from kgtextvec.evaluate.link_scores import group_means, groups_of, summarize_runs
+from kgtextvec.evaluate.link_split import Split, split_for_links, split_for_links_as_given
+from kgtextvec.evaluate.link_training import check_trainable
+from kgtextvec.evaluate.ranking import DEGREES, degree_groups
 from kgtextvec.space import Space
+from kgtextvec.stats import mean_over_seeds
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -48,7 +49,7 @@ graphs = st.lists(
 def test_all_that_is_asked_for_was_seen_in_training(numbered, seed):
     triples = triples_of(numbered)
     try:
-        cut = split(triples, seed)
+        cut = split_for_links(triples, seed)
     except InputError:
         return
     train, test = as_rows(cut, "train"), as_rows(cut, "test")
@@ -65,19 +66,19 @@ def test_all_that_is_asked_for_was_seen_in_training(numbered, seed):
 
 def test_the_split_is_the_seeds_alone():
     triples = triples_of([(i, 0, 40 + (i * j) % 17) for i in range(40) for j in range(6)])
-    once, again, other = (as_rows(split(triples, seed), "test") for seed in (3, 3, 4))
+    once, again, other = (as_rows(split_for_links(triples, seed), "test") for seed in (3, 3, 4))
     assert once == again != other
     assert len(once) == len(triples.heads) // 10
 
 
 def test_a_graph_too_sparse_is_refused():
     with pytest.raises(InputError, match="none can be set aside"):
-        split(triples_of([(i, 0, 100 + i) for i in range(50)]), 0)
+        split_for_links(triples_of([(i, 0, 100 + i) for i in range(50)]), 0)
 
 
 def test_a_given_split_leaves_out_what_training_has_not_seen():
     known = [(0, 0, 10), (1, 0, 10), (1, 0, 11), (2, 1, 11)]
-    cut = split_as_given(
+    cut = split_for_links_as_given(
         triples_of([*known, (0, 0, 11)]),  # the last one is asked for, so it isn't trained on
         triples_of([(0, 0, 11), (0, 0, 12), (5, 0, 10), (2, 0, 10), (0, 7, 10)]),
     )
@@ -86,11 +87,11 @@ def test_a_given_split_leaves_out_what_training_has_not_seen():
     assert cut.rows.tolist() == [0, 1, 2, 10, 11]
     assert cut.counts["left_out_unseen"] == 3
     with pytest.raises(InputError, match="test_triples"):
-        split_as_given(triples_of(known), triples_of([(8, 0, 9)]))
+        split_for_links_as_given(triples_of(known), triples_of([(8, 0, 9)]))
 
 
 def test_pairs_that_training_links_otherwise_are_counted():
-    cut = split_as_given(
+    cut = split_for_links_as_given(
         triples_of([(0, 0, 10), (0, 1, 10), (1, 0, 11), (11, 1, 2), (2, 0, 10)]),
         triples_of([(0, 1, 10), (2, 0, 11), (1, 0, 10)]),
     )
@@ -141,7 +142,7 @@ def test_ranks_are_those_of_a_plain_loop(seed, dims):
         at = [place[tuple(triple)] for triple in some.tolist()]
         return torch.from_numpy(scores[side][at].astype(np.float32))
 
-    np.testing.assert_allclose(ranked(scorer, cut, dims), ranked_slowly(scores, cut))
+    np.testing.assert_allclose(rank_test_triples(scorer, cut, dims), ranked_slowly(scores, cut))
 
 
 def test_popularity_counts_who_is_at_that_side_of_the_relation():
@@ -153,18 +154,22 @@ def test_popularity_counts_who_is_at_that_side_of_the_relation():
         ]
         for side in (2, 0)
     }
-    np.testing.assert_allclose(ranked(by_popularity(cut), cut, 4), ranked_slowly(scores, cut))
+    np.testing.assert_allclose(
+        rank_test_triples(popularity_scorer(cut), cut, 4), ranked_slowly(scores, cut)
+    )
 
 
 def test_scores_that_are_no_numbers_are_an_error_with_advice():
     cut = toy_split()
     with pytest.raises(InputError, match="Lower its learning_rate"):
-        ranked(lambda some, side: torch.full((len(some), len(cut.rows)), torch.nan), cut, 4)
+        rank_test_triples(
+            lambda some, side: torch.full((len(some), len(cut.rows)), torch.nan), cut, 4
+        )
 
 
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=60))
 def test_every_degree_is_in_one_range(degrees):
-    found = buckets(np.array(degrees))
+    found = degree_groups(np.array(degrees))
     assert np.sum(list(found.values()), axis=0).tolist() == [1] * len(degrees)
     for name, some in found.items():
         low, high = next((a, b) for a, b in DEGREES if name in (f"{a}-{b}", f"{a}+"))
@@ -176,7 +181,7 @@ def test_groups_add_up_to_the_whole():
     cut = toy_split(1, n=40, m=200, t=30)
     metrics = np.random.default_rng(0).random((60, 3))
     groups = groups_of(cut)
-    values = means(metrics, groups)
+    values = group_means(metrics, groups)
     for by in ("degree", "answer_degree"):
         sizes = {group: some.sum() for group, some in groups[by].items()}
         assert sum(sizes.values()) == 60
@@ -186,15 +191,15 @@ def test_groups_add_up_to_the_whole():
     for by, of_tails, of_heads in (("degree", head, tail), ("answer_degree", tail, head)):
         for query, entity in ((0, of_tails), (30, of_heads)):
             (name,) = [group for group, some in groups[by].items() if some[query]]
-            assert name in buckets(cut.degrees[[entity]])
+            assert name in degree_groups(cut.degrees[[entity]])
 
 
-def test_means_and_intervals_are_over_seeds():
+def test_means_and_intervals_are_mean_over_seeds():
     values = np.array([0.2, 0.3, 0.4, 0.3])
-    found = over_seeds(values, 70)
+    found = mean_over_seeds(values, 70)
     low, high = student.interval(0.95, 3, loc=0.3, scale=values.std(ddof=1) / 2)
     assert found == {"value": 0.3, "interval": [round(low, 6), round(high, 6)], "n": 70}
-    assert over_seeds(values[:1], 70)["interval"] is None
+    assert mean_over_seeds(values[:1], 70)["interval"] is None
 
 
 def test_gains_are_paired_by_seed():
@@ -209,14 +214,14 @@ def test_gains_are_paired_by_seed():
         "random": [run(0.1), run(0.5)],
         "vectors": [run(0.2), run(0.6)],
     }
-    found = summary(runs, everything)["all"]["all"]
+    found = summarize_runs(runs, everything)["all"]["all"]
     assert found["vectors"]["mrr_gain_over_random"] == {
         "value": 0.1, "interval": [0.1, 0.1], "n": 4
     }  # fmt: skip
     assert found["vectors"]["mrr_gain_over_popularity"]["value"] == 0.3
     assert found["popularity"]["mrr"] == {"value": 0.1, "interval": None, "n": 4}
     assert found["random"]["mrr"]["interval"] == [0, 1]  # two seeds far apart tell nothing
-    low, high = over_seeds(np.array([-0.1, 0.3]), 4, lowest=-1.0)["interval"]
+    low, high = mean_over_seeds(np.array([-0.1, 0.3]), 4, lowest=-1.0)["interval"]
     assert low == -1
     assert high == 1
 
@@ -224,11 +229,11 @@ def test_gains_are_paired_by_seed():
 def test_odd_dims_and_relation_types_are_refused(tmp_path):
     odd = Space(make_space(tmp_path / "odd", np.eye(9, 5), ["A"] * 9))
     with pytest.raises(InputError, match="RotatE takes two numbers for a complex one, and 5 dims"):
-        check(odd, ["TransE", "RotatE"])
-    check(odd, ["TransE"])
+        check_trainable(odd, ("TransE", "RotatE"))
+    check_trainable(odd, ("TransE",))
     types = make_space(tmp_path / "types", np.eye(9, 4), ["A"] * 9, kind="relation_types")
     with pytest.raises(InputError, match="needs a table of entities"):
-        check(Space(types), ["TransE"])
+        check_trainable(Space(types), ("TransE",))
 
 
 def test_without_pykeen_one_line_tells_what_to_install(tmp_path):
@@ -263,7 +268,7 @@ def test_triples_without_rows_are_counted(tmp_path):
     space = Space(make_space(tmp_path, np.eye(30, 4), ["A"] * 30))
     edges = [(f"A::{i}", "r", f"A::{j}") for i in range(12) for j in range(12, 30)]
     path = write_triples(tmp_path / "t.tsv", [*edges, ("A::1", "r", "B::77")])
-    cut = split(read_triples(path, space), 0)
+    cut = split_for_links(read_graph_triples(path, space), 0)
     assert cut.counts["without_row"] == 1
     assert (cut.counts["train"], cut.counts["test"]) == (len(edges) - len(edges) // 10, 21)
     assert len(cut.rows) == 30

@@ -15,11 +15,13 @@ from test_links import ranked_slowly
 from tiny_models import tiny_bert
 from workflow_run import Project, entities
 
-from kgtextvec.evaluate.graph import read_triples
-from kgtextvec.evaluate.link_models import Budget, Start, Trainer, by_model, ranked
-from kgtextvec.evaluate.link_split import split
-from kgtextvec.evaluate.links import MODELS, predict_links
+from kgtextvec.evaluate.graph import read_graph_triples
+from kgtextvec.evaluate.link_models import Start, Trainer, model_scorer, rank_test_triples
+from kgtextvec.evaluate.link_split import split_for_links
+from kgtextvec.evaluate.links import predict_links
 from kgtextvec.matrices import take_rows
+from kgtextvec.settings.models import Device
+from kgtextvec.settings.scores import LinkTraining
 from kgtextvec.space import Space
 
 pytestmark = [
@@ -29,6 +31,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).resolve().parents[1]
 DIMS = 16
+MODELS = LinkTraining().models
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,7 +68,9 @@ def families(folder, n_families=8, things=30, answers=10, seed=0):
 
 
 def told(space, triples, out, **settings):
-    predict_links(space, triples, out, threads=1, device="cpu", **settings)
+    training = LinkTraining(**settings)
+    device = Device(device="cpu")
+    predict_links(space, triples=triples, out=out, training=training, device=device, threads=1)
     return json.loads(out.read_text())
 
 
@@ -123,12 +128,12 @@ def cut_of(folder):
     folder.mkdir(exist_ok=True)
     folder, triples = families(folder)
     space = Space(folder)
-    cut = split(read_triples(triples, space), 0)
+    cut = split_for_links(read_graph_triples(triples, space), 0)
     return cut, take_rows(space.matrix, cut.rows)
 
 
 def trainer_of(cut, folder, **budget):
-    return Trainer(cut, DIMS, Budget(**{"epochs": 5, "batch_size": 64, "learning_rate": 0.01,
+    return Trainer(cut, DIMS, LinkTraining(**{"epochs": 5, "batch_size": 64, "learning_rate": 0.01,
                                         "negatives": 8} | budget), "cpu", folder)  # fmt: skip
 
 
@@ -153,7 +158,7 @@ def test_ranks_are_those_of_the_papers_formula_and_of_pykeens_evaluator(name, tm
     trainer = trainer_of(cut, tmp_path)
     start = dict(trainer.starts(name, vectors, 0))["vectors"]
     model, _ = trainer.train(name, start, 0, name)
-    ours = ranked(by_model(model), cut, DIMS)
+    ours = rank_test_triples(model_scorer(model), cut, DIMS)
 
     e, r = numbers(model.entity_representations[0]), numbers(model.relation_representations[0])
     e, r = e.astype(complex if name != "TransE" else float), r.astype(complex)

@@ -6,6 +6,12 @@ from kgtextvec.errors import InputError
 
 # bfloat16 has the range of float32, so nothing overflows; float16 can, but is 70 times as near it.
 AUTO_PRECISION = {"cuda": "bfloat16", "mps": "float32", "cpu": "float32"}
+WORTH_A_GPU = 1e12  # multiply-adds; below this loading torch's CUDA takes longer than the work
+
+
+def cores() -> int:
+    """Return the number of cores this process may use (an allocation's, not the machine's)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(threads: int | None) -> None:
@@ -39,6 +45,23 @@ def choose_device(asked: str, runs_on_mps: bool = True) -> str:
             f" Choose one of auto, {', '.join(d for d, found in there.items() if found)}."
         )
     return "cpu" if asked == "mps" and not runs_on_mps else asked
+
+
+def choose_cuda_or_cpu(asked: str, work: float) -> str:
+    """Return a CUDA device or `cpu`; `auto` takes a GPU if `work` multiply-adds are worth it.
+
+    Apple's `mps` has no float64, so it is not used. Raises InputError when CUDA was asked for and
+    the machine has none.
+    """
+    if asked in ("cpu", "mps") or (asked == "auto" and work < WORTH_A_GPU):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if asked == "auto" else asked
+    if asked != "auto":
+        raise InputError(f"--device {asked}: no CUDA device here. Choose auto or cpu.")
+    return "cpu"
 
 
 def choose_precision(asked: str, device: str, repairs_overflow: bool = False) -> str:

@@ -105,5 +105,6 @@ class Patterns(Registry[T]):
 # All registries. Their constants' types stand in the packages' own __init__.
 POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
 SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source")
+SCORES: Registry[Any] = Registry("kgtextvec.evaluate.scores", "SCORE", "score")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
 FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")

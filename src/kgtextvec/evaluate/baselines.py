@@ -10,7 +10,6 @@ import numpy as np
 from kgtextvec.evaluate.readers import read_texts_of, take_units, units_of
 from kgtextvec.space import Rows, Space
 
-METHODS = ("vectors", "random", "tfidf", "tfidf_svd")
 SVD_TERMS = 1 << 16  # the SVD's memory grows by terms x dims; this keeps it under 1 GB
 
 

@@ -1,27 +1,37 @@
-"""The scores of many spaces in one tidy table."""
+"""collect_scores: the scores of many spaces in one tidy table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_file
 
-COLUMNS = (
+SCORE_TABLE_COLUMNS = (
     *("model", "table", "space", "dims", "score", "by", "group", "method", "metric"),
     *("value", "low", "high", "n"),
 )
 
 
-def write_table(files: list[Path], out: Path) -> None:
-    """Write the scores in `files` as tab-separated lines, sorted, to `out`."""
+def collect_scores(
+    scores: Annotated[
+        Sequence[Path], "files that evaluate-space, predict-links or probe-model wrote"
+    ] = (),
+    *,
+    out: Annotated[Path, "scores.tsv to write"],
+) -> None:
+    """Collect the scores of many spaces in one table: a header, then a row per number.
+
+    Columns: see SCORE_TABLE_COLUMNS. Rows are sorted; a missing interval is two empty fields.
+    Raises InputError when a file is absent or damaged, or two have the same score of one space.
+    """
     lines: list[tuple[str, ...]] = []
     seen: dict[tuple[str, str, str, str], Path] = {}
-    for file in files:
+    for file in scores:
         card = read_json(file)
         try:
             space = (str(card["model"]), str(card["table"]), str(card["space"]))
-            here = list(lines_of(card))
+            here = list(table_lines(card))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{file}: not a file of evaluate-space or predict-links ({error!r}). Delete it and"
@@ -30,18 +40,20 @@ def write_table(files: list[Path], out: Path) -> None:
         for score in card["scores"]:
             if (*space, score) in seen:
                 raise InputError(
-                    f"{file}: tells of {', '.join(space)}, as {seen[*space, score]} does. Name each"
-                    " once."
+                    f"{file}: has {score} of {', '.join(space)}, as {seen[*space, score]} has. Name"
+                    " each once."
                 )
             seen[*space, score] = file
         lines += here
     lines.sort()
     with whole_file(out) as part:
-        part.write_text("\n".join("\t".join(line) for line in [COLUMNS, *lines]) + "\n", "utf-8")
+        part.write_text(
+            "\n".join("\t".join(line) for line in [SCORE_TABLE_COLUMNS, *lines]) + "\n", "utf-8"
+        )
 
 
-def lines_of(card: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield a tuple of fields, as in COLUMNS, for each number of a scores.json."""
+def table_lines(card: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield a tuple of fields, as in SCORE_TABLE_COLUMNS, for each number of a scores.json."""
     space = (card["model"], card["table"], card["space"], str(card["dims"]))
     for score, by_what in card["scores"].items():
         for by, groups in by_what.items():
@@ -49,12 +61,12 @@ def lines_of(card: dict[str, Any]) -> Iterator[tuple[str, ...]]:
                 for method, metrics in methods.items():
                     for metric, found in metrics.items():
                         low, high = found["interval"] or (None, None)
-                        numbers = [as_text(number) for number in (found["value"], low, high)]
+                        numbers = [format_score(number) for number in (found["value"], low, high)]
                         names = (*space, score, by, group, method, metric)
                         yield (*map(one_field, names), *numbers, str(found["n"]))
 
 
-def as_text(number: float | None) -> str:
+def format_score(number: float | None) -> str:
     """Write a number with six significant digits; nothing for None."""
     return "" if number is None else f"{number:.6g}"
 

@@ -11,23 +11,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.space import Space
+from kgtextvec.space import Rows, Space
 from kgtextvec.triples import read_columns
 
 PARTS = 10
-FEWEST = 10  # a label with fewer entities in the graph keeps them all
+FEWEST_ENTITIES = 10  # a label with fewer entities in the graph keeps them all
 SMALL = 5_000  # entities; a tenth of fewer is so few that the scores would be mostly luck
-MOST = 10_000  # hidden at a time: intervals are narrow by then, and a million rows stay feasible
+MOST_HIDDEN = (
+    10_000  # hidden at a time: intervals are narrow by then, and a million rows stay feasible
+)
 INVERSE = "^-1"
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Triples:
     """A file's triples: row numbers of heads and tails, names of relations; each once.
 
-    `counts` tells what the file held and what was left out.
+    `counts`: how many the file has, and how many were left out and why.
     """
 
     heads: Rows
@@ -58,7 +58,7 @@ class Graph:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def read_triples(path: Path, space: Space) -> Triples:
+def read_graph_triples(path: Path, space: Space) -> Triples:
     """Read head, relation and tail, with or without a header, and find the rows of the nodes.
 
     A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
@@ -66,7 +66,7 @@ def read_triples(path: Path, space: Space) -> Triples:
     not of three columns, or when no triple is left.
     """
     table = read_columns(path)
-    heads, tails = (rows_of(table[name], space) for name in ("head", "tail"))
+    heads, tails = (node_rows(table[name], space) for name in ("head", "tail"))
     relations = table["relation"].to_numpy().astype(object)
     there = (heads >= 0) & (tails >= 0)
     other = heads != tails
@@ -93,7 +93,7 @@ def read_triples(path: Path, space: Space) -> Triples:
     return Triples(once["h"].to_numpy(), once["t"].to_numpy(), relation, counts)
 
 
-def rows_of(nodes: pa.ChunkedArray, space: Space) -> Rows:
+def node_rows(nodes: pa.ChunkedArray, space: Space) -> Rows:
     """Return the row of each node, the first if several have its name, or -1: (m,)."""
     encoded = pc.dictionary_encode(nodes).unify_dictionaries().combine_chunks()
     if not len(encoded):
@@ -131,17 +131,17 @@ def directed(triples: Triples, labels: Rows) -> Graph:
 def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
     """Make a part of each label's entities cold: all of their edges become unknown.
 
-    Entities of each label with at least FEWEST in the graph are dealt to PARTS parts by `seed`;
-    `turn` says which part is cold, of a large graph as much of it as makes MOST in all labels
-    together. Asked is every edge from a cold entity to one that isn't. Returns a new graph.
+    Entities of each label with at least FEWEST_ENTITIES in the graph are divided into PARTS parts
+    by `seed`; part `turn` is cold, in a large graph only so much of it that all labels together
+    have MOST_HIDDEN. Asked is every edge from a cold entity to one that isn't. Returns a new graph.
     """
     rng = np.random.default_rng(seed)
     there = np.unique(graph.sources)
-    share = min(1.0, MOST * PARTS / max(len(there), 1))
+    share = min(1.0, MOST_HIDDEN * PARTS / max(len(there), 1))
     cold = np.zeros(len(graph.labels), bool)
     for label in np.unique(graph.labels[there]):
         rows = there[graph.labels[there] == label]
-        if len(rows) >= FEWEST:
+        if len(rows) >= FEWEST_ENTITIES:
             part = np.array_split(rng.permutation(rows), PARTS)[turn]
             cold[part[: max(round(len(part) * share), 1)]] = True
     return with_cold(graph, cold, graph.known & ~cold[graph.sources] & ~cold[graph.answers], cold)
@@ -171,7 +171,7 @@ def with_cold(
     return replace(graph, cold=cold, known=known, asked=asked, counts=counts)
 
 
-def split_as_given(triples: Triples, test: Triples, labels: Rows) -> Graph:
+def split_known_and_test(triples: Triples, test: Triples, labels: Rows) -> Graph:
     """Ask for the triples of `test`, both ways, and let the others of `triples` be known.
 
     An entity without a known edge is cold: it may be asked from, but not for. Returns a graph.

@@ -7,37 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate.cold_start import Floats, reached
-from kgtextvec.evaluate.graph import Rows
 from kgtextvec.evaluate.link_split import Split
+from kgtextvec.evaluate.ranking import expected_metrics
 from kgtextvec.progress import Progress
+from kgtextvec.settings.scores import LinkTraining
+from kgtextvec.space import Floats, Rows
+from kgtextvec.stats import Float64s
 
 IN_PAIRS = ("ComplEx", "RotatE")  # their numbers are complex: two of ours make one
 LOSS = "CrossEntropyLoss"
-CELLS = 1 << 26  # numbers that ranking holds at a time: 256 MB
+SCORES_AT_ONCE = 1 << 26  # in a ranking: 256 MB
 TAIL, HEAD = 2, 0  # the side asked for, as the column of triples
 
-Vectors = NDArray[np.float32]
 # Gives scores (b, n) of all entities at a side of (b, 3) triples, as a tensor.
 Scorer = Callable[[Rows, int], Any]
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What each training may spend: epochs, triples a batch, Adam's step, negatives a triple."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    negatives: int
-
-
-@dataclass(frozen=True)
 class Start:
-    """Where a training starts: numbers of entities (n, d) and of relations (r, d)."""
+    """Initial embeddings of a training: of entities (n, d) and of relations (r, d)."""
 
     entities: Any
     relations: Any
@@ -46,11 +36,13 @@ class Start:
 class Trainer:
     """Trains models on a split's triples, on a device: `cpu` or one of CUDA's."""
 
-    def __init__(self, split: Split, dims: int, budget: Budget, device: str, folder: Path) -> None:
+    def __init__(
+        self, split: Split, dims: int, training: LinkTraining, device: str, folder: Path
+    ) -> None:
         import torch
         from pykeen.triples import CoreTriplesFactory
 
-        self.dims, self.budget, self.device = dims, budget, device
+        self.dims, self.training, self.device = dims, training, device
         self.folder = folder  # PyKEEN makes one for checkpoints, which we don't ask for
         self.factory = CoreTriplesFactory(
             torch.from_numpy(split.train),
@@ -58,7 +50,7 @@ class Trainer:
             num_relations=len(split.names),
         )
 
-    def made(self, name: str, seed: int, start: Start | None = None) -> Any:
+    def make_model(self, name: str, seed: int, start: Start | None = None) -> Any:
         """Return a model that starts from `start`, or from numbers drawn by `seed`.
 
         Entities are drawn as by Glorot & Bengio 2010. That isn't PyKEEN's way for ComplEx, whose
@@ -72,8 +64,8 @@ class Trainer:
         if name == "ComplEx":
             options |= {"relation_initializer": xavier_uniform_, "regularizer": None}
         if start:
-            options["entity_initializer"] = copied(start.entities)
-            options["relation_initializer"] = copied(start.relations)
+            options["entity_initializer"] = copy_initializer(start.entities)
+            options["relation_initializer"] = copy_initializer(start.relations)
         model = getattr(models, name)(
             triples_factory=self.factory,
             embedding_dim=self.dims // 2 if name in IN_PAIRS else self.dims,
@@ -83,18 +75,18 @@ class Trainer:
         )
         return model.to(torch.device(self.device))
 
-    def starts(self, name: str, vectors: Vectors, seed: int) -> Iterator[tuple[str, Start]]:
-        """Yield where each arm starts: random, from the vectors (n, d), from shuffled ones.
+    def starts(self, name: str, vectors: Floats, seed: int) -> Iterator[tuple[str, Start]]:
+        """Yield the initial embeddings: random, from the vectors (n, d), from shuffled ones.
 
         Relations start alike in all. Vectors are centred and scaled by one factor, so that their
-        numbers have the root mean square of the random ones: what differs is what they tell.
-        Shuffled ones are the same vectors, dealt to other entities by `seed`.
+        numbers have the root mean square of the random ones: only their information differs.
+        Shuffled ones are the same vectors, assigned to other entities by `seed`.
         """
         import torch
 
-        model = self.made(name, seed)
+        model = self.make_model(name, seed)
         random, relations = (
-            numbers_of(representations[0])
+            detached_numbers(representations[0])
             for representations in (model.entity_representations, model.relation_representations)
         )
         centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
@@ -115,36 +107,35 @@ class Trainer:
         import torch
         from pykeen.training import SLCWATrainingLoop
 
-        budget = self.budget
-        model = self.made(name, seed, start)
+        model = self.make_model(name, seed, start)
         loop = SLCWATrainingLoop(
             model=model,
             triples_factory=self.factory,
             optimizer="Adam",
-            optimizer_kwargs={"lr": budget.learning_rate},
+            optimizer_kwargs={"lr": self.training.learning_rate},
             negative_sampler="basic",
-            negative_sampler_kwargs={"num_negs_per_pos": budget.negatives},
+            negative_sampler_kwargs={"num_negs_per_pos": self.training.negatives},
             automatic_memory_optimization=False,
         )
         # PyKEEN looks for garbage after each epoch: a third of a second, unless what is there stays
         # out of it.
         gc.freeze()
         torch.manual_seed(seed)
-        with Progress(what, budget.epochs, "epochs") as progress:
+        with Progress(what, self.training.epochs, "epochs") as progress:
             losses = loop.train(
                 triples_factory=self.factory,
-                num_epochs=budget.epochs,
-                batch_size=budget.batch_size,
+                num_epochs=self.training.epochs,
+                batch_size=self.training.batch_size,
                 use_tqdm=False,
                 pin_memory=False,
                 checkpoint_directory=self.folder,
-                callbacks=telling(progress, what),
+                callbacks=epoch_callback(progress, what),
             )
         gc.unfreeze()
         return model, losses
 
 
-def copied(numbers: Any) -> Callable[[Any], Any]:
+def copy_initializer(numbers: Any) -> Callable[[Any], Any]:
     """Return an initialiser of PyKEEN that gives a copy of `numbers`.
 
     PretrainedInitializer gives the tensor itself. PyKEEN initialises twice: on a CPU the second
@@ -158,7 +149,7 @@ def copied(numbers: Any) -> Callable[[Any], Any]:
     return initialise
 
 
-def numbers_of(representation: Any) -> Any:
+def detached_numbers(representation: Any) -> Any:
     """Return a representation's numbers (n, …), complex ones as pairs, apart from the model."""
     import torch
 
@@ -166,19 +157,19 @@ def numbers_of(representation: Any) -> Any:
     return (torch.view_as_real(found) if found.is_complex() else found).clone()
 
 
-def telling(progress: Progress, what: str) -> Any:
-    """Return a callback that counts epochs and tells the loss."""
+def epoch_callback(progress: Progress, what: str) -> Any:
+    """Return a callback that counts epochs and shows the loss."""
     from pykeen.training.callbacks import TrainingCallback
 
-    class Telling(TrainingCallback):  # type: ignore[misc]
+    class EpochCallback(TrainingCallback):  # type: ignore[misc]
         def post_epoch(self, epoch: int, epoch_loss: float, **kwargs: Any) -> None:
             progress.what = f"{what}, loss {epoch_loss:.4g}"
             progress.add(1)
 
-    return Telling()
+    return EpochCallback()
 
 
-def by_model(model: Any) -> Scorer:
+def model_scorer(model: Any) -> Scorer:
     """Return the scores of a model."""
     import torch
 
@@ -191,7 +182,7 @@ def by_model(model: Any) -> Scorer:
     return scores
 
 
-def by_popularity(split: Split) -> Scorer:
+def popularity_scorer(split: Split) -> Scorer:
     """Return scores that need no training: how often an entity is at that side of the relation."""
     import scipy.sparse as sp
     import torch
@@ -209,17 +200,17 @@ def by_popularity(split: Split) -> Scorer:
     return scores
 
 
-def ranked(score: Scorer, split: Split, dims: int, what: str = "ranking") -> Floats:
+def rank_test_triples(score: Scorer, split: Split, dims: int, what: str = "ranking") -> Float64s:
     """Rank each test triple's tail, then each one's head, among all entities: (2 t, 3).
 
-    Columns are those of cold_start.METRICS. Other true answers, of training and test, are left out
+    Columns are those of ranking.METRICS. Other true answers, of training and test, are left out
     first (filtered, Bordes et al. 2013). `what` names it in the log. Raises InputError when scores
     aren't finite.
     """
     import torch
 
     every = np.concatenate([split.train, split.test])
-    size = max(1, CELLS // (len(split.rows) * dims))
+    size = max(1, SCORES_AT_ONCE // (len(split.rows) * dims))
     found = []
     with Progress(what, 2 * len(split.test), "queries") as progress:
         for side in (TAIL, HEAD):
@@ -232,17 +223,19 @@ def ranked(score: Scorer, split: Split, dims: int, what: str = "ranking") -> Flo
                 low, high = (np.searchsorted(queries, asked, side=end) for end in ("left", "right"))
                 with torch.inference_mode():
                     scores = score(some, side)
-                    above, level = places(scores, some[:, side], answers, low, high)
-                found.append(reached(above, level))
+                    above, tied = count_above_and_tied(scores, some[:, side], answers, low, high)
+                found.append(expected_metrics(above, tied))
                 progress.add(len(some))
     return np.concatenate(found)
 
 
-def places(scores: Any, asked: Rows, answers: Rows, low: Rows, high: Rows) -> tuple[Rows, Rows]:
-    """Return, for each asked answer (b,), how many others score higher, and how many are level.
+def count_above_and_tied(
+    scores: Any, asked: Rows, answers: Rows, low: Rows, high: Rows
+) -> tuple[Rows, Rows]:
+    """Return, for each asked answer (b,), how many others score higher, and how many are tied.
 
     `scores` is (b, n); answers[low[i]:high[i]] are the true ones of query i, which don't count.
-    Level ones include the asked one itself.
+    Tied ones include the asked one itself.
     """
     import torch
 
@@ -258,5 +251,5 @@ def places(scores: Any, asked: Rows, answers: Rows, low: Rows, high: Rows) -> tu
         )
     scores[torch.from_numpy(rows), torch.from_numpy(others)] = -torch.inf
     scores[each, torch.from_numpy(asked)] = mine
-    above, level = scores > mine[:, None], scores == mine[:, None]
-    return above.sum(dim=1).cpu().numpy(), level.sum(dim=1).cpu().numpy()
+    above, tied = scores > mine[:, None], scores == mine[:, None]
+    return above.sum(dim=1).cpu().numpy(), tied.sum(dim=1).cpu().numpy()

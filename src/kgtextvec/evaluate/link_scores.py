@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.evaluate.cold_start import METRICS, Floats, buckets
-from kgtextvec.evaluate.intervals import number
 from kgtextvec.evaluate.link_split import Split
+from kgtextvec.evaluate.ranking import METRICS, degree_groups
+from kgtextvec.stats import Float64s, mean_over_seeds
 
 Groups = dict[str, dict[str, NDArray[np.bool_]]]
-Values = dict[str, dict[str, Floats]]
+Values = dict[str, dict[str, Float64s]]
 
 
 def groups_of(split: Split) -> Groups:
@@ -21,12 +21,12 @@ def groups_of(split: Split) -> Groups:
     heads, tails = split.degrees[split.test[:, 0]], split.degrees[split.test[:, 2]]
     return {
         "all": {"all": np.ones(2 * len(split.test), bool)},
-        "degree": buckets(np.append(heads, tails)),
-        "answer_degree": buckets(np.append(tails, heads)),
+        "degree": degree_groups(np.append(heads, tails)),
+        "answer_degree": degree_groups(np.append(tails, heads)),
     }
 
 
-def means(metrics: Floats, groups: Groups) -> Values:
+def group_means(metrics: Float64s, groups: Groups) -> Values:
     """Return the means of (2 t, 3) metrics in each group: by, group, then (3,)."""
     return {
         by: {group: metrics[some].mean(axis=0) for group, some in found.items()}
@@ -34,7 +34,7 @@ def means(metrics: Floats, groups: Groups) -> Values:
     }
 
 
-def told(values: Values) -> dict[str, Any]:
+def round_means(values: Values) -> dict[str, Any]:
     """Return means by the names of their metrics, to six decimals."""
     return {
         by: {
@@ -45,7 +45,7 @@ def told(values: Values) -> dict[str, Any]:
     }
 
 
-def summary(runs: dict[str, list[Values]], groups: Groups) -> dict[str, Any]:
+def summarize_runs(runs: dict[str, list[Values]], groups: Groups) -> dict[str, Any]:
     """Sum up the trainings of a model: method → its values, one per seed, seeds in one order.
 
     Returns by → group → method → metric. For `vectors`, mrr_gain_over_… are differences to each
@@ -60,25 +60,11 @@ def summary(runs: dict[str, list[Values]], groups: Groups) -> dict[str, Any]:
                 for method, several in runs.items()
             }
             methods = {
-                method: {name: over_seeds(each[:, i], n) for i, name in enumerate(METRICS)}
+                method: {name: mean_over_seeds(each[:, i], n) for i, name in enumerate(METRICS)}
                 for method, each in values.items()
             }
             for other in [method for method in values if method != "vectors"]:
                 gain = values["vectors"][:, 0] - values[other][:, 0]
-                methods["vectors"][f"mrr_gain_over_{other}"] = over_seeds(gain, n, lowest=-1.0)
+                methods["vectors"][f"mrr_gain_over_{other}"] = mean_over_seeds(gain, n, lowest=-1.0)
             found.setdefault(by, {})[group] = methods
     return found
-
-
-def over_seeds(values: Floats, n: int, lowest: float = 0.0) -> dict[str, Any]:
-    """Return the mean of (seeds,) and Student's 95 % interval of it; none for one seed.
-
-    The interval is cut where values can't be: below `lowest` and above 1.
-    """
-    from scipy.stats import t
-
-    mean = values.mean()
-    if len(values) < 2:
-        return number(mean, n=n)
-    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return number(mean, np.clip((mean - half, mean + half), lowest, 1.0), n)

@@ -1,4 +1,4 @@
-"""A graph cut into triples to train on and others to foretell, of entities seen in training."""
+"""A graph split into triples to train on and others to predict, of entities seen in training."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate.graph import Rows, Triples
+from kgtextvec.evaluate.graph import Triples
+from kgtextvec.space import Rows
 
-SHARE = 10  # one triple of so many is foretold
-MOST = 2_500  # foretold at most: an MRR's standard error is below 0.01 by then
+SET_ASIDE = 10  # one triple of so many is predicted
+MOST_TEST_TRIPLES = 2_500  # an MRR's standard error is below 0.01 by then
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Split:
     """Triples as numbers (m, 3) of head, relation and tail: `train` and `test`.
 
     Entity i is the table's row `rows[i]` (n,), ascending; relation j is `names[j]`. `degrees` (n,)
-    counts an entity's triples in `train`, at least one each. `counts` tells how it was cut.
+    counts an entity's triples in `train`, at least one each. `counts`: of the triples
+    read and of the split.
     """
 
     rows: Rows
@@ -28,16 +30,16 @@ class Split:
     counts: dict[str, int]
 
 
-def split(triples: Triples, seed: int) -> Split:
+def split_for_links(triples: Triples, seed: int) -> Split:
     """Set aside a share of the triples, drawn by `seed`, whose ends and relation stay in training.
 
     Triples are gone through in an order drawn at random; one is set aside if both ends and the
     relation have another one left. Raises InputError when none can be.
     """
-    rows, names, numbered = numbers_of(triples)
+    rows, names, numbered = number_triples(triples)
     degrees = np.bincount(numbered[:, [0, 2]].reshape(-1), minlength=len(rows))
     uses = np.bincount(numbered[:, 1], minlength=len(names))
-    wanted = min(MOST, len(numbered) // SHARE)
+    wanted = min(MOST_TEST_TRIPLES, len(numbered) // SET_ASIDE)
     taken = np.zeros(len(numbered), bool)
     for i in np.random.default_rng(seed).permutation(len(numbered)):
         if not wanted:
@@ -53,18 +55,18 @@ def split(triples: Triples, seed: int) -> Split:
             f"evaluate.triples: of {len(numbered)} triples none can be set aside for link"
             " prediction. It needs ten or more, and entities with two or more."
         )
-    return finished(rows, names, numbered[~taken], numbered[taken], triples.counts)
+    return as_split(rows, names, numbered[~taken], numbered[taken], triples.counts)
 
 
-def split_as_given(triples: Triples, test: Triples) -> Split:
-    """Foretell the triples of `test`, and train on the others of `triples`.
+def split_for_links_as_given(triples: Triples, test: Triples) -> Split:
+    """Predict the triples of `test`, and train on the others of `triples`.
 
     A triple of `test` with an end or a relation that isn't in training is left out and counted.
     Raises InputError when none is left.
     """
     heads, tails = np.append(triples.heads, test.heads), np.append(triples.tails, test.tails)
     relations = np.append(triples.relations, test.relations)
-    rows, names, numbered = numbers_of(Triples(heads, tails, relations, {}))
+    rows, names, numbered = number_triples(Triples(heads, tails, relations, {}))
     asked = np.arange(len(numbered)) >= len(triples.heads)
     _, which = np.unique(numbered, axis=0, return_inverse=True)
     trained = ~np.isin(which, which[asked])
@@ -81,10 +83,10 @@ def split_as_given(triples: Triples, test: Triples) -> Split:
     counts["left_out_unseen"] = int((asked & ~fits).sum())
     place = np.cumsum(seen) - 1
     numbered[:, [0, 2]] = place[numbered[:, [0, 2]]]
-    return finished(rows[seen], names, numbered[trained], numbered[fits], counts)
+    return as_split(rows[seen], names, numbered[trained], numbered[fits], counts)
 
 
-def numbers_of(triples: Triples) -> tuple[Rows, list[str], Rows]:
+def number_triples(triples: Triples) -> tuple[Rows, list[str], Rows]:
     """Return rows of the entities, names of the relations, and triples (m, 3) of their places."""
     rows, ends = np.unique(np.append(triples.heads, triples.tails), return_inverse=True)
     names, relations = np.unique(triples.relations.astype(str), return_inverse=True)
@@ -92,23 +94,23 @@ def numbers_of(triples: Triples) -> tuple[Rows, list[str], Rows]:
     return rows, names.tolist(), np.stack([heads, relations, tails], axis=1).astype(np.int64)
 
 
-def finished(
+def as_split(
     rows: Rows, names: list[str], train: Rows, test: Rows, counts: dict[str, int]
 ) -> Split:
-    """Return the split with its counts, among them those that tell how easy it is."""
+    """Return the split with its counts, among them those that show how easy it is."""
     degrees = np.bincount(train[:, [0, 2]].reshape(-1), minlength=len(rows)).astype(np.int64)
-    linked = np.isin(pairs_of(test, len(rows)), pairs_of(train, len(rows)))
-    told = {
+    linked = np.isin(pair_codes(test, len(rows)), pair_codes(train, len(rows)))
+    sizes = {
         "entities": len(rows),
         "relations": len(names),
         "train": len(train),
         "test": len(test),
         "test_pairs_linked_in_training": int(linked.sum()),
     }
-    return Split(rows, names, train, test, degrees, counts | told)
+    return Split(rows, names, train, test, degrees, counts | sizes)
 
 
-def pairs_of(triples: Rows, n: int) -> NDArray[np.int64]:
+def pair_codes(triples: Rows, n: int) -> NDArray[np.int64]:
     """Return a number (m,) for the two ends of each triple, equal whichever is the head."""
     ends = np.sort(triples[:, [0, 2]], axis=1)
     found: NDArray[np.int64] = ends[:, 0] * n + ends[:, 1]

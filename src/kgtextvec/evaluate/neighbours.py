@@ -7,41 +7,21 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from kgtextvec.errors import InputError
+from kgtextvec.space import Floats, Rows
 
-CELLS = 1 << 24  # cosines held at a time: 64 MB
+COSINES_AT_ONCE = 1 << 24  # 64 MB
 SPARE = 8  # more are taken in float32, so that the float64 order of the first k is right
 DECIMALS = 9
 NEAR = 1e-5  # what float32 may get wrong in a cosine, and more
-WORTH_A_GPU = 1e12  # multiply-adds; below this loading torch's CUDA takes longer than the work
 
-Floats = NDArray[np.float32]
-Rows = NDArray[np.int64]
 Sparse = Any
 
 
-def choose_device(asked: str, work: float) -> str:
-    """Return a CUDA device or `cpu`; auto takes a GPU for `work` multiply-adds worth it.
-
-    Apple's `mps` has no float64, so it is left out. Raises InputError when CUDA was asked for and
-    there is none.
-    """
-    if asked in ("cpu", "mps") or (asked == "auto" and work < WORTH_A_GPU):
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda" if asked == "auto" else asked
-    if asked != "auto":
-        raise InputError(f"--device {asked}: no CUDA device here. Choose auto or cpu.")
-    return "cpu"
-
-
-class Nearest:
+class NearestSearch:
     """The k nearest of some queries among rows offered block by block.
 
     `queries` is (q, d) of unit vectors, float32; `ids` (q,) are their row numbers: a row is never
-    its own neighbour. Memory: the queries, CELLS cosines and 2 k (q,) columns.
+    its own neighbour. Memory: the queries, COSINES_AT_ONCE cosines and 2 k (q,) columns.
     """
 
     def __init__(self, queries: Floats, ids: Rows, k: int, device: str = "cpu") -> None:
@@ -55,7 +35,7 @@ class Nearest:
     def offer(self, ids: Rows, units: Floats) -> None:
         """Take part of the pool: row numbers (b,) and unit vectors (b, d)."""
         torch = self.torch
-        size = max(1, CELLS // max(len(self.ids), 1))
+        size = max(1, COSINES_AT_ONCE // max(len(self.ids), 1))
         for start in range(0, len(ids), size):
             some = ids[start : start + size]
             block = torch.from_numpy(units[start : start + size]).to(self.device)
@@ -83,7 +63,7 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
     `vectors` is (n, d) of unit rows, dense float32 or sparse float64; `queries` (q,) and `pool`
     (p,) are distinct row numbers. Returns (q, min(k, p)) places in `pool`, the nearest first, -1
     where there are no more. Cosines equal to nine decimals are ordered by place in the pool:
-    shuffle it, and the order of a file can't favour anyone.
+    shuffle it, and the order of a file favours no entity.
     """
     k = min(k, len(pool))
     places = np.full((len(queries), k), -1, np.int64)
@@ -94,25 +74,25 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
         turned = vectors[pool].T.tocsr()
 
         def of_block(rows: Rows) -> Rows:
-            return among_sparse(vectors[rows], turned, rows, pool, k)
+            return nearest_sparse(vectors[rows], turned, rows, pool, k)
     else:
         in_pool = vectors[pool]
 
         def of_block(rows: Rows) -> Rows:
-            return among_dense(vectors[rows], in_pool, rows, pool, k, device)
+            return nearest_dense(vectors[rows], in_pool, rows, pool, k, device)
 
-    size = max(1, min(1024, CELLS // max(len(pool), 1)))
+    size = max(1, min(1024, COSINES_AT_ONCE // max(len(pool), 1)))
     for start in range(0, len(queries), size):
         places[start : start + size] = of_block(queries[start : start + size])
     return places
 
 
-def among_dense(
+def nearest_dense(
     queries: Floats, in_pool: Floats, ids: Rows, pool: Rows, k: int, device: str
 ) -> Rows:
     """Return places (q, k) in the pool for a block of dense queries."""
-    search = Nearest(queries, ids, min(k + SPARE, len(pool)), device)
-    # Places instead of row numbers go in and out: the own row is told by its place.
+    search = NearestSearch(queries, ids, min(k + SPARE, len(pool)), device)
+    # The search gets places instead of row numbers, so the own row is known by its place.
     order = np.argsort(pool, kind="stable")
     at = np.minimum(np.searchsorted(pool, ids, sorter=order), len(pool) - 1)
     search.ids = np.where(pool[order[at]] == ids, order[at], -1 - np.arange(len(ids)))
@@ -136,14 +116,14 @@ def among_dense(
 def crowded(cosines: NDArray[Any], k: int, n_pool: int) -> Rows:
     """Rows whose last taken cosine is about their k-th: more like it may have been left out.
 
-    `cosines` (q, taken) fall from left to right; of `n_pool` all told.
+    `cosines` (q, taken) are in falling order, taken from a pool of `n_pool`.
     """
     if cosines.shape[1] == n_pool:
         return np.empty(0, np.int64)
     return np.flatnonzero(cosines[:, k - 1] - cosines[:, -1] <= NEAR)
 
 
-def among_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int) -> Rows:
+def nearest_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int) -> Rows:
     """Return places (q, k) in the pool for a block of sparse queries; `turned` is (d, p)."""
     cosines = (queries @ turned).toarray()
     cosines[ids[:, None] == pool[None, :]] = -np.inf

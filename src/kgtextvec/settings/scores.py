@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from kgtextvec.registry import SCORES
 from kgtextvec.settings.base import Count, Seed, Settings, about
 
 
@@ -14,10 +15,7 @@ class Seeded(Settings):
 class Scoring(Seeded):
     """Which scores are computed, and how."""
 
-    scores: Annotated[
-        tuple[Literal["cold_start", "labels", "retention", "geometry"], ...],
-        about("which scores; `[]` omits the step"),
-    ] = (
+    scores: Annotated[tuple[str, ...], about("which scores; `[]` omits the step", names=SCORES)] = (
         "cold_start",
         "labels",
         "retention",

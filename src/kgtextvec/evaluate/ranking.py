@@ -1,4 +1,4 @@
-"""A cold start without training: how well nearest known entities foretell hidden edges."""
+"""Ranks of answers in a graph by the votes of nearest entities, and what they sum up to."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,31 +6,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
 
-from kgtextvec.evaluate.graph import Graph, Rows, Task, tasks_of
-from kgtextvec.evaluate.intervals import mean_with_interval, number
+from kgtextvec.evaluate.graph import Graph, Task, tasks_of
 from kgtextvec.evaluate.neighbours import nearest_in_pool
 from kgtextvec.progress import Progress
+from kgtextvec.space import Rows
+from kgtextvec.stats import Float64s, mean_with_interval, score_entry
 
 HITS = (1, 10)
 METRICS = ("mrr", *(f"hits_at_{k}" for k in HITS))
 DEGREES = ((1, 2), (3, 5), (6, 10), (11, 30), (31, 100), (101, None))
 ONE_VOTE = 1 << 20  # votes are whole numbers, so that equal sums are equal whatever their order
-BLOCK = 512
+QUERIES_AT_ONCE = 512
 
-Floats = NDArray[np.float64]
 # Gives unit vectors of the given rows of the table, dense or sparse, in their order.
-Vectors = Callable[[Rows], Any]
+VectorsOf = Callable[[Rows], Any]
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """What a method reached: (queries, 3) of METRICS, per asked edge in the order of tasks."""
+    """The METRICS of each method, (queries, 3): a row per asked edge, in the order of tasks."""
 
     sources: Rows
     relations: Rows
-    metrics: dict[str, Floats]
+    metrics: dict[str, Float64s]
 
 
 def weights_of(k: int) -> NDArray[np.int64]:
@@ -42,22 +41,22 @@ def weights_of(k: int) -> NDArray[np.int64]:
     return np.rint(ONE_VOTE / np.log2(np.arange(2, k + 2))).astype(np.int64)
 
 
-def rank(
-    graphs: list[Graph], methods: Iterable[tuple[str, Vectors]], k: int, seed: int, device: str
+def rank_answers(
+    graphs: list[Graph], methods: Iterable[tuple[str, VectorsOf]], k: int, seed: int, device: str
 ) -> Ranked:
-    """Rank the answers of all edges that graphs ask for, by each method, chance and popularity."""
+    """Rank the answers of all queries in the graphs by each method, by chance and by popularity."""
     tasks = [task for graph in graphs for task in tasks_of(graph, seed)]
     rows = np.unique(np.concatenate([part for task in tasks for part in (task.queries, task.pool)]))
     metrics = {
-        "chance": [by_chance(task) for task in tasks],
-        "popularity": [by_popularity(task) for task in tasks],
+        "chance": [rank_by_chance(task) for task in tasks],
+        "popularity": [rank_by_popularity(task) for task in tasks],
     }
     for method, vectors_of in methods:
         vectors = vectors_of(rows)
         with Progress(f"cold start, {method}", len(tasks), "tasks") as progress:
             found = []
             for task in tasks:
-                found.append(by_votes(task, vectors, rows, k, device))
+                found.append(rank_by_votes(task, vectors, rows, k, device))
                 progress.add(1)
         metrics[method] = found
     asking = [(task.queries[task.asked[0]], task.relation) for task in tasks]
@@ -68,17 +67,21 @@ def rank(
     )
 
 
-def by_votes(task: Task, vectors: Any, rows: Rows, k: int, device: str) -> Floats:
+def rank_by_votes(task: Task, vectors: Any, rows: Rows, k: int, device: str) -> Float64s:
     """Rank by the votes of the k nearest in the pool; `vectors` are those of `rows`. (a, 3)."""
     queries, pool = np.searchsorted(rows, task.queries), np.searchsorted(rows, task.pool)
     nearest = nearest_in_pool(vectors, queries, pool, k, device)
     parts = []
-    for start in range(0, len(queries), BLOCK):
-        some = nearest[start : start + BLOCK]
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        some = nearest[start : start + QUERIES_AT_ONCE]
         scores = votes_of(some, task.votes)
         low, high = np.searchsorted(task.asked[0], [start, start + len(some)])
         asked = task.asked[:, low:high] - np.array([[start], [0]])
-        parts.append(reached(*places_of(scores, task.others[start : start + BLOCK], asked)))
+        parts.append(
+            expected_metrics(
+                *places_of(scores, task.others[start : start + QUERIES_AT_ONCE], asked)
+            )
+        )
     return np.concatenate(parts)
 
 
@@ -94,10 +97,10 @@ def votes_of(nearest: Rows, votes: Any) -> Any:
 
 
 def places_of(scores: Any, others: Any, asked: Rows) -> tuple[Rows, Rows]:
-    """Return, for each asked answer, how many wrong ones score higher, and how many are level.
+    """Return, for each asked answer, how many wrong ones score higher, and how many are tied.
 
     `scores` and `others` are sparse (q, c) as in Task, absent scores are 0; `asked` (2, a) sorted.
-    Level ones include the asked one itself. What `others` holds doesn't count as wrong.
+    Tied ones include the asked one itself. What `others` holds doesn't count as wrong.
     """
     n_candidates = scores.shape[1]
     top = int(scores.data.max(initial=0)) + 1
@@ -106,14 +109,14 @@ def places_of(scores: Any, others: Any, asked: Rows) -> tuple[Rows, Rows]:
     rows, columns = others.tocoo().coords
     excluded = np.sort(rows * top + look_up(scores, rows, columns))
     mine = look_up(scores, asked[0], asked[1])
-    above, level = above_and_level(every, asked[0], mine, top)
+    above, tied = above_and_tied(every, asked[0], mine, top)
     voted = np.diff(scores.indptr)[asked[0]]
-    level = np.where(mine == 0, n_candidates - voted, level)
-    above_other, level_other = above_and_level(excluded, asked[0], mine, top)
-    return above - above_other, level - level_other + 1
+    tied = np.where(mine == 0, n_candidates - voted, tied)
+    above_other, tied_other = above_and_tied(excluded, asked[0], mine, top)
+    return above - above_other, tied - tied_other + 1
 
 
-def above_and_level(keys: Rows, rows: Rows, mine: Rows, top: int) -> tuple[Rows, Rows]:
+def above_and_tied(keys: Rows, rows: Rows, mine: Rows, top: int) -> tuple[Rows, Rows]:
     """Count, for each of `rows` and its score in `mine`, the row's higher scores and equal ones.
 
     `keys` are all rows' scores as row * top + score, sorted; every score is below `top`.
@@ -132,39 +135,41 @@ def look_up(matrix: Any, rows: Rows, columns: Rows) -> Rows:
     return found
 
 
-def by_popularity(task: Task) -> Floats:
+def rank_by_popularity(task: Task) -> Float64s:
     """Rank by how many in the pool have the answer. (a, 3)."""
     popular = np.asarray(task.votes.sum(axis=0)).reshape(-1).astype(np.int64)
     top = int(popular.max(initial=0)) + 1
     rows, mine = task.asked[0], popular[task.asked[1]]
-    above, level = above_and_level(np.sort(popular), np.zeros_like(rows), mine, top)
+    above, tied = above_and_tied(np.sort(popular), np.zeros_like(rows), mine, top)
     other_rows, columns = task.others.tocoo().coords
     excluded = np.sort(other_rows * top + popular[columns])
-    above_other, level_other = above_and_level(excluded, rows, mine, top)
-    return reached(above - above_other, level - level_other + 1)
+    above_other, tied_other = above_and_tied(excluded, rows, mine, top)
+    return expected_metrics(above - above_other, tied - tied_other + 1)
 
 
-def by_chance(task: Task) -> Floats:
+def rank_by_chance(task: Task) -> Float64s:
     """Rank with all scores equal. (a, 3)."""
     others = np.diff(task.others.indptr)[task.asked[0]]
-    return reached(np.zeros_like(others), len(task.candidates) - others + 1)
+    return expected_metrics(np.zeros_like(others), len(task.candidates) - others + 1)
 
 
-def reached(above: Rows, level: Rows) -> Floats:
+def expected_metrics(above: Rows, tied: Rows) -> Float64s:
     """Return reciprocal rank and hits as expected when ties are broken at random: (a, 3).
 
-    The rank is above + 1 … above + level, each as likely: the mean of 1 / rank over these, and
+    The rank is above + 1 … above + tied, each as likely: the mean of 1 / rank over these, and
     the share of them within k. Equal scores for all thus give what a random order gives.
     """
-    reciprocal = (digamma(above + level + 1.0) - digamma(above + 1.0)) / level
-    hits = [np.clip((k - above) / level, 0, 1) for k in HITS]
+    from scipy.special import digamma
+
+    reciprocal = (digamma(above + tied + 1.0) - digamma(above + 1.0)) / tied
+    hits = [np.clip((k - above) / tied, 0, 1) for k in HITS]
     return np.stack([reciprocal, *hits], axis=1)
 
 
-def summary(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
-    """Sum up: all queries, then by relation and by degree; then what the vectors gain.
+def summarize_ranks(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
+    """Sum up all queries, then by degree and by relation, with what the vectors gain.
 
-    Intervals are over the entities that ask (intervals.py).
+    Intervals are over the entities that the queries start from (stats.py).
     """
     methods = list(ranked.metrics)
     columns = np.concatenate([ranked.metrics[method] for method in methods], axis=1)
@@ -173,7 +178,7 @@ def summary(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
         means, ends = mean_with_interval(columns[some], ranked.sources[some], seed)
         return {
             method: {
-                metric: number(
+                metric: score_entry(
                     means[3 * i + j], None if ends is None else ends[:, 3 * i + j], some.sum()
                 )
                 for j, metric in enumerate(METRICS)
@@ -187,19 +192,19 @@ def summary(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
         gains = [ranked.metrics["vectors"][:, 0] - ranked.metrics[m][:, 0] for m in compared]
         means, ends = mean_with_interval(np.stack(gains, axis=1), ranked.sources, seed)
         for i, method in enumerate(compared):
-            everything["vectors"][f"mrr_gain_over_{method}"] = number(
+            everything["vectors"][f"mrr_gain_over_{method}"] = score_entry(
                 means[i], None if ends is None else ends[:, i], len(columns)
             )
     by_relation = {
         graph.names[relation]: summed(ranked.relations == relation)
         for relation in np.unique(ranked.relations)
     }
-    groups = buckets(graph.degrees[ranked.sources])
+    groups = degree_groups(graph.degrees[ranked.sources])
     by_degree = {group: summed(some) for group, some in groups.items()}
     return {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}
 
 
-def buckets(degrees: Rows) -> dict[str, NDArray[np.bool_]]:
+def degree_groups(degrees: Rows) -> dict[str, NDArray[np.bool_]]:
     """Return which of the degrees (m,), from 1, are in each range that any is in: (m,) each."""
     found = {}
     for low, high in DEGREES:

@@ -1,0 +1,67 @@
+"""The scores of a space: one module each, which holds its `SCORE`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kgtextvec.settings.scores import Scoring
+
+if TYPE_CHECKING:
+    from kgtextvec.evaluate.baselines import Baselines
+    from kgtextvec.space import Space
+
+# Baselines that are vectors too: their names on pages.
+VECTOR_BASELINES = {"random": "random vectors", "tfidf": "TF-IDF", "tfidf_svd": "TF-IDF + SVD"}
+
+
+@dataclass(frozen=True)
+class ScoringContext:
+    """What a score may use. `device` is as asked for; files that were not given are None."""
+
+    space: "Space"
+    baselines: "Baselines"
+    settings: Scoring
+    device: str
+    triples: Path | None
+    test_triples: Path | None
+    full: Path | None
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What a score found for a space.
+
+    `scores`: by → group → method → metric → `stats.score_entry`; empty where the score is left out.
+    `notes` say what was left out or sampled and why. `counts` say what the score is based on.
+    """
+
+    scores: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The one metric of a score that can rank spaces, and its name in a sentence."""
+
+    metric: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of a space: what pages show of it, and the function that computes it.
+
+    `metrics` are those that pages show, each with the head of its column; `baselines` the methods
+    besides the space's own vectors, each with its name. `inputs` are the files that the score
+    reads, fields of the context; scores.json has their digests if the score has counts.
+    """
+
+    title: str
+    description: str
+    compute: Callable[[ScoringContext], ScoreResult]
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    headline: Headline | None = None

@@ -1,0 +1,68 @@
+"""Cold start: how well the nearest known entities predict the edges of a hidden one."""
+
+from kgtextvec.evaluate.scores import (
+    VECTOR_BASELINES,
+    Headline,
+    Score,
+    ScoreResult,
+    ScoringContext,
+)
+
+
+def score_cold_start(context: ScoringContext) -> ScoreResult:
+    """Hide entities of the graph (or take the split given) and rank the answers of their edges."""
+    from kgtextvec.device import choose_cuda_or_cpu
+    from kgtextvec.evaluate.graph import (
+        directed,
+        hide_in_turns,
+        read_graph_triples,
+        split_known_and_test,
+    )
+    from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks
+    from kgtextvec.gpu_lock import leased
+
+    space, seed = context.space, context.settings.seed
+    if space.manifest["kind"] != "entities":
+        return ScoreResult(notes=["cold_start: left out, it needs a table of entities"])
+    if context.triples is None:
+        return ScoreResult(notes=["cold_start: left out, evaluate.triples names no file"])
+    triples = read_graph_triples(context.triples, space)
+    if context.test_triples is None:
+        graphs = hide_in_turns(directed(triples, space.label_codes), seed)
+    else:
+        test = read_graph_triples(context.test_triples, space)
+        graphs = [split_known_and_test(triples, test, space.label_codes)]
+    graph = graphs[0]
+    counts = graph.counts | {"turns": len(graphs)}
+    for name in ("hidden", "queries", "left_out_answer_hidden"):
+        counts[name] = sum(one.counts[name] for one in graphs)
+    notes = []
+    if triples.counts["without_row"]:
+        lost, n_triples = triples.counts["without_row"], triples.counts["triples"]
+        notes = [f"cold_start: {lost} of {n_triples} triples name a node without a row"]
+    if not counts["queries"]:
+        notes += ["cold_start: left out, the graph is too small to hide anything"]
+        return ScoreResult(notes=notes, counts=counts)
+    n_entities = counts["entities"]
+    device = choose_cuda_or_cpu(context.device, 0.1 * n_entities * n_entities * space.matrix.dims)
+    with leased(device) as place:
+        neighbours, methods = context.settings.neighbours, context.baselines.methods()
+        ranked = rank_answers(graphs, methods, neighbours, seed, place)
+    return ScoreResult(summarize_ranks(graph, ranked, seed), notes, counts)
+
+
+SCORE = Score(
+    title="Cold start",
+    description="How well the edges of a hidden entity are predicted by the known entities nearest"
+    " to it.",
+    compute=score_cold_start,
+    metrics={
+        "mrr": "MRR",
+        "hits_at_1": "Hits@1",
+        "hits_at_10": "Hits@10",
+        "mrr_gain_over_tfidf": "MRR over TF-IDF",
+    },
+    baselines={"chance": "chance", "popularity": "popularity", **VECTOR_BASELINES},
+    inputs=("triples", "test_triples"),
+    headline=Headline("mrr", "cold-start MRR"),
+)

@@ -1,0 +1,156 @@
+"""Label probe: how well a row's label can be predicted from its vector."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.evaluate.scores import (
+    VECTOR_BASELINES,
+    Headline,
+    Score,
+    ScoreResult,
+    ScoringContext,
+)
+from kgtextvec.progress import say
+from kgtextvec.stats import mean_with_interval, score_entry
+
+if TYPE_CHECKING:
+    from kgtextvec.space import Space
+
+SAMPLE = 10_000
+FOLDS = 5
+FEWEST_ROWS = 10  # of a label: two in each fold
+INVERSE_PENALTY = 100.0  # C of logistic regression, for rows of length 1 on average
+LOGISTIC_STEPS = 500
+
+LabelCodes = NDArray[np.int64]
+
+
+def score_labels(context: ScoringContext) -> ScoreResult:
+    """Predict labels by k nearest neighbours and by logistic regression, cross-validated.
+
+    No scores if fewer than two labels have FEWEST_ROWS rows.
+    """
+    space, seed = context.space, context.settings.seed
+    rows, notes = label_probe_rows(space, seed)
+    labels = space.label_codes[rows]
+    if len(np.unique(labels)) < 2:
+        few = f"labels: left out, fewer than two labels have {FEWEST_ROWS} distinct texts"
+        return ScoreResult(notes=[*notes, few])
+    if "{label}" in space.manifest.get("text", ""):
+        notes.append("labels: the text rule holds the label itself, so these scores mean nothing")
+    scores = {"majority": majority_accuracies(labels, seed)}
+    for method, vectors_of in context.baselines.methods():
+        say(f"labels: {method}, {len(rows):,} rows")
+        scores[method], unfinished = score_classifiers(
+            vectors_of(rows), labels, context.settings.neighbours, seed
+        )
+        if unfinished:
+            notes.append(
+                f"labels: logistic regression on {method} stopped after {LOGISTIC_STEPS} steps"
+            )
+    return ScoreResult({"all": {"all": scores}}, notes)
+
+
+def label_probe_rows(space: "Space", seed: int) -> tuple[NDArray[np.int64], list[str]]:
+    """Choose rows, ascending: one per distinct text and label, labels of FEWEST_ROWS rows or more.
+
+    Above SAMPLE rows a share of each label is drawn. Returns rows and notes of what was left out.
+    """
+    labels, notes = space.label_codes, []
+    pairs = np.stack([labels, space.text_codes])
+    rows = np.sort(np.unique(pairs, axis=1, return_index=True)[1])
+    counts = np.bincount(labels[rows], minlength=1)
+    few = np.flatnonzero((counts > 0) & (counts < FEWEST_ROWS))
+    if len(few):
+        names = [space.label_names[code] for code in few.tolist()]
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        notes.append(f"labels: left out for fewer than {FEWEST_ROWS} distinct texts: {shown}")
+    rows = rows[counts[labels[rows]] >= FEWEST_ROWS]
+    if len(rows) > SAMPLE:
+        notes.append(f"labels: a sample of {SAMPLE} of {len(rows)} rows, stratified by label")
+        rng = np.random.default_rng(seed)
+        share = SAMPLE / len(rows)
+        chosen = []
+        for label in np.unique(labels[rows]):
+            own = rows[labels[rows] == label]
+            chosen.append(rng.choice(own, max(FEWEST_ROWS, round(share * len(own))), replace=False))
+        rows = np.sort(np.concatenate(chosen))
+    return rows.astype(np.int64), notes
+
+
+def majority_accuracies(labels: LabelCodes, seed: int) -> dict[str, Any]:
+    """Score the guess that every row has the commonest label."""
+    right = (labels == np.bincount(labels).argmax()).astype(np.float64)
+    return accuracies({"knn": right, "logistic": right}, labels, seed)
+
+
+def score_classifiers(
+    vectors: Any, labels: LabelCodes, k: int, seed: int
+) -> tuple[dict[str, Any], bool]:
+    """Score both classifiers on unit vectors (n, d); also return whether one ran out of steps."""
+    import scipy.sparse as sp
+    from sklearn import config_context
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.neighbors import KNeighborsClassifier
+
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    # On unit vectors the nearest by distance are the nearest by cosine.
+    nearest = KNeighborsClassifier(min(k, len(labels) // 2), algorithm="brute")
+    linear = LogisticRegression(C=INVERSE_PENALTY, max_iter=LOGISTIC_STEPS)
+    even = vectors if sp.issparse(vectors) else centred(vectors)
+    with config_context(working_memory=64), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        right = {
+            name: (cross_val_predict(classifier, given, labels, cv=folds) == labels).astype(float)
+            for name, classifier, given in (("knn", nearest, vectors), ("logistic", linear, even))
+        }
+    unfinished = any(issubclass(one.category, ConvergenceWarning) for one in caught)
+    return accuracies(right, labels, seed), unfinished
+
+
+def centred(vectors: Any) -> Any:
+    """Return dense vectors (n, d) with mean 0 and a mean square length of 1.
+
+    One scale for all dims, so that a rotated space scores the same; and since models differ in how
+    narrow a cone they fill, so that one penalty is fair to all.
+    """
+    moved = vectors - vectors.mean(axis=0, dtype=np.float64)
+    scale = np.sqrt(np.square(moved).sum(axis=1).mean())
+    return (moved / scale if scale > 0 else moved).astype(np.float32)
+
+
+def accuracies(
+    right: dict[str, NDArray[np.float64]], labels: LabelCodes, seed: int
+) -> dict[str, Any]:
+    """Return accuracy, with an interval over rows, and the mean accuracy over labels.
+
+    `right` holds 1.0 where a classifier was right, (n,), else 0.0.
+    """
+    found = {}
+    for name, hits in right.items():
+        means, ends = mean_with_interval(hits[:, None], np.arange(len(hits)), seed)
+        interval = None if ends is None else ends[:, 0]
+        found[f"{name}_accuracy"] = score_entry(means[0], interval, len(hits))
+        by_label = [hits[labels == label].mean() for label in np.unique(labels)]
+        found[f"{name}_balanced"] = score_entry(float(np.mean(by_label)), None, len(hits))
+    return found
+
+
+SCORE = Score(
+    title="Label probe",
+    description="How often a row's label is predicted from its vector.",
+    compute=score_labels,
+    metrics={
+        "knn_accuracy": "10 nearest",
+        "knn_balanced": "10 nearest, balanced",
+        "logistic_accuracy": "logistic",
+        "logistic_balanced": "logistic, balanced",
+    },
+    baselines={"majority": "commonest label", **VECTOR_BASELINES},
+    headline=Headline("knn_accuracy", "label accuracy"),
+)

@@ -1,0 +1,135 @@
+"""Retention: what a reduced space keeps of the full one."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kgtextvec.errors import InputError
+from kgtextvec.evaluate.scores import Score, ScoreResult, ScoringContext
+from kgtextvec.matrices import blocks, rows_per_block
+from kgtextvec.stats import mean_with_interval, score_entry
+
+if TYPE_CHECKING:
+    from kgtextvec.space import Rows, Space
+
+RECALL_AT = 10
+MOST_QUERIES = 5_000
+TIE = 1e-6  # cosines nearer than this are float32's noise: either row is as good a neighbour
+
+
+def score_retention(context: ScoringContext) -> ScoreResult:
+    """Compare a reduced space with the full one; a full space has no such score."""
+    from kgtextvec.device import choose_cuda_or_cpu
+    from kgtextvec.gpu_lock import leased
+    from kgtextvec.space import Space
+
+    space = context.space
+    if context.full is None:
+        reduced = space.manifest["space"] != "full"
+        return ScoreResult(notes=["retention: left out, --full wasn't given"] if reduced else [])
+    full = Space(context.full)
+    device = choose_cuda_or_cpu(context.device, 5e3 * space.matrix.rows * full.matrix.dims)
+    with leased(device) as place:
+        scores, notes = compare_to_full(space, full, context.settings.seed, place)
+    return ScoreResult({"all": {"all": scores}}, notes)
+
+
+def compare_to_full(
+    space: "Space", full: "Space", seed: int, device: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Compare a reduced space with `full`: recall@10 of neighbours, variance kept, rank.
+
+    Rows of equal text count once. Above MOST_QUERIES of them a sample is queried, and all can be
+    neighbours.
+    Returns scores by method and notes. Raises InputError when the spaces' rows differ.
+    """
+    if not space.column("text_sha256").equals(full.column("text_sha256")):
+        raise InputError(
+            f"{space.folder}: its rows aren't those of {full.folder}. Delete it and"
+            " rerun apply-pca."
+        )
+    rows, notes = space.first_rows("text_sha256"), []
+    k = min(RECALL_AT, len(rows) - 1)
+    scores: dict[str, Any] = {"vectors": {}}
+    if k > 0:
+        asking = rows
+        if len(rows) > MOST_QUERIES:
+            asking = np.sort(np.random.default_rng(seed).choice(rows, MOST_QUERIES, replace=False))
+            notes.append(
+                f"retention: {MOST_QUERIES} of {len(rows)} distinct texts ask for neighbours"
+            )
+        kept = recalls(full, space, rows, asking, k, device)
+        means, ends = mean_with_interval(kept[:, None], asking, seed)
+        interval = None if ends is None else ends[:, 0]
+        scores["vectors"][f"recall_at_{RECALL_AT}"] = score_entry(means[0], interval, len(asking))
+        by_chance = score_entry(k / (len(rows) - 1), None, len(asking))
+        scores["chance"] = {f"recall_at_{RECALL_AT}": by_chance}
+    else:
+        notes.append("retention: no neighbours, since all rows have one text")
+    variance = total_variance(full)
+    if variance > 0:
+        kept_here = score_entry(total_variance(space) / variance, None, space.matrix.rows)
+        scores["vectors"]["variance_kept"] = kept_here
+    pca = space.manifest.get("pca") or {}
+    if pca.get("explained_variance_share") is not None:
+        share = pca["explained_variance_share"]
+        scores["vectors"]["variance_kept_fit"] = score_entry(share, None, pca.get("fit_rows", 0))
+    if pca.get("rank") is not None:
+        scores["vectors"]["rank"] = score_entry(pca["rank"], None, pca.get("fit_rows", 0))
+    return scores, notes
+
+
+def recalls(
+    full: "Space", space: "Space", rows: "Rows", asking: "Rows", k: int, device: str
+) -> NDArray[np.float64]:
+    """Return for each of `asking` the share of its k nearest that are nearest in both: (q,).
+
+    A neighbour in the reduced space counts if in the full one it is as near as the k-th.
+    """
+    from kgtextvec.evaluate.neighbours import NearestSearch
+    from kgtextvec.evaluate.readers import take_units, unit_blocks
+
+    wide = min(3 * k, len(rows) - 1)
+    found = {}
+    for name, one, size in (("full", full, wide), ("reduced", space, k)):
+        search = NearestSearch(take_units(one.matrix, asking), asking, size, device)
+        for numbers, units in unit_blocks(one.matrix, rows):
+            search.offer(numbers, units)
+        found[name], cosines = search.result()
+        if name == "full":
+            near = cosines >= cosines[:, k - 1 : k] - TIE
+    as_near = np.where(near, found["full"], -1)
+    hits = (found["reduced"][:, :, None] == as_near[:, None, :]).any(axis=2)
+    share: NDArray[np.float64] = hits.mean(axis=1)
+    return share
+
+
+def total_variance(space: "Space") -> float:
+    """Return the sum over dims of the variance of a space's vectors; 0.0 for fewer than two."""
+    if space.matrix.rows < 2:
+        return 0.0
+    mean = np.zeros(space.matrix.dims)
+    for _, block in blocks(space.matrix, rows_per_block(space.matrix.dims)):
+        mean += block.sum(axis=0, dtype=np.float64)
+    mean /= space.matrix.rows
+    total = 0.0
+    for _, block in blocks(space.matrix, rows_per_block(space.matrix.dims)):
+        total += float(np.square(block - mean).sum())
+    return total / (space.matrix.rows - 1)
+
+
+SCORE = Score(
+    title="Retention",
+    description="What a reduced space keeps of the full one: of each row's ten nearest, of the"
+    " variance.",
+    compute=score_retention,
+    metrics={
+        "recall_at_10": "Recall@10",
+        "variance_kept": "Variance kept",
+        "variance_kept_fit": "… of the fitted table",
+        "rank": "Rank",
+    },
+    baselines={"chance": "chance"},
+    inputs=("full",),
+)

@@ -38,8 +38,11 @@ VERBS = {
     "export-entity2d": ("export", "write the entities' places on the map for BioMedGPS"),
     "write-loaders": ("export", "write the page that tells how to load an export"),
     "evaluate-space": ("evaluate.scorecard", "score a space and its baselines"),
-    "cache-tokens": ("probe", "turn every word of a probe's corpora into vectors, all layers"),
-    "probe-model": ("probe", "train small models on word vectors: entities, inference"),
+    "cache-tokens": (
+        "probe.cache",
+        "turn every word of a probe's corpora into vectors, all layers",
+    ),
+    "probe-model": ("probe.run", "train small models on word vectors: entities, inference"),
     "predict-links": ("evaluate.links", "train PyKEEN's models from vectors and from random ones"),
     "collect-scores": ("evaluate.collect", "put all scores into one table"),
     "draw-quality": ("report.quality", "write the quality report of a table"),

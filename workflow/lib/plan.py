@@ -20,7 +20,6 @@ from kgtextvec.registry import SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.models import (
-    Compute,
     Device,
     EncoderOptions,
     Mode,
@@ -308,8 +307,7 @@ class Plan:
     def of_tokens(self, wildcards: Wildcards) -> list[Settings]:
         """How words become vectors, and how these are kept."""
         options = pick(TokenOptions, self.catalogue[wildcards.model])
-        compute = pick(Compute, self.config.embed)
-        return [options, compute, pick(TokenCache, self.config.probe)]
+        return [options, pick(TokenCache, self.config.embed, self.config.probe)]
 
     def of_probe(self, wildcards: Wildcards) -> list[Settings]:
         """How a probe is trained."""

@@ -11,8 +11,8 @@ from typing import Any
 from kgtextvec.encoders.elmo.words import split_words
 from kgtextvec.errors import InputError
 from kgtextvec.probe.tags import Entity, read_tags, split_tag
+from kgtextvec.settings.training import PairReading
 
-LABELS = ("entailment", "neutral", "contradiction")
 # Our names and those of SNLI's and MedNLI's files.
 PREMISE, HYPOTHESIS, LABEL = (
     ("premise", "sentence1"),
@@ -25,7 +25,7 @@ WORD = re.compile(r"[^\W_]+|\S")
 
 
 @dataclass(frozen=True)
-class Tagged:
+class TaggedCorpus:
     """Sentences as words, and the entities of each; `counts` has what was repaired."""
 
     sentences: list[tuple[str, ...]]
@@ -37,9 +37,16 @@ class Tagged:
         """Types of entities, sorted."""
         return sorted({kind for found in self.entities for _, _, kind in found})
 
+    def summary_line(self) -> str:
+        """Return what the corpus has, in one line."""
+        n_words, n_entities = sum(map(len, self.sentences)), sum(map(len, self.entities))
+        sizes = f"{len(self.sentences):,} sentences, {n_words:,} words, {n_entities:,} entities"
+        repairs = [f"{n:,} {what.replace('_', ' ')}" for what, n in self.counts.items() if n]
+        return ", ".join([sizes, *repairs])
+
 
 @dataclass(frozen=True)
-class Pairs:
+class PairCorpus:
     """Premises and hypotheses as words, and the number of each pair's label."""
 
     premises: list[tuple[str, ...]]
@@ -63,10 +70,10 @@ def read_lines(path: Path) -> list[str]:
     return [line.removesuffix("\r") for line in text.split("\n")]
 
 
-def read_tagged(paths: list[Path], repair: bool = False) -> Tagged:
+def read_tagged(paths: list[Path], repair: bool = False) -> TaggedCorpus:
     """Read a corpus of entities: one CoNLL file, or BC2GM's sentences and its GENE.eval.
 
-    `repair`: an I or E that goes on with nothing begins an entity, and is counted; else it is an
+    `repair`: an I or E without an entity to continue starts one, and is counted; else it is an
     error. Raises InputError, with file and line, at what can't be read.
     """
     if len(paths) == 1:
@@ -79,10 +86,10 @@ def read_tagged(paths: list[Path], repair: bool = False) -> Tagged:
     )
 
 
-def read_conll(path: Path, repair: bool) -> Tagged:
+def read_conll(path: Path, repair: bool) -> TaggedCorpus:
     """Read a CoNLL file: a word a line, its tag last, an empty line between sentences.
 
-    Columns are parted by tabs, or else by spaces. Lines of `-DOCSTART-` are left out.
+    Columns are separated by tabs, or else by spaces. Lines of `-DOCSTART-` are left out.
     """
     words: list[list[str]] = [[]]
     tags: list[list[tuple[int, tuple[str, str]]]] = [[]]
@@ -98,13 +105,13 @@ def read_conll(path: Path, repair: bool) -> Tagged:
         if len(fields) != columns or columns < 2 or not fields[0].strip():
             raise InputError(
                 f"{path}, line {number}: {len(fields)} columns, {max(columns, 2)} are needed: a"
-                " word, its tag last, tabs or spaces between. Mend the line."
+                " word, its tag last, tabs or spaces between. Correct the line."
             )
         tag = split_tag(fields[-1].strip())
         if tag is None:
             raise InputError(
                 f"{path}, line {number}: the tag {fields[-1].strip()!r} is none of O, B-…, I-…,"
-                " E-…, S-… . Mend the line, or convert the file."
+                " E-…, S-… . Correct the line, or convert the file."
             )
         words[-1].append(fields[0].strip())
         tags[-1].append((number, tag))
@@ -115,7 +122,7 @@ def read_conll(path: Path, repair: bool) -> Tagged:
         if faults and not repair:
             place, what = faults[0]
             raise InputError(
-                f"{path}, line {sentence[place][0]}: {what}. Mend the tags, or write"
+                f"{path}, line {sentence[place][0]}: {what}. Correct the tags, or write"
                 " probe.ner.bad_tags: repair to read them as conlleval does."
             )
         repaired += len(faults)
@@ -124,10 +131,10 @@ def read_conll(path: Path, repair: bool) -> Tagged:
         words, entities = words[:-1], entities[:-1]
     if not words:
         raise InputError(f"{path}: holds no sentence. Name a file that holds the corpus.")
-    return Tagged([tuple(one) for one in words], entities, {"tags_repaired": repaired})
+    return TaggedCorpus([tuple(one) for one in words], entities, {"tags_repaired": repaired})
 
 
-def read_bc2gm(sentences: Path, genes: Path) -> Tagged:
+def read_bc2gm(sentences: Path, genes: Path) -> TaggedCorpus:
     """Read BioCreative II's gene mentions: lines `ID text`, and lines `ID|first last|mention`.
 
     First and last character of a mention count from 0 without spaces, both included. Words are
@@ -143,7 +150,7 @@ def read_bc2gm(sentences: Path, genes: Path) -> Tagged:
         name, _, text = line.partition(" ")
         if not text.strip() or name in order:
             what = f"{name} came before" if name in order else "not an id, a space and a text"
-            raise InputError(f"{sentences}, line {number}: {what}. Mend the line.")
+            raise InputError(f"{sentences}, line {number}: {what}. Correct the line.")
         order[name] = len(words)
         words.append(tuple(WORD.findall(text)))
     starts = [word_starts(one) for one in words]
@@ -165,7 +172,7 @@ def read_bc2gm(sentences: Path, genes: Path) -> Tagged:
                 kept.append(one)
         counts["overlapping"] += len(found) - len(kept)
         entities.append(sorted(kept))
-    return Tagged(words, entities, dict(counts))
+    return TaggedCorpus(words, entities, dict(counts))
 
 
 def word_starts(words: tuple[str, ...]) -> list[int]:
@@ -182,7 +189,7 @@ def read_mention(
     """Read a line of GENE.eval: the sentence's row, the mention's first and last character."""
     found = re.fullmatch(r"([^|]+)\|(\d+) (\d+)\|(.*)", line)
     if not found:
-        raise InputError(f"{where}: not of the form ID|first last|mention. Mend the line.")
+        raise InputError(f"{where}: not of the form ID|first last|mention. Correct the line.")
     name, first, last = found[1], int(found[2]), int(found[3])
     if name not in order:
         raise InputError(f"{where}: no sentence has the id {name}. Give the files of one set.")
@@ -195,7 +202,7 @@ def read_mention(
     return order[name], first, last
 
 
-def read_pairs(paths: list[Path], labels: tuple[str, ...] = LABELS) -> Pairs:
+def read_pairs(paths: list[Path], labels: tuple[str, ...] = PairReading().labels) -> PairCorpus:
     """Read JSON lines of premise, hypothesis, label (or sentence1, sentence2, gold_label).
 
     Texts become words by the Treebank's rules, split at hyphens, for every model alike. Raises
@@ -203,7 +210,7 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = LABELS) -> Pairs:
     """
     if len(paths) > 1:
         raise InputError(f"probe.nli: {paths[1]} is one file too many. Put the lines into one.")
-    path, pairs = paths[0], Pairs([], [], [])
+    path, pairs = paths[0], PairCorpus([], [], [])
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
@@ -211,9 +218,9 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = LABELS) -> Pairs:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{where}: not valid JSON ({error}). Mend the line.") from None
+            raise InputError(f"{where}: not valid JSON ({error}). Correct the line.") from None
         premise, hypothesis, label = (
-            field(row, names, where) for names in (PREMISE, HYPOTHESIS, LABEL)
+            text_field(row, names, where) for names in (PREMISE, HYPOTHESIS, LABEL)
         )
         if label not in labels:
             raise InputError(
@@ -228,11 +235,11 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = LABELS) -> Pairs:
     return pairs
 
 
-def field(row: Any, names: tuple[str, str], where: str) -> str:
+def text_field(row: Any, names: tuple[str, str], where: str) -> str:
     """Return the text that a line has under one of two names."""
     found = (
         next((row[name] for name in names if name in row), None) if isinstance(row, dict) else None
     )
     if not isinstance(found, str):
-        raise InputError(f"{where}: no text {names[0]!r} (or {names[1]!r}). Mend the line.")
+        raise InputError(f"{where}: no text {names[0]!r} (or {names[1]!r}). Correct the line.")
     return found

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kgtextvec.probe.corpora import Tagged
+from kgtextvec.probe.corpora import TaggedCorpus
 from kgtextvec.probe.crf import Crf
 from kgtextvec.probe.tags import (
     Entity,
@@ -49,8 +49,8 @@ class NerProbe(nn.Module):
 class NerData:
     """Training and test sentences, and the number of each among the vectors."""
 
-    train: Tagged
-    test: Tagged
+    train: TaggedCorpus
+    test: TaggedCorpus
     train_rows: NDArray[np.int64]
     test_rows: NDArray[np.int64]
 
@@ -123,7 +123,7 @@ def entity_scores(
     }
 
 
-def shuffled_entities(tagged: Tagged, seed: int) -> list[list[Entity]]:
+def shuffled_entities(tagged: TaggedCorpus, seed: int) -> list[list[Entity]]:
     """Draw new places for each sentence's entities."""
     rng = np.random.default_rng(seed)
     pairs = zip(tagged.sentences, tagged.entities, strict=True)

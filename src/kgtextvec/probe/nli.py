@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kgtextvec.probe.corpora import Pairs
+from kgtextvec.probe.corpora import PairCorpus
 from kgtextvec.probe.train import Mix, Training, cut_batches, seeded, train_probe
 from kgtextvec.probe.vectors import WordVectors, padded
 
@@ -131,7 +131,7 @@ def label_scores(
     return found
 
 
-def as_nli_part(pairs: Pairs, rows_of: Any) -> NliPart:
+def as_nli_part(pairs: PairCorpus, rows_of: Any) -> NliPart:
     """Turn pairs into numbers; `rows_of` gives the rows of sentences."""
     return NliPart(
         rows_of(pairs.premises),

@@ -3,9 +3,9 @@
 from collections import defaultdict
 from typing import Any
 
-import numpy as np
+from kgtextvec.stats import mean_over_seeds
 
-NAMES = {"ner": "entity_probe", "nli": "inference_probe"}
+PROBE_SCORES = {"ner": "entity_probe", "nli": "inference_probe"}
 
 
 def card_scores(probe: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -15,7 +15,7 @@ def card_scores(probe: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     The layers' weights in the mix are a score of their own, `…_layers`, `by: layer`.
     """
     numbers: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    name = NAMES[probe]
+    name = PROBE_SCORES[probe]
     groups = {group for run in runs for group in run["metrics"]} - {"all"}
     for run in runs:
         for group, metrics in run["metrics"].items():
@@ -34,21 +34,5 @@ def card_scores(probe: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
         into = found
         for key in keys:
             into = into.setdefault(key, {})
-        into[metric] = over_seeds(values)
+        into[metric] = mean_over_seeds(values, len(values))
     return found
-
-
-def over_seeds(values: list[float]) -> dict[str, Any]:
-    """Return the mean over seeds and its 95 % interval (Student's t), cut to 0 and 1.
-
-    It reflects the chance of first weights and order, not that of the test set. No interval
-    for one seed.
-    """
-    from scipy.stats import t
-
-    mean, n = float(np.mean(values)), len(values)
-    interval = None
-    if n > 1:
-        half = float(t.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5)
-        interval = [round(max(mean - half, 0.0), 6), round(min(mean + half, 1.0), 6)]
-    return {"value": round(mean, 6), "interval": interval, "n": n}

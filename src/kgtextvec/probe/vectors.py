@@ -1,6 +1,5 @@
 """Word vectors on disk, computed once per model and corpus, and those of the controls."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -12,29 +11,11 @@ from torch import Tensor
 
 from kgtextvec.encoders.layers import LayerReader
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of, need_space
+from kgtextvec.files import need_space
+from kgtextvec.probe.inputs import Sentences
 from kgtextvec.progress import Progress, say
 
-Words = tuple[str, ...]
 STORED = ("float16", "float32")
-
-
-class Sentences:
-    """The distinct sentences of a corpus, numbered as they first come."""
-
-    def __init__(self, sentences: Iterable[Words]) -> None:
-        self.number = {words: i for i, words in enumerate(dict.fromkeys(sentences))}
-        self.all = list(self.number)
-        self.offsets = np.cumsum([0, *map(len, self.all)])
-
-    def rows(self, sentences: Iterable[Words]) -> NDArray[np.int64]:
-        """Return the numbers of those sentences."""
-        return np.array([self.number[words] for words in sentences], dtype=np.int64)
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of all words in their order."""
-        return digest_of(self.all)
 
 
 def write_vectors(path: Path, sentences: Sentences, reader: LayerReader, stored: str) -> None:

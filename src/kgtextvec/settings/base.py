@@ -240,7 +240,9 @@ def flag_of(key: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, tuple):
-        listed = any("," in str(one) for one in value) or "" in value
+        # A number alone would be read as one number, not as a list of one.
+        alone = len(value) == 1 and not isinstance(value[0], str)
+        listed = alone or any("," in str(one) for one in value) or "" in value
         value = json.dumps(value, ensure_ascii=False) if listed else ",".join(map(str, value))
     return [f"--{name}={value}"] if str(value)[:1] in ("-", "") else [f"--{name}", str(value)]
 

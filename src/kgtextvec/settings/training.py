@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from kgtextvec.settings.base import Count, FilePath, Seed, Settings, WordSplitter, about
+from kgtextvec.settings.models import Compute
 
 
 class FineTuning(Settings):
@@ -88,12 +89,13 @@ class TagReading(Settings):
     ] = "error"  # fmt: skip
 
 
+Scheme = Annotated[Literal["bio", "bioes"], about("the tags to learn; files may have either")]
+
+
 class TagScheme(TagReading):
     """How tags are read, and which are learned."""
 
-    scheme: Annotated[
-        Literal["bio", "bioes"], about("the tags to learn; files may have either")
-    ] = "bio"
+    scheme: Scheme = "bio"
 
 
 class Ner(TagScheme, kw_only=True):
@@ -107,17 +109,28 @@ class Ner(TagScheme, kw_only=True):
     test: Annotated[Tagged, about("the corpus to score on")]
 
 
-Labels = Annotated[tuple[Annotated[str, Meta(pattern="^[^,]+$")], ...], Meta(min_length=2)]
+Labels = Annotated[
+    Annotated[tuple[Annotated[str, Meta(pattern="^[^,]+$")], ...], Meta(min_length=2)],
+    about("all labels; any other is an error"),
+]
 
 
 class PairReading(Settings):
     """How an inference corpus is read."""
 
-    labels: Annotated[Labels, about("all labels; any other is an error")] = (
-        "entailment",
-        "neutral",
-        "contradiction",
-    )
+    labels: Labels = ("entailment", "neutral", "contradiction")
+
+
+class CorpusReading(TagReading):
+    """How the corpora of a probe are read: NER corpora, then inference corpora."""
+
+    labels: Labels = PairReading().labels
+
+
+class CorpusScheme(CorpusReading):
+    """How the corpora of a probe are read, and which tags are learned."""
+
+    scheme: Scheme = TagScheme().scheme
 
 
 class Nli(PairReading, kw_only=True):
@@ -157,8 +170,8 @@ class ProbeTraining(Settings):
 Stored = Annotated[Literal["float16", "float32"], about("how word vectors are kept on disk")]
 
 
-class TokenCache(Settings):
-    """How word vectors are kept."""
+class TokenCache(Compute):
+    """How word vectors are computed and kept."""
 
     stored: Stored = "float16"
 

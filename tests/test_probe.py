@@ -13,22 +13,38 @@ from scipy import stats
 
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate import collect_scores
-from kgtextvec.probe import cache_tokens, probe_model
+from kgtextvec.evaluate.collect import collect_scores
+from kgtextvec.probe.cache import cache_tokens
+from kgtextvec.probe.inputs import Sentences
 from kgtextvec.probe.nli import NliProbe
-from kgtextvec.probe.scores import over_seeds
-from kgtextvec.probe.vectors import RandomVectors, Sentences, StoredVectors, padded, write_vectors
+from kgtextvec.probe.run import probe_model
+from kgtextvec.probe.vectors import RandomVectors, StoredVectors, padded, write_vectors
+from kgtextvec.settings.models import Device
+from kgtextvec.settings.training import CorpusReading, CorpusScheme, ProbeTraining, TokenCache
+from kgtextvec.stats import mean_over_seeds
 
-ALL_CONTROLS = "random,shuffled_labels,token_layer"
+ALL_CONTROLS = ("random", "shuffled_labels", "token_layer")
 
 
 def run(folder: Path, probe: str, model: Path, train: Path, test: Path, **more) -> dict:
     """Both verbs; what probe-model wrote."""
     files = {"train": [train], "dev": more.pop("dev", []), "test": [test]}
-    given = {"probe": probe, "model": model, **files, "device": "cpu", "threads": 1}
-    given["labels"] = more.pop("labels", "")
-    cache_tokens(**given, out=folder / "v.npy", stored=more.pop("stored", "float16"))
-    probe_model(**given, vectors=folder / "v.npy", out=folder / f"{probe}.json", **more)
+    given = {"probe": probe, "model": model, **files, "threads": 1}
+    labels = {"labels": more.pop("labels")} if "labels" in more else {}
+    cache_tokens(
+        **given,
+        out=folder / "v.npy",
+        reading=CorpusReading(**labels),
+        cache=TokenCache(device="cpu"),
+    )
+    probe_model(
+        **given,
+        vectors=folder / "v.npy",
+        out=folder / f"{probe}.json",
+        reading=CorpusScheme(**labels),
+        training=ProbeTraining(**more),
+        device=Device(device="cpu"),
+    )
     return json.loads((folder / f"{probe}.json").read_text())
 
 
@@ -38,7 +54,7 @@ def ner(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ner")
     train = write_ner(folder / "train.tsv", 600, seed=0)
     test = write_ner(folder / "test.tsv", 150, seed=1)
-    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch_size": 8}
+    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 8}
     return folder, run(folder, "ner", elmo(folder / "elmo"), train, test, **more)
 
 
@@ -48,9 +64,9 @@ def nli(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nli")
     train = write_nli(folder / "train.jsonl", slice(0, 300))
     test = write_nli(folder / "test.jsonl", slice(300, 360))
-    more = {"controls": ALL_CONTROLS, "seeds": "0", "batch_size": 16, "epochs": 30}
+    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 16, "epochs": 30}
     model = elmo(folder / "elmo", layers=1)
-    return folder, run(folder, "nli", model, train, test, labels="entailment,neutral", **more)
+    return folder, run(folder, "nli", model, train, test, labels=("entailment", "neutral"), **more)
 
 
 def test_a_tag_of_the_word_before_is_learnt_from_context_and_not_from_the_token_layer(ner):
@@ -103,7 +119,7 @@ def test_the_result_tells_what_was_used(ner):
 
 
 def test_scores_go_into_the_table_of_all_scores(ner, nli, tmp_path):
-    collect_scores([ner[0] / "ner.json", nli[0] / "nli.json"], tmp_path / "scores.tsv")
+    collect_scores([ner[0] / "ner.json", nli[0] / "nli.json"], out=tmp_path / "scores.tsv")
     lines = [line.split("\t") for line in (tmp_path / "scores.tsv").read_text().splitlines()]
     rows = [dict(zip(lines[0], line, strict=True)) for line in lines[1:]]
     f1 = [row for row in rows if row["metric"] == "f1" and row["method"] == "vectors"]
@@ -146,7 +162,7 @@ def test_one_seed_gives_the_same_numbers_again_and_another_seed_others(probe, tm
         files = [write_ner(tmp_path / f"{i}.tsv", 60, seed=i) for i in range(2)]
     else:
         files = [write_nli(tmp_path / f"{i}.jsonl", slice(40 * i, 40 * i + 40)) for i in range(2)]
-    more = {"seeds": "3,4", "controls": "random,shuffled_labels", "epochs": 2, "batch_size": 8}
+    more = {"seeds": (3, 4), "controls": ALL_CONTROLS[:2], "epochs": 2, "batch_size": 8}
     first = run(tmp_path, probe, model, *files, **more)
     assert run(tmp_path, probe, model, *files, **more)["runs"] == first["runs"]
     by_seed = {run["seed"]: run["losses"] for run in first["runs"] if run["method"] == "vectors"}
@@ -156,8 +172,8 @@ def test_one_seed_gives_the_same_numbers_again_and_another_seed_others(probe, tm
 def test_the_best_epoch_on_the_dev_pairs_counts(tmp_path):
     files = [write_nli(tmp_path / f"{i}.jsonl", slice(60 * i, 60 * i + 60)) for i in range(3)]
     model = elmo(tmp_path / "elmo", layers=1)
-    settings = {"seeds": "1", "controls": "", "epochs": 12, "batch_size": 8}
-    settings["labels"] = "entailment,neutral"
+    settings = {"seeds": (1,), "controls": (), "epochs": 12, "batch_size": 8}
+    settings["labels"] = ("entailment", "neutral")
     (found, _) = run(tmp_path, "nli", model, *files[:2], dev=[files[2]], **settings)["runs"]
     best = found["epoch"]
     assert found["dev_accuracy"][best - 1] == max(found["dev_accuracy"])
@@ -240,7 +256,7 @@ def test_test_sentences_that_were_learnt_from_are_told(probe, tmp_path):
     for file, text in zip(files, corpora, strict=True):
         file.write_text(text)
     model = elmo(tmp_path / "elmo")
-    found = run(tmp_path, probe, model, *files, seeds="0", controls="", epochs=1)
+    found = run(tmp_path, probe, model, *files, seeds=(0,), controls=(), epochs=1)
     what = "sentences" if probe == "ner" else "pairs"
     assert found["notes"] == [f"1 of 2 test {what} are in the training corpus too"]
 
@@ -259,9 +275,13 @@ def test_a_cache_of_other_corpora_is_refused(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
     [
-        ("--seeds", "1,x", "probe.seeds: '1,x'"),
-        ("--seeds", "1,1", "probe.seeds: '1,1'"),
-        ("--controls", "random,luck", "probe.controls: 'luck'"),
+        ("--seeds", "1,x", "--seeds: ['1', 'x'] is not allowed"),
+        ("--seeds", "1,1", "--seeds: ['1', '1'] holds a value twice"),
+        (
+            "--controls",
+            "random,luck",
+            "--controls: ['random', 'luck'] is not allowed: choose among",
+        ),
     ],
 )
 def test_odd_settings_are_refused_with_one_line(flag, value, told, tmp_path, capsys):
@@ -283,9 +303,9 @@ def test_random_vectors_belong_to_the_word_and_the_seed():
 
 def test_intervals_over_seeds_are_students():
     values = [0.5, 0.6, 0.55, 0.65]
-    found = over_seeds(values)
+    found = mean_over_seeds(values, 4)
     low, high = stats.t.interval(0.95, 3, np.mean(values), stats.sem(values))
     assert found["value"] == pytest.approx(0.575)
     assert found["interval"] == pytest.approx([low, high], abs=1e-6)
-    assert over_seeds([0.5])["interval"] is None
-    assert over_seeds([0.0, 0.9])["interval"] == [0.0, 1.0]
+    assert mean_over_seeds([0.5], 1)["interval"] is None
+    assert mean_over_seeds([0.0, 0.9], 2)["interval"] == [0.0, 1.0]

@@ -9,11 +9,6 @@ AUTO_PRECISION = {"cuda": "bfloat16", "mps": "float32", "cpu": "float32"}
 WORTH_A_GPU = 1e12  # multiply-adds; below this loading torch's CUDA takes longer than the work
 
 
-def cores() -> int:
-    """Return the number of cores this process may use (an allocation's, not the machine's)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def set_threads(threads: int | None) -> None:
     """Let torch and the tokenizers use that many CPU threads; None: as many as there are cores."""
     if threads:

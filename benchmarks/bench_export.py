@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.export import export_table
+from kgtextvec.export.table import export_table
 from kgtextvec.files import sha256_of
 
 Result = dict[str, object]
@@ -92,15 +92,17 @@ def bench(rows: int = 20_000, dims: int = 1024, part: int = 1000, rounds: int = 
             index["embedding_id"] = range(1, part + 1)
             index.to_csv(other, sep="\t", index=False)
 
-        export_table(folder, "tsv", out)  # compiles
+        export_table(folder, format="tsv", out=out)  # compiles
         runs = []
         for _ in range(rounds):
             out.unlink()  # to free the pages of an old file is none of the work
-            ours = seconds(lambda: export_table(folder, "tsv", out)) / rows
+            ours = seconds(lambda: export_table(folder, format="tsv", out=out)) / rows
             join = seconds(lambda: join_rows(vectors[:part])) / part
             runs.append([ours, join, seconds(upstream) / part])
         check(out, vectors)
-        parquet = seconds(lambda: export_table(folder, "parquet", folder / "x.parquet")) / rows
+        parquet = (
+            seconds(lambda: export_table(folder, format="parquet", out=folder / "x.parquet")) / rows
+        )
         plain = seconds(lambda: np.save(folder / "copy.npy", vectors)) / rows
         size = out.stat().st_size / rows
     of = f"{rows} x {dims}"

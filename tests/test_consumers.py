@@ -17,8 +17,10 @@ from export_spaces import ENTITIES, RELATION_TYPES, assert_same, entity_space, r
 
 from kgtextvec.export.aligned import export_aligned
 from kgtextvec.export.biomedgps import export_biomedgps
-from kgtextvec.export.bundle import WRITERS, export_bundle
+from kgtextvec.export.bundle import export_bundle
 from kgtextvec.export.loaders import write_loaders
+from kgtextvec.registry import FORMS
+from kgtextvec.settings.spaces import Alignment
 
 pytestmark = [
     pytest.mark.slow,
@@ -43,7 +45,7 @@ def spaces(tmp_path_factory):
 
 
 def bundle(spaces, form, tmp_path):
-    export_bundle(spaces, form, tmp_path / form)
+    export_bundle(spaces, form=form, out_dir=tmp_path / form)
     return tmp_path / form
 
 
@@ -113,7 +115,7 @@ def test_pykeen_starts_from_aligned_vectors_by_its_own_maps(spaces, tmp_path, to
     if to == "its maps":
         factory.to_path_binary(tmp_path / "factory")
         files = [tmp_path / f"factory/{kind}_to_id.tsv.gz" for kind in ("entity", "relation")]
-    export_aligned(spaces, files, "pykeen", tmp_path / "out")
+    export_aligned(spaces, to=files, out_dir=tmp_path / "out", settings=Alignment(form="pykeen"))
     check = json.loads((tmp_path / "out/selfcheck.json").read_text())
     for ids, kind, name, space in zip(
         (factory.entity_to_id, factory.relation_to_id),
@@ -139,7 +141,7 @@ def test_pykeen_trains_from_our_vectors(spaces, tmp_path):
     factory = TriplesFactory.from_labeled_triples(triples_of(RELATION_TYPES))
     path = tmp_path / "triples.tsv"
     path.write_text("".join("\t".join(one) + "\n" for one in triples_of(RELATION_TYPES)), "utf-8")
-    export_aligned(spaces, [path], "pykeen", tmp_path / "out")
+    export_aligned(spaces, to=[path], out_dir=tmp_path / "out", settings=Alignment(form="pykeen"))
     start = [
         torch.from_numpy(np.load(tmp_path / f"out/{n}.npy")) for n in ("entities", "relations")
     ]
@@ -186,7 +188,7 @@ def test_what_the_page_starts_pykeen_from_is_there_when_training_begins(spaces, 
     """PyKEEN initialises again then; a model that doesn't normalise shows what it starts from."""
     library("pykeen")
     out = bundle(spaces, "pykeen", tmp_path)
-    write_loaders([out], "pykeen", tmp_path / "README.md")
+    write_loaders([out], form="pykeen", out=tmp_path / "README.md")
     page = (tmp_path / "README.md").read_text("utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)
     done = subprocess.run(
@@ -275,7 +277,7 @@ def test_pgvector_has_each_row_and_searches_it(spaces, tmp_path, pglite, table):
 LIBRARIES = {"pykeen": "pykeen", "word2vec": "gensim", "faiss": "faiss", "pyg": "torch_geometric"}
 
 
-@pytest.mark.parametrize("form", [*WRITERS, "biomedgps", "aligned"])
+@pytest.mark.parametrize("form", [*(name for name in FORMS.names() if FORMS[name].page), "aligned"])
 def test_the_readmes_code_runs(spaces, tmp_path, monkeypatch, form):
     """Each block of the generated page, as it stands, from the folder where the workflow ran."""
     if form in LIBRARIES:
@@ -286,16 +288,17 @@ def test_the_readmes_code_runs(spaces, tmp_path, monkeypatch, form):
         tables = [(spaces[0], "entities"), (spaces[1], "relation_types")]
         exports = [home / f"tiny/{table}_embeddings_6.json" for _, table in tables]
         for (space, _), report in zip(tables, exports, strict=True):
-            export_biomedgps(space, 6, report.with_suffix(".tsv"))
+            export_biomedgps(space, dims=6, out=report.with_suffix(".tsv"))
     elif form == "aligned":
         Path("map.tsv").write_text("".join(f"{i}\t{one}\n" for i, one in enumerate(NODES)), "utf-8")
-        export_aligned(spaces, [Path("map.tsv")], "dglke", home / "tiny/pca6")
+        settings = Alignment(form="dglke")
+        export_aligned(spaces, to=[Path("map.tsv")], out_dir=home / "tiny/pca6", settings=settings)
         exports = [home / "tiny/pca6"]
     else:
         exports = [home / "tiny/pca6", home / "tiny/pca6-entities"]
-        export_bundle(spaces, form, exports[0])
-        export_bundle(spaces[:1], form, exports[1])
-    write_loaders(exports, form, home / "README.md")
+        export_bundle(spaces, form=form, out_dir=exports[0])
+        export_bundle(spaces[:1], form=form, out_dir=exports[1])
+    write_loaders(exports, form=form, out=home / "README.md")
     page = (home / "README.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)
     assert len(blocks) == (0 if form == "pgvector" else len(exports))

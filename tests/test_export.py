@@ -15,8 +15,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kgtextvec.errors import InputError
-from kgtextvec.export import export_table, tsv
+from kgtextvec.export import tsv
 from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.export.table import export_table
 from kgtextvec.files import sha256_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,11 +197,11 @@ def read_pandas(path):
 @pytest.mark.parametrize("rows", [1, 2, 5, 8192])
 def test_entities_come_back_from_csv_and_pandas_whatever_their_names(tmp_path, monkeypatch, rows):
     monkeypatch.setattr(tsv, "INDEX_ROWS", rows)
-    monkeypatch.setattr(tsv, "NUMBERS", 3 * 7)
+    monkeypatch.setattr(tsv, "NUMBERS_AT_ONCE", 3 * 7)
     vectors = random_vectors(len(HOSTILE_NAMES), 7)
     folder = space(tmp_path, vectors, HOSTILE_NAMES)
     out = tmp_path / "embeddings.tsv"
-    export_table(folder, "tsv", out, threads=3)
+    export_table(folder, format="tsv", out=out, threads=3)
     found = read_csv_module(out)
     columns = ["embedding_id", "id", "entity_id", "entity_name", "entity_type", "embedding"]
     assert list(found[0]) == columns and len(found) == len(vectors)
@@ -219,14 +220,14 @@ def test_entities_come_back_from_csv_and_pandas_whatever_their_names(tmp_path, m
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1))
 def test_any_name_comes_back(tmp_path_factory, names):
     folder = space(tmp_path_factory.mktemp("any"), random_vectors(len(names), 2), names)
-    export_table(folder, "tsv", folder / "embeddings.tsv", threads=1)
+    export_table(folder, format="tsv", out=folder / "embeddings.tsv", threads=1)
     found = read_csv_module(folder / "embeddings.tsv")
     assert [row["entity_name"] for row in found] == names
 
 
 def test_only_fields_that_need_quotes_have_them(tmp_path):
     folder = space(tmp_path, random_vectors(3, 2), ["it's, fine; |", 'the "x"', "b"])
-    export_table(folder, "tsv", tmp_path / "t.tsv")
+    export_table(folder, format="tsv", out=tmp_path / "t.tsv")
     lines = (tmp_path / "t.tsv").read_bytes().decode().split("\n")
     assert [line.count('"') for line in lines] == [0, 0, 6, 0, 0]
 
@@ -235,7 +236,7 @@ def test_relation_types_are_in_the_union_of_both_forms(tmp_path):
     names = ["DRUGBANK::target::Compound:Gene", "GNBR::E::Compound:Gene", "x"]
     vectors = random_vectors(3, 5)
     folder = space(tmp_path, vectors, names, kind="relation_types")
-    export_table(folder, "tsv", tmp_path / "t.tsv")
+    export_table(folder, format="tsv", out=tmp_path / "t.tsv")
     frame = read_pandas(tmp_path / "t.tsv")
     columns = ["embedding_id", "id", "relation_type", "formatted_relation_type", "embedding"]
     assert list(frame.columns) == columns
@@ -252,7 +253,7 @@ def test_a_relation_type_without_a_formatted_one_stands_for_it(tmp_path):
     index = pq.read_table(folder / "index.parquet").drop_columns("formatted_relation_type")
     gaps = pa.array(["x", "", None], pa.string())
     pq.write_table(index.append_column("formatted_relation_type", gaps), folder / "index.parquet")
-    export_table(folder, "tsv", tmp_path / "t.tsv")
+    export_table(folder, format="tsv", out=tmp_path / "t.tsv")
     frame = read_pandas(tmp_path / "t.tsv")
     assert frame["formatted_relation_type"].tolist() == ["x", "C::d", "E::f"]
 
@@ -261,7 +262,7 @@ def test_hostile_numbers_survive_the_file(tmp_path):
     numbers = hostile_numbers()
     vectors = numbers[: len(numbers) // 64 * 64].reshape(-1, 64)
     folder = space(tmp_path, vectors)
-    export_table(folder, "tsv", tmp_path / "t.tsv", threads=2)
+    export_table(folder, format="tsv", out=tmp_path / "t.tsv", threads=2)
     frame = read_pandas(tmp_path / "t.tsv")
     back = np.array([cell.split("|") for cell in frame["embedding"]]).astype(np.float32)
     np.testing.assert_array_equal(bits(back), bits(vectors))
@@ -269,10 +270,10 @@ def test_hostile_numbers_survive_the_file(tmp_path):
 
 def test_the_file_does_not_depend_on_threads_or_chunks(tmp_path, monkeypatch):
     folder = space(tmp_path, random_vectors(500, 33), row_group_size=70)
-    export_table(folder, "tsv", tmp_path / "a.tsv", threads=1)
+    export_table(folder, format="tsv", out=tmp_path / "a.tsv", threads=1)
     monkeypatch.setattr(tsv, "INDEX_ROWS", 64)
-    monkeypatch.setattr(tsv, "NUMBERS", 500)
-    export_table(folder, "tsv", tmp_path / "b.tsv", threads=5)
+    monkeypatch.setattr(tsv, "NUMBERS_AT_ONCE", 500)
+    export_table(folder, format="tsv", out=tmp_path / "b.tsv", threads=5)
     assert (tmp_path / "a.tsv").read_bytes() == (tmp_path / "b.tsv").read_bytes()
 
 
@@ -280,7 +281,7 @@ def test_the_file_does_not_depend_on_threads_or_chunks(tmp_path, monkeypatch):
 def test_no_rows_give_a_header_only(tmp_path, kind):
     folder = space(tmp_path, np.empty((0, 4), np.float32), kind=kind)
     for form in ("tsv", "parquet"):
-        export_table(folder, form, tmp_path / f"t.{form}")
+        export_table(folder, format=form, out=tmp_path / f"t.{form}")
     assert read_csv_module(tmp_path / "t.tsv") == []
     assert (tmp_path / "t.tsv").read_text().count("\n") == 1
     assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
@@ -288,11 +289,11 @@ def test_no_rows_give_a_header_only(tmp_path, kind):
 
 @pytest.mark.parametrize("row_group_size", [None, 7])
 def test_parquet_holds_index_vectors_and_manifest(tmp_path, monkeypatch, row_group_size):
-    monkeypatch.setattr("kgtextvec.export.parquet.NUMBERS", 6 * 10)
+    monkeypatch.setattr("kgtextvec.export.forms.parquet.NUMBERS_IN_GROUP", 6 * 10)
     names = HOSTILE_NAMES * 3
     vectors = random_vectors(len(names), 6)
     folder = space(tmp_path, vectors, names, row_group_size=row_group_size)
-    export_table(folder, "parquet", tmp_path / "t.parquet")
+    export_table(folder, format="parquet", out=tmp_path / "t.parquet")
     table = pq.read_table(tmp_path / "t.parquet")
     assert table.schema.field("embedding").type == pa.list_(pa.float32(), 6)
     assert table.drop_columns("embedding").equals(pq.read_table(folder / "index.parquet"))
@@ -307,13 +308,13 @@ def test_parquet_holds_index_vectors_and_manifest(tmp_path, monkeypatch, row_gro
 
 def test_npy_is_checked_and_linked(tmp_path):
     folder = space(tmp_path / "space", random_vectors(5, 3))
-    export_table(folder, "npy", folder / "embeddings.npy")
-    export_table(folder, "npy", tmp_path / "out/x.npy")
+    export_table(folder, format="npy", out=folder / "embeddings.npy")
+    export_table(folder, format="npy", out=tmp_path / "out/x.npy")
     np.testing.assert_array_equal(np.load(tmp_path / "out/x.npy"), random_vectors(5, 3))
     other = random_vectors(5, 3, seed=1)
     np.save(folder / "embeddings.npy", other)
     with pytest.raises(InputError, match="expected sha256"):
-        export_table(folder, "npy", tmp_path / "out/y.npy")
+        export_table(folder, format="npy", out=tmp_path / "out/y.npy")
     assert not (tmp_path / "out/y.npy").exists()
 
 
@@ -322,20 +323,20 @@ def test_files_that_disagree_are_refused(tmp_path, form):
     out = tmp_path / f"out.{form}"
     folder = space(tmp_path / "a", random_vectors(5, 3), rows=6)
     with pytest.raises(InputError, match=r"has 5 rows, manifest\.json has 6"):
-        export_table(folder, form, out)
+        export_table(folder, format=form, out=out)
     folder = space(tmp_path / "b", random_vectors(5, 3), dims=4)
     with pytest.raises(InputError, match=r"has 3 dims, manifest\.json has 4"):
-        export_table(folder, form, out)
+        export_table(folder, format=form, out=out)
     folder = space(tmp_path / "c", random_vectors(5, 3))
     pq.write_table(pq.read_table(folder / "index.parquet").slice(1), folder / "index.parquet")
     with pytest.raises(InputError, match=r"has 5 rows, index\.parquet has 4"):
-        export_table(folder, form, out)
+        export_table(folder, format=form, out=out)
     (folder / "index.parquet").write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a Parquet file"):
-        export_table(folder, form, out)
+        export_table(folder, format=form, out=out)
     (folder / "index.parquet").unlink()
     with pytest.raises(InputError, match="not there"):
-        export_table(folder, form, out)
+        export_table(folder, format=form, out=out)
     assert not out.exists()
 
 
@@ -346,7 +347,7 @@ def test_nan_and_inf_are_refused_and_leave_no_file(tmp_path, form, value):
     vectors[211, 2] = value
     folder = space(tmp_path, vectors)
     with pytest.raises(InputError, match="first at row 211"):
-        export_table(folder, form, tmp_path / f"x.{form}")
+        export_table(folder, format=form, out=tmp_path / f"x.{form}")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "embeddings.npy",
         "index.parquet",
@@ -356,12 +357,12 @@ def test_nan_and_inf_are_refused_and_leave_no_file(tmp_path, form, value):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_block_that_fails_stops_all_threads(tmp_path, monkeypatch, threads):
-    monkeypatch.setattr(tsv, "NUMBERS", 8)
+    monkeypatch.setattr(tsv, "NUMBERS_AT_ONCE", 8)
     vectors = random_vectors(300, 4)
     vectors[101] = np.inf
     folder = space(tmp_path, vectors)
     with pytest.raises(InputError, match="first at row 101"):
-        export_table(folder, "tsv", tmp_path / "x.tsv", threads)
+        export_table(folder, format="tsv", out=tmp_path / "x.tsv", threads=threads)
     assert not (tmp_path / "x.tsv").exists()
 
 
@@ -372,12 +373,12 @@ from pathlib import Path
 def peak():
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0])
-import kgtextvec.export.tsv, kgtextvec.export.parquet
-from kgtextvec.export import export_table
+import kgtextvec.export.tsv, kgtextvec.export.forms.parquet
+from kgtextvec.export.table import export_table
 small, large, form = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-export_table(small, form, small / "warm", 2)
+export_table(small, format=form, out=small / "warm", threads=2)
 before = peak()
-export_table(large, form, large / "out", 2)
+export_table(large, format=form, out=large / "out", threads=2)
 print((peak() - before) / 1024)
 """
 

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.aligned import export_aligned
-from kgtextvec.export.trainers import LAYOUTS
+from kgtextvec.kinds import KINDS
+from kgtextvec.registry import ID_ORDERS
+from kgtextvec.settings.base import read_settings
+from kgtextvec.settings.spaces import Alignment
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +41,20 @@ def write_map(path, ids, form):
     return path
 
 
+def run(spaces, folder, to, form="dglke", scale="none", **options):
+    given = {"form": form, "scale": scale.split(",") if "," in scale else scale, **options}
+    settings = read_settings(Alignment, given, "config, align.", strict=False)
+    export_aligned(spaces, to=to, out_dir=folder, settings=settings)
+
+
 def align(spaces, folder, to, form="dglke", **options):
-    export_aligned(spaces, to, form, folder, **options)
-    layout = LAYOUTS[form]
+    run(spaces, folder, to, form, **options)
+    files = ID_ORDERS[form].files
     check = json.loads((folder / "selfcheck.json").read_text())
     return [
-        np.load(folder / layout.vectors[kind].format(name="tiny"))
-        for kind in ("entities", "relation_types")
-        if kind in check
+        np.load(folder / files.vectors_of(kind, "tiny"))
+        for name, kind in KINDS.items()
+        if name in check
     ]
 
 
@@ -66,8 +75,8 @@ def test_shuffled_maps_give_shuffled_rows(tmp_path_factory, spaces, nodes, relat
     for ids, vectors, space in zip((nodes, relations), found, spaces, strict=True):
         want = expected(space)
         np.testing.assert_array_equal(vectors, np.array([want[one] for one in ids]))
-    for path, kind in zip(to, ("entities", "relation_types"), strict=True):
-        ours = (folder / "out" / LAYOUTS[form].maps[kind]).read_bytes()
+    for path, kind in zip(to, KINDS.values(), strict=True):
+        ours = (folder / "out" / ID_ORDERS[form].files.map_of(kind)).read_bytes()
         data = path.read_bytes()
         if form == "pykeen":
             ours, data = gzip.decompress(ours), gzip.decompress(data)
@@ -144,7 +153,7 @@ def test_maps_that_are_none_are_refused(spaces, tmp_path, form, content, why):
     elif content:
         path.write_text(content)
     with pytest.raises(InputError, match=why):
-        export_aligned(spaces, [path], form, tmp_path / "out")
+        run(spaces, tmp_path / "out", [path], form)
     assert not (tmp_path / "out").exists()
 
 
@@ -154,7 +163,7 @@ STRANGE = ["Gene::X:1", NODES[2], "Virus::X:2", "MESH:D000544", "ENTREZ:672", "G
 def test_missing_ids_stop_it_by_default(spaces, tmp_path):
     path = write_map(tmp_path / "map", STRANGE, "dglke")
     with pytest.raises(InputError, match=r"4 of 6 ids have no row: Gene::X:1, Virus::X:2"):
-        export_aligned(spaces, [path], "dglke", tmp_path / "out")
+        run(spaces, tmp_path / "out", [path])
     assert not (tmp_path / "out").exists()
 
 
@@ -248,7 +257,7 @@ def test_another_range_is_filled_from_end_to_end(spaces, tmp_path):
 def test_scales_that_are_none_are_refused(spaces, tmp_path, scale):
     path = write_map(tmp_path / "map", NODES, "dglke")
     with pytest.raises(InputError, match=r"align\.scale"):
-        export_aligned(spaces, [path], "dglke", tmp_path / "out", scale=scale)
+        run(spaces, tmp_path / "out", [path], scale=scale)
 
 
 def test_the_self_check_holds_and_notices_rows_out_of_order(spaces, tmp_path):
@@ -269,4 +278,4 @@ def test_the_self_check_holds_and_notices_rows_out_of_order(spaces, tmp_path):
 def test_relation_types_alone_cannot_be_aligned_to_entities(spaces, tmp_path):
     path = write_map(tmp_path / "map", NODES, "dglke")
     with pytest.raises(InputError, match="no table of entities"):
-        export_aligned(spaces[1:], [path], "dglke", tmp_path / "out")
+        run(spaces[1:], tmp_path / "out", [path])

@@ -57,7 +57,7 @@ def test_rows_that_the_server_refuses_are_named_and_no_others(tmp_path, capsys):
     rows = [*GOOD, *(bad[:3] for bad in BAD)]
     space = entity_space(tmp_path / "e", rows, dims=4)
     out = tmp_path / "entities_embeddings_4.tsv"
-    export_biomedgps(space, 4, out)
+    export_biomedgps(space, dims=4, out=out)
     found = refused(out)
     assert [(one["embedding_id"], one["field"]) for one in found] == [
         (len(GOOD) + i + 1, bad[3]) for i, bad in enumerate(BAD)
@@ -73,7 +73,7 @@ def test_rows_that_the_server_refuses_are_named_and_no_others(tmp_path, capsys):
 def test_the_file_is_what_server_scripts_and_trainer_read(tmp_path):
     space = entity_space(tmp_path / "e", GOOD, dims=5)
     out = tmp_path / "entities_embeddings_5.tsv"
-    export_biomedgps(space, 5, out)
+    export_biomedgps(space, dims=5, out=out)
     assert refused(out) == []
     frame = pd.read_csv(out, sep="\t")  # as upstream's scripts do, defaults and all
     assert frame["embedding_id"].tolist() == [1, 2, 3]
@@ -89,7 +89,7 @@ def test_relation_types_of_the_server(tmp_path):
     names = ["A::b::Gene:Gene", "x" * 65, "A::c::Gene:Gene", "A::b::Gene:Gene"]
     formatted = ["f", "g", "y" * 65, "f"]
     out = tmp_path / "relation_types_embeddings_6.tsv"
-    export_biomedgps(relation_space(tmp_path / "r", names, formatted=formatted), 6, out)
+    export_biomedgps(relation_space(tmp_path / "r", names, formatted=formatted), dims=6, out=out)
     assert [(one["embedding_id"], one["field"]) for one in refused(out)] == [
         (2, "relation_type"),
         (3, "formatted_relation_type"),
@@ -99,9 +99,7 @@ def test_relation_types_of_the_server(tmp_path):
 
 def test_the_files_name_tells_the_true_dims(tmp_path):
     with pytest.raises(InputError, match=r"has 6 dims; ask for …_embeddings_6\.tsv"):
-        export_biomedgps(
-            entity_space(tmp_path / "e"), 400, tmp_path / "entities_embeddings_400.tsv"
-        )
+        export_biomedgps(entity_space(tmp_path / "e"), dims=400, out=tmp_path / "e_400.tsv")
 
 
 def plane(path, n, nan=()):
@@ -116,7 +114,7 @@ def plane(path, n, nan=()):
 def test_entity2d_has_each_entitys_place_and_no_empty_one(tmp_path):
     space = entity_space(tmp_path / "e")
     numbers = plane(tmp_path / "layout.parquet", 8, nan=[2, 5])
-    export_entity2d(space, tmp_path / "layout.parquet", tmp_path / "entity2d.tsv")
+    export_entity2d(space, layout=tmp_path / "layout.parquet", out=tmp_path / "entity2d.tsv")
     frame = pd.read_csv(tmp_path / "entity2d.tsv", sep="\t", keep_default_na=False)
     places = ["umap_x", "umap_y", "tsne_x", "tsne_y"]
     columns = ["embedding_id", "entity_id", "entity_type", "entity_name", *places]
@@ -140,20 +138,22 @@ def test_entity2d_needs_both_maps_of_the_same_rows(tmp_path):
     half = pq.read_table(layout).drop_columns(["umap_x", "umap_y"])
     pq.write_table(half, layout)
     with pytest.raises(InputError, match=r"has no umap_x and no umap_y; .*report\.layouts"):
-        export_entity2d(space, layout, tmp_path / "out.tsv")
+        export_entity2d(space, layout=layout, out=tmp_path / "out.tsv")
     plane(layout, 7)
     with pytest.raises(InputError, match="has 7 rows"):
-        export_entity2d(space, layout, tmp_path / "out.tsv")
+        export_entity2d(space, layout=layout, out=tmp_path / "out.tsv")
     plane(layout, 8, nan=range(8))
     with pytest.raises(InputError, match="places no row"):
-        export_entity2d(space, layout, tmp_path / "out.tsv")
+        export_entity2d(space, layout=layout, out=tmp_path / "out.tsv")
     assert not (tmp_path / "out.tsv").exists()
 
 
 def test_a_page_is_for_reports_of_its_own_form(tmp_path):
-    export_biomedgps(entity_space(tmp_path / "e"), 6, tmp_path / "entities_embeddings_6.tsv")
+    export_biomedgps(
+        entity_space(tmp_path / "e"), dims=6, out=tmp_path / "entities_embeddings_6.tsv"
+    )
     report = tmp_path / "entities_embeddings_6.json"
-    write_loaders([report], "biomedgps", tmp_path / "README.md")
+    write_loaders([report], form="biomedgps", out=tmp_path / "README.md")
     assert "entities_embeddings_6.tsv" in (tmp_path / "README.md").read_text("utf-8")
     with pytest.raises(InputError, match="of form biomedgps, not dglke"):
-        write_loaders([report], "dglke", tmp_path / "README.md")
+        write_loaders([report], form="dglke", out=tmp_path / "README.md")

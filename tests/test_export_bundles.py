@@ -19,8 +19,9 @@ from export_spaces import (
 from safetensors.numpy import load_file
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.bundle import WRITERS, export_bundle
+from kgtextvec.export.bundle import export_bundle
 from kgtextvec.export.loaders import write_loaders
+from kgtextvec.registry import FORMS
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def spaces(tmp_path_factory):
 
 def bundle(spaces, form, tmp_path):
     out = tmp_path / form
-    export_bundle(list(spaces), form, out)
+    export_bundle(list(spaces), form=form, out_dir=out)
     return out, json.loads((out / "manifest.json").read_text("utf-8"))
 
 
@@ -116,14 +117,14 @@ def test_word2vec_has_the_node_id_as_key(spaces, tmp_path):
 def test_word2vec_writes_blanks_in_keys_so_that_they_are_one_word(tmp_path):
     relations = ["Made::is a::Gene:Gene", "Made::b\u3000c::Gene:Gene"]
     space = relation_space(tmp_path / "r", relations)
-    export_bundle([space], "word2vec", tmp_path / "out")
+    export_bundle([space], form="word2vec", out_dir=tmp_path / "out")
     found = read_word2vec(tmp_path / "out/relation_types.bin")
     assert [key for key, _ in found] == ["Made::is%20a::Gene:Gene", "Made::b%E3%80%80c::Gene:Gene"]
     manifest = json.loads((tmp_path / "out/manifest.json").read_text("utf-8"))
     assert manifest["relation_types"]["keys_with_blanks"] == 2
     twice = relation_space(tmp_path / "twice", ["a b", "a%20b"])
     with pytest.raises(InputError, match="differ in nothing but a blank"):
-        export_bundle([twice], "word2vec", tmp_path / "no")
+        export_bundle([twice], form="word2vec", out_dir=tmp_path / "no")
 
 
 UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
@@ -157,15 +158,16 @@ def test_pgvectors_file_is_what_copy_reads(spaces, tmp_path):
 
 def test_pgvector_tells_what_it_cannot_hold_or_index(tmp_path):
     wide = entity_space(tmp_path / "wide", dims=2001)
-    export_bundle([wide], "pgvector", tmp_path / "out")
+    export_bundle([wide], form="pgvector", out_dir=tmp_path / "out")
     sql = (tmp_path / "out/entities.sql").read_text("utf-8")
     assert "hnsw" not in sql.lower().replace("an hnsw index", "") and "too many for an HNSW" in sql
     wider = entity_space(tmp_path / "wider", dims=16001)
     with pytest.raises(InputError, match="pgvector takes 16000 at most"):
-        export_bundle([wider], "pgvector", tmp_path / "no")
+        export_bundle([wider], form="pgvector", out_dir=tmp_path / "no")
 
 
-LIBRARY_FREE = [form for form in WRITERS if form != "faiss"]
+BUNDLED = [form for form in FORMS.names() if FORMS[form].scope == "bundle"]
+LIBRARY_FREE = [form for form in BUNDLED if form != "faiss"]
 
 
 @pytest.mark.parametrize("form", LIBRARY_FREE)
@@ -184,10 +186,10 @@ def test_tables_without_rows_and_single_tables_are_written(form, tmp_path):
     np.save(nothing / "embeddings.npy", np.empty((0, 4), np.float32))
     manifest = json.loads((nothing / "manifest.json").read_text()) | {"rows": 0}
     (nothing / "manifest.json").write_text(json.dumps(manifest))
-    export_bundle([nothing], form, tmp_path / "out")
+    export_bundle([nothing], form=form, out_dir=tmp_path / "out")
     told = json.loads((tmp_path / "out/manifest.json").read_text())
     assert told["entities"]["rows"] == 0 and "relation_types" not in told
-    write_loaders([tmp_path / "out"], form, tmp_path / "README.md")
+    write_loaders([tmp_path / "out"], form=form, out=tmp_path / "README.md")
 
 
 @pytest.mark.parametrize("form", LIBRARY_FREE)
@@ -195,7 +197,9 @@ def test_nan_is_refused_and_nothing_is_left(form, tmp_path):
     vectors = np.ones((8, 4), np.float32)
     vectors[6, 1] = np.nan
     with pytest.raises(InputError, match="NaN or Inf"):
-        export_bundle([entity_space(tmp_path / "e", vectors=vectors)], form, tmp_path / "out")
+        export_bundle(
+            [entity_space(tmp_path / "e", vectors=vectors)], form=form, out_dir=tmp_path / "out"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
@@ -203,8 +207,8 @@ def test_nan_is_refused_and_nothing_is_left(form, tmp_path):
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", " a", "a ", ""])
 def test_ids_that_a_map_cannot_hold_are_refused(form, name, tmp_path):
     space = relation_space(tmp_path / "r", [*RELATION_TYPES, name])
-    with pytest.raises(InputError, match="id maps can't tell it"):
-        export_bundle([space], form, tmp_path / "out")
+    with pytest.raises(InputError, match="id maps can't hold it"):
+        export_bundle([space], form=form, out_dir=tmp_path / "out")
 
 
 def test_spaces_that_do_not_belong_together_are_refused(spaces, tmp_path):
@@ -215,11 +219,11 @@ def test_spaces_that_do_not_belong_together_are_refused(spaces, tmp_path):
         ([spaces[0], spaces[0]], "a second table of entities"),
     ):
         with pytest.raises(InputError, match=why):
-            export_bundle(folders, "dglke", tmp_path / "out")
+            export_bundle(folders, form="dglke", out_dir=tmp_path / "out")
 
 
 def test_without_faiss_the_export_says_what_to_install(spaces, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     with pytest.raises(InputError, match=r"needs the package faiss-cpu.*pip install faiss-cpu"):
-        export_bundle(list(spaces), "faiss", tmp_path / "out")
+        export_bundle(list(spaces), form="faiss", out_dir=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -20,7 +20,7 @@ SOURCES = sorted((ROOT / "src/kgtextvec").rglob("*.py"))
 STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate", "probe", "report"}
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device"}
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
-BASE |= {"pages", "locks", "gpu_lock", "stats"}
+BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
 # Verbs that chain steps, as the workflow does, for those who have no workflow.
 CHAINS = {"upstream"}
 OURS = [

@@ -31,12 +31,12 @@ VERBS = {
     "disk": ("disk", "tell how much disk a run takes, about, and how much is free"),
     "fit-pca": ("reduce.verbs", "fit an exact PCA"),
     "apply-pca": ("reduce.verbs", "project a table's vectors on a fitted PCA"),
-    "export-table": ("export", "write a space as TSV or Parquet"),
-    "export-bundle": ("export", "write a space in the files of a trainer, a database, an index"),
-    "export-aligned": ("export", "write vectors in the order of a trainer's own ids"),
-    "export-biomedgps": ("export", "write a space for BioMedGPS's trainer and server"),
-    "export-entity2d": ("export", "write the entities' places on the map for BioMedGPS"),
-    "write-loaders": ("export", "write the page that tells how to load an export"),
+    "export-table": ("export.table", "write a space as TSV or Parquet"),
+    "export-bundle": ("export.bundle", "write a space as a trainer, a database, an index reads it"),
+    "export-aligned": ("export.aligned", "write vectors in the order of a trainer's own ids"),
+    "export-biomedgps": ("export.biomedgps", "write a space for BioMedGPS's trainer and server"),
+    "export-entity2d": ("export.biomedgps", "write the entities' places on the map for BioMedGPS"),
+    "write-loaders": ("export.loaders", "write the page that shows how to load an export"),
     "evaluate-space": ("evaluate.scorecard", "score a space and its baselines"),
     "cache-tokens": (
         "probe.cache",
@@ -49,9 +49,9 @@ VERBS = {
     "draw-map": ("report.map", "lay a space out in two dimensions and draw it"),
     "render-notebook": ("report.notebook", "run the explore notebook on a space"),
     "compare-spaces": ("report.compare", "write the page that compares all spaces"),
-    "entities": ("upstream", "as BioMedGPS's script: entities to vectors, one TSV"),
-    "relation-types": ("upstream", "as BioMedGPS's script: relation types to vectors"),
-    "reduce-dimensions": ("upstream", "as BioMedGPS's script: vectors of a TSV to fewer dims"),
+    "entities": ("upstream.verbs", "as BioMedGPS's script: entities to vectors, one TSV"),
+    "relation-types": ("upstream.verbs", "as BioMedGPS's script: relation types to vectors"),
+    "reduce-dimensions": ("upstream.verbs", "as BioMedGPS's script: a TSV's vectors to fewer dims"),
 }
 
 

@@ -1,9 +1,10 @@
 """A verb's command line, derived from its function's signature.
 
 A parameter before `*` is a positional argument, one behind it a flag. Its annotation is
-`Annotated[type, "help"]`, or `Annotated[type, "help", "-h"]` with a short flag. The type is Path,
-str, int, float, bool, a Literal, one of them `| None`, or a list of them. A parameter whose type is
-a class of settings stands for a flag per setting.
+`Annotated[type, "help"]`, with a short flag `Annotated[type, "help", "-h"]`, with a registry whose
+names are its choices `Annotated[str, "help", FORMS]`. The type is Path, str, int, float, bool, a
+Literal, one of them `| None`, or a list of them. A parameter whose type is a class of settings
+stands for a flag per setting.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from kgtextvec.errors import InputError
+from kgtextvec.registry import Registry
 from kgtextvec.settings.base import (
     Setting,
     Settings,
@@ -71,12 +73,14 @@ def add_argument(
     parameter: inspect.Parameter,
     kind: Any,
     words: str = "",
-    *short: str,
+    *notes: str | Registry[Any],
 ) -> None:
     """Declare a parameter that is no class of settings."""
     positional = parameter.kind is not inspect.Parameter.KEYWORD_ONLY
     required = parameter.default is EMPTY
     flag = f"--{parameter.name.replace('_', '-')}"
+    short = [note for note in notes if isinstance(note, str)]
+    registries = [note for note in notes if isinstance(note, Registry)]
     names = [parameter.name] if positional else [*short, flag]
     options: dict[str, Any] = (
         {"help": words} if required else {"help": words, "default": parameter.default}
@@ -92,6 +96,7 @@ def add_argument(
     elif not required and (positional or Path in types):
         options["nargs"] = "?"  # a rule's optional input may be no word at all
     literals = [one for one in types if isinstance(one, str)]
+    literals += [name for registry in registries for name in registry.names()]
     if literals:
         options["choices"] = literals
     else:

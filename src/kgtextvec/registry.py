@@ -102,9 +102,44 @@ class Patterns(Registry[T]):
         return [one.example for one in constants]
 
 
+class Nested(Registry[T]):
+    """The names in a mapping that each constant of another registry has."""
+
+    def __init__(self, parent: Registry[Any], attribute: str, noun: str) -> None:
+        """Describe the mapping by its attribute; messages call one of its things a `noun`."""
+        super().__init__(parent.package, parent.constant, noun)
+        self.parent, self.attribute = parent, attribute
+
+    @cached_property
+    def nested(self) -> dict[str, T]:
+        """Return all things by name; this imports the modules."""
+        constants = [self.parent[name] for name in self.parent.names()]
+        return {
+            name: thing
+            for constant in constants
+            for name, thing in getattr(constant, self.attribute).items()
+        }
+
+    def __getitem__(self, name: str) -> T:
+        """Return the thing of that name. Raises InputError if unknown."""
+        if name not in self.nested:
+            raise InputError(f"{name!r} is not a known {self.noun}. {self.choices()}")
+        return self.nested[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a thing of that name."""
+        return name in self.nested
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        return list(self.nested)
+
+
 # All registries. Their constants' types stand in the packages' own __init__.
 POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
 SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source")
 SCORES: Registry[Any] = Registry("kgtextvec.evaluate.scores", "SCORE", "score")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
 FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")
+FORMS: Registry[Any] = Registry("kgtextvec.export.forms", "FORM", "export form")
+ID_ORDERS: Nested[Any] = Nested(FORMS, "id_orders", "form to align to")

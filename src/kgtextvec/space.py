@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.kinds import kind_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
 from kgtextvec.records import SpaceManifest, read_record
 
@@ -57,7 +58,7 @@ class Space:
         self.folder = path.parent if inside else path
         self.manifest: SpaceManifest = read_record(self.folder / "manifest.json", SpaceManifest)
         self.matrix = open_matrix(self.folder / "embeddings.npy")
-        self.kind = self.manifest["kind"]
+        self.kind = kind_of(self.manifest["kind"], self.folder)
         self.rows, self.dims = self.matrix.rows, self.matrix.dims
         self.index_path = self.folder / "index.parquet"
         try:
@@ -195,7 +196,7 @@ class Space:
         wanted = pa.array(ids, pa.string())
         rows = as_rows(pc.index_in(wanted, value_set=self.column("node_id")))
         left = np.flatnonzero(rows == NO_ROW)
-        if len(left) and self.kind == "entities":
+        if len(left) and self.kind.has_labels:
             rest = wanted.take(pa.array(left))
             column = self.column("id")
             bare = as_rows(pc.index_in(rest, value_set=column))
@@ -222,14 +223,6 @@ def as_rows(found: pa.Array) -> Rows:
     """Return the answer of index_in as numbers, NO_ROW for null."""
     rows: Rows = pc.fill_null(found, NO_ROW).to_numpy(zero_copy_only=False).astype(np.int64)
     return rows
-
-
-def label_of(identifier: str, kind: str) -> str:
-    """Return the label in an id: Gene of Gene::X; Compound:Gene of A::b::Compound:Gene."""
-    first, mark, last = (
-        identifier.partition("::") if kind == "entities" else identifier.rpartition("::")
-    )
-    return (first if kind == "entities" else last) if mark else ""
 
 
 class Averages(NamedTuple):
@@ -289,13 +282,13 @@ class Fill:
 
     def knows(self, identifier: str) -> bool:
         """Whether the table has rows of the label in an id."""
-        return label_of(identifier, self.space.kind) in self.averages.by_label
+        return self.space.kind.label_in(identifier) in self.averages.by_label
 
     def vector(self, identifier: str) -> Floats:
         """Return the vector (dims,) for an id without a row."""
         by_label, mean, deviation = self.averages
         if self.missing == "mean_of_label":
-            return by_label.get(label_of(identifier, self.space.kind), mean).astype(np.float32)
+            return by_label.get(self.space.kind.label_in(identifier), mean).astype(np.float32)
         words = hashlib.sha256(f"{self.seed} {identifier}".encode()).digest()
         random = np.random.default_rng(np.frombuffer(words, np.uint32))
         return random.normal(mean, deviation).astype(np.float32)

@@ -1,6 +1,7 @@
 """A file of triples: head, relation and tail."""
 
 import lzma
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,11 +46,15 @@ def read_columns(path: Path) -> pa.Table:
         raise InputError(
             f"{path}{where}: {what}. Give head, relation and tail with tabs between, in UTF-8."
         ) from None
-    if table.num_rows:
-        first = [str(table[name][0]).strip().lower() for name in columns]
-        if all(word in words for word, words in zip(first, HEADER, strict=True)):
-            table = table.slice(1)
+    if table.num_rows and is_header([str(table[name][0]) for name in columns]):
+        table = table.slice(1)
     return table
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """Return whether three fields are names of columns."""
+    named = [field.strip().lower() for field in fields]
+    return all(name in names for name, names in zip(named, HEADER, strict=True))
 
 
 def opened(path: Path) -> IO[Any] | Any:

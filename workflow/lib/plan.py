@@ -16,7 +16,7 @@ from snakemake.exceptions import WorkflowError
 
 from kgtextvec.__main__ import VERBS
 from kgtextvec.errors import InputError
-from kgtextvec.registry import SPACES
+from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.models import (
@@ -165,10 +165,14 @@ class Plan:
         return [name for name, table in self.tables.items() if table.kind == kind]
 
     @cached_property
+    def space_forms(self) -> list[str]:
+        """All forms that are files of a space, except npy, which each space has anyway."""
+        return [form for form in FORMS.names() if form != "npy" and FORMS[form].scope == "space"]
+
+    @cached_property
     def bundle_forms(self) -> list[str]:
         """The forms asked for that hold entities and relation types together."""
-        together = ["dglke", "drkg", "openke", "pykeen", "pyg", "pgvector", "word2vec", "faiss"]
-        return [form for form in together if form in self.config.exports]
+        return [form for form in self.config.exports if FORMS[form].scope == "bundle"]
 
     @cached_property
     def bundle(self) -> dict[str, str | None]:

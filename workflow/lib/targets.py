@@ -38,7 +38,7 @@ class Targets:
 
     def exports(self) -> list[str]:
         """Return every export in a space's folder; npy is the space's own file."""
-        names = [f"embeddings.{name}" for name in ("tsv", "parquet") if self.exported(name)]
+        names = [f"embeddings.{form}" for form in self.plan.space_forms if self.exported(form)]
         return self.in_spaces(*names) if names else []
 
     def exported(self, form: str) -> bool:

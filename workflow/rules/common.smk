@@ -51,7 +51,7 @@ wildcard_constraints:
     table=one_of(plan.tables),
     space=one_of(plan.spaces),
     shard=r"\d+-of-\d+",
-    format="tsv|parquet",
+    format=one_of(plan.space_forms),
     form=one_of(plan.bundle_forms),
     dims=r"[1-9]\d*",
     probe=one_of(plan.probes),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of, whole_file, write_json
+from kgtextvec.kinds import KINDS
 from kgtextvec.matrices import MatrixWriter
 from kgtextvec.records import (
     ShardRecord,
@@ -178,18 +179,7 @@ def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
     index = rows.drop_columns(
         [name for name in ("text_index", "line") if name in rows.schema.names]
     )
-    if kind == "relation_types":
-        node_id = rows["id"]
-    else:
-        node_id = pa.array(
-            [
-                f"{label}::{identifier}"
-                for label, identifier in zip(
-                    rows["label"].to_pylist(), rows["id"].to_pylist(), strict=True
-                )
-            ],
-            pa.string(),
-        )
-    index = index.append_column("node_id", node_id)
+    node_ids = KINDS[kind].node_ids(rows["label"].to_pylist(), rows["id"].to_pylist())
+    index = index.append_column("node_id", pa.array(node_ids, pa.string()))
     index = index.append_column("n_tokens", pa.array(found.n_tokens))
     return index.append_column("truncated", pa.array(found.truncated))

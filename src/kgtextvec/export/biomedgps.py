@@ -4,10 +4,8 @@ The server's rules are those of its structs EntityEmbedding, RelationEmbedding a
 the tables that it makes (src/model/kge.rs and core.rs of open-prophetdb/biomedgps).
 """
 
-import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,51 +15,25 @@ import pyarrow.parquet as pq
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, write_rows
-from kgtextvec.export.tsv import bytes_of, quoted, write_tsv
+from kgtextvec.export.tsv import bytes_of, filled, quoted, write_tsv
 from kgtextvec.files import whole_file, write_json
 from kgtextvec.progress import say
 from kgtextvec.space import Space
 
-SERVERS_DIMS = 400  # of its default table
-PLACES = ("umap_x", "umap_y", "tsne_x", "tsne_y")
+DIMS_OF_SERVER = 400  # of its default table
+PLANE_COLUMNS = ("umap_x", "umap_y", "tsne_x", "tsne_y")
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What the server wants of a field: its length in characters, and a pattern if it has one."""
-
-    field: str
-    column: str
-    longest: int
-    pattern: str | None = None
-
-
-RULES = {
-    "entities": (
-        Rule("entity_id", "id", 64, r"^[A-Za-z0-9\-]+:[a-z0-9A-Z.\-_]+$"),
-        Rule("entity_type", "label", 64, r"^[A-Za-z]+$"),
-        Rule("entity_name", "name", 255),
-    ),
-    "relation_types": (
-        Rule("relation_type", "relation_type", 64),
-        Rule("formatted_relation_type", "formatted_relation_type", 64),
-    ),
-}
-
-
-def export_biomedgps_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `export-biomedgps`."""
-    add = parser.add_argument
-    add("space_dir", type=Path, help="the space's folder")
-    add("--dims", type=int, required=True, help="dims that the file's name tells")
-    add("--threads", type=int, default=0, help="0: all cores of the job")
-    add("--out", type=Path, required=True, help="the TSV; .json of the same name goes beside it")
-
-
-def export_biomedgps(space_dir: Path, dims: int, out: Path, threads: int = 0) -> None:
+def export_biomedgps(
+    space_dir: Annotated[Path, "the space's folder"],
+    *,
+    dims: Annotated[int, "the dims in the file's name"],
+    out: Annotated[Path, "the TSV; .json of the same name goes beside it"],
+    threads: Annotated[int, "0: all cores of the job"] = 0,
+) -> None:
     """Write all rows as BioMedGPS's TSV, and beside it (.json) the rows its server would refuse.
 
-    Raises InputError when the space hasn't the dims that the file's name tells.
+    Raises InputError when the space doesn't have the dims in the file's name.
     """
     space = Space(space_dir)
     if space.dims != dims:
@@ -70,7 +42,7 @@ def export_biomedgps(space_dir: Path, dims: int, out: Path, threads: int = 0) ->
             f" pca{dims} to spaces."
         )
     refused = refused_rows(space)
-    write_tsv(space.matrix, space.index_path, space.kind, out, threads or available_cores())
+    write_tsv(space, out, threads or available_cores())
     if refused:
         say(
             f"WARNING: {out}: BioMedGPS's server would refuse {len(refused):,} of {space.rows:,}"
@@ -81,15 +53,15 @@ def export_biomedgps(space_dir: Path, dims: int, out: Path, threads: int = 0) ->
         out.with_suffix(".json"),
         {
             "form": "biomedgps",
-            "model": str(space.manifest["model"]["name"]),
+            "model": space.manifest["model"]["name"],
             "space": space.manifest["space"],
-            space.kind: {
+            space.kind.name: {
                 "table": space.manifest["table"],
                 "file": out.name,
                 "rows": space.rows,
                 "dims": dims,
                 "vectors_digest": space.manifest["vectors_digest"],
-                "fits_the_servers_default_table": dims == SERVERS_DIMS,
+                "fits_the_servers_default_table": dims == DIMS_OF_SERVER,
                 "refused": len(refused),
                 "refused_rows": refused,
             },
@@ -100,54 +72,44 @@ def export_biomedgps(space_dir: Path, dims: int, out: Path, threads: int = 0) ->
 def refused_rows(space: Space) -> list[dict[str, Any]]:
     """Return the rows that the server's checks would refuse: embedding_id, field, value, why."""
     found: dict[tuple[int, str], dict[str, Any]] = {}
-    for rule in RULES[space.kind]:
-        column = server_column(space, rule.column)
+    for rule in space.kind.server_rules:
+        column = filled(space.column, rule.column, space.kind)
         lengths = pc.utf8_length(column)
         bad = pc.or_(pc.equal(lengths, 0), pc.greater(lengths, rule.longest))
         why = f"must have 1 to {rule.longest} characters"
-        add(found, column, bad, rule.field, why)
+        note_refused(found, column, bad, rule.field, why)
         if rule.pattern:
             bad = pc.invert(pc.match_substring_regex(column, rule.pattern))
-            add(found, column, bad, rule.field, f"must match {rule.pattern}")
+            note_refused(found, column, bad, rule.field, f"must match {rule.pattern}")
     again = np.ones(space.rows, bool)
     again[space.first_rows()] = False
-    key = "entity_id and entity_type" if space.kind == "entities" else "relation_type"
-    nodes = space.column("node_id")
-    add(found, nodes, pa.array(again), "id", f"{key} are taken by an earlier row")
+    fields = {column: name for name, column in space.kind.tsv.items()}
+    key = " and ".join(fields[column] for column in space.kind.key)
+    why = f"{key} are taken by an earlier row"
+    note_refused(found, space.column("node_id"), pa.array(again), "id", why)
     return [found[key] for key in sorted(found)]
 
 
-def server_column(space: Space, name: str) -> pa.Array:
-    """Return a column as the TSV has it: an empty formatted_relation_type is relation_type."""
-    column = pc.fill_null(space.column(name), "")
-    if name != "formatted_relation_type":
-        return column
-    return pc.if_else(pc.equal(column, ""), pc.fill_null(space.column("relation_type"), ""), column)
-
-
-def add(
+def note_refused(
     found: dict[tuple[int, str], dict[str, Any]],
     column: pa.Array,
     bad: pa.Array,
     field: str,
     why: str,
 ) -> None:
-    """Note rows (n,) that are bad, one fault a field."""
+    """Add rows (n,) that are bad, one fault a field."""
     for row in np.flatnonzero(np.asarray(bad)).tolist():
         value = column[row].as_py()
-        told = {"embedding_id": row + 1, "field": field, "value": value, "why": f"{field} {why}"}
-        found.setdefault((row, field), told)
+        fault = {"embedding_id": row + 1, "field": field, "value": value, "why": f"{field} {why}"}
+        found.setdefault((row, field), fault)
 
 
-def export_entity2d_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `export-entity2d`."""
-    add = parser.add_argument
-    add("space_dir", type=Path, help="the space's folder")
-    add("--layout", type=Path, required=True, help="layout.parquet that draw-map wrote")
-    add("--out", type=Path, required=True, help="the TSV to write")
-
-
-def export_entity2d(space_dir: Path, layout: Path, out: Path) -> None:
+def export_entity2d(
+    space_dir: Annotated[Path, "the space's folder"],
+    *,
+    layout: Annotated[Path, "layout.parquet that draw-map wrote"],
+    out: Annotated[Path, "the TSV to write"],
+) -> None:
     """Write the entities' places on the map, as BioMedGPS's table of two dims has them.
 
     Rows that the map leaves out (a sample of a large table) are left out here, since the server
@@ -157,13 +119,13 @@ def export_entity2d(space_dir: Path, layout: Path, out: Path) -> None:
     places = pq.read_table(layout)
     if places.num_rows != space.rows:
         raise InputError(f"{layout}: has {places.num_rows} rows, {space_dir} {space.rows}. Rerun.")
-    lacking = [name for name in PLACES if name not in places.schema.names]
+    lacking = [name for name in PLANE_COLUMNS if name not in places.schema.names]
     if lacking or not space.rows:
         raise InputError(
             f"{layout}: has no {' and no '.join(lacking) or 'rows'}; entity2d needs both"
             " maps. Set report.layouts to [tsne, umap]."
         )
-    plane = np.column_stack([places[name].to_numpy() for name in PLACES]).astype(np.float32)
+    plane = np.column_stack([places[name].to_numpy() for name in PLANE_COLUMNS]).astype(np.float32)
     shown = np.flatnonzero(np.isfinite(plane).all(axis=1))
     if not len(shown):
         raise InputError(f"{layout}: places no row. Set report.layouts to [tsne, umap].")
@@ -175,8 +137,8 @@ def export_entity2d(space_dir: Path, layout: Path, out: Path) -> None:
     text = np.empty((plane.size + 1) * LONGEST + len(heads), np.uint8)
     n = write_rows(plane.view(np.uint32), heads, bounds, text, ord("\t"))
     with whole_file(out) as part, part.open("wb") as file:
-        file.write("\t".join(["embedding_id", "entity_id", "entity_type", "entity_name"]).encode())
-        file.write(("\t" + "\t".join(PLACES) + "\n").encode())
+        names = ["embedding_id", "entity_id", "entity_type", "entity_name", *PLANE_COLUMNS]
+        file.write(("\t".join(names) + "\n").encode())
         file.write(text[:n].data)
     if len(shown) < space.rows:
         say(f"{out}: {len(shown):,} of {space.rows:,} rows; the map leaves out the others")

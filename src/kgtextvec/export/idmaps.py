@@ -1,54 +1,69 @@
-"""The order that a trainer wants: its own id maps, or the triples that it deals ids from."""
+"""The order of a trainer's rows: from its own id maps, or from the triples that it numbers."""
 
-import csv
 import gzip
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kgtextvec.errors import InputError
+from kgtextvec.kinds import ENTITIES, KINDS, RELATION_TYPES
 from kgtextvec.progress import say
 
-FORMS = ("dglke", "drkg", "openke", "pykeen", "triples")
-# A first line of such names is a header.
-HEADS = (
-    {"head", "h", "subject", "source", "head_id", "source_id"},
-    {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
-    {"tail", "t", "object", "target", "tail_id", "target_id"},
-)
-GZIP = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+# Of each line of a map: its number, the row number as text, the id.
+MapLines = Iterator[tuple[int, str, str]]
 
 
-def read_orders(paths: list[Path], form: str) -> tuple[list[str], list[str] | None]:
-    """Return (entities, relations): their ids in the order that the consumer's rows have.
+def read_maps(
+    form: str, read_map: Callable[[Path], MapLines], paths: Sequence[Path]
+) -> dict[str, list[str]]:
+    """Read the map of entities and, if given, that of relations: {kind: ids by row}.
 
-    dglke, drkg, openke: the map of entities and, if given, that of relations (else None).
-    pykeen: the same (entity_to_id, relation_to_id), or triples, whose labels it sorts.
-    triples: files of head, relation, tail, read one after the other; ids in order of appearance,
-    head before tail, as DGL-KE deals them from raw triples.
     Raises InputError, with file and line, where rows aren't 0 … n-1 or an id comes twice.
     """
-    if not paths:
-        raise InputError("config, align.to: names no file. Give the id map or the triples.")
-    if form == "triples" or (form == "pykeen" and is_triples(paths[0])):
-        entities, relations = of_triples(paths)
-        if form == "pykeen":
-            return sorted(entities), sorted(relations)
-        return entities, relations
-    if len(paths) > 2:
+    if len(paths) > len(KINDS):
         raise InputError(
             f"config, align.to: names {len(paths)} files; form {form} has two, the map of entities"
             " and that of relations."
         )
-    maps = [in_order(path, list(pairs_of(path, form))) for path in paths]
-    return maps[0], maps[1] if len(maps) == 2 else None
+    return {
+        kind: ids_by_row(path, list(read_map(path)))
+        for kind, path in zip(KINDS, paths, strict=False)
+    }
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+def read_appearance(paths: Sequence[Path]) -> dict[str, list[str]]:
+    """Read files of head, relation, tail as one: {kind: ids in order of appearance}.
+
+    Heads come before tails, as DGL-KE numbers raw triples. Raises InputError with file and line.
+    """
+    from kgtextvec.triples import is_header
+
+    nodes: dict[str, None] = {}
+    relations: dict[str, None] = {}
+    for path in paths:
+        for number, line in numbered_lines(path):
+            fields = line.split("\t")
+            if len(fields) != 3:
+                raise InputError(
+                    f"{path}: line {number} has {len(fields)} fields. Give head, relation and tail"
+                    " with tabs between."
+                )
+            if number == 1 and is_header(fields):
+                say(
+                    f"NOTE: {path}: line 1 is read as a header; a trainer that doesn't skip it"
+                    " would number its words as ids."
+                )
+                continue
+            nodes[fields[0]] = nodes[fields[2]] = None
+            relations[fields[1]] = None
+    return {ENTITIES.name: list(nodes), RELATION_TYPES.name: list(relations)}
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (number, line without its end) of a text file, plain or gzip, UTF-8."""
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == GZIP
+            packed = file.read(2) == GZIP_MAGIC
             file.seek(0)
             lines = gzip.GzipFile(fileobj=file) if packed else file
             for number, line in enumerate(lines, start=1):
@@ -59,87 +74,45 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: can't be read ({error}). Give it as UTF-8 text.") from None
 
 
-def is_triples(path: Path) -> bool:
-    """Tell triples from an id map by the first line's columns."""
-    return path.suffix != ".json" and any(line.count("\t") == 2 for _, line in first_of(path))
-
-
-def first_of(path: Path) -> list[tuple[int, str]]:
-    """Return the first line, in a list, if there is one."""
-    for found in lines_of(path):
-        return [found]
-    return []
-
-
-def of_triples(paths: list[Path]) -> tuple[list[str], list[str]]:
-    """Return the nodes and the relations of triples in order of appearance."""
-    nodes: dict[str, None] = {}
-    relations: dict[str, None] = {}
-    for path in paths:
-        for number, line in lines_of(path):
-            fields = line.split("\t")
-            if len(fields) != 3:
-                raise InputError(
-                    f"{path}: line {number} has {len(fields)} fields. Give head, relation and tail"
-                    " with tabs between."
-                )
-            if number == 1 and is_header(fields):
-                say(
-                    f"NOTE: {path}: line 1 is taken for a header; a trainer that reads this file"
-                    " without knowing so would deal it ids."
-                )
-                continue
-            nodes[fields[0]] = nodes[fields[2]] = None
-            relations[fields[1]] = None
-    return list(nodes), list(relations)
-
-
-def is_header(fields: list[str]) -> bool:
-    """Tell whether three fields are names of columns."""
-    named = [field.strip().lower() for field in fields]
-    return all(name in names for name, names in zip(named, HEADS, strict=True))
-
-
-def pairs_of(path: Path, form: str) -> Iterator[tuple[int, str, str]]:
-    """Yield (line, row number as text, id) of an id map."""
-    if form == "pykeen" and path.suffix == ".json":
-        try:
-            found = json.loads("".join(line for _, line in lines_of(path)))
-            yield from ((1, str(row), identifier) for identifier, row in found.items())
-        except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: is no JSON object of labels to ids ({error}).") from None
-        return
-    announced, count = None, 0
-    for number, line in lines_of(path):
-        if form == "openke" and number == 1:
-            announced = line.strip()
-            continue
-        fields = line.split("\t")
-        if form == "pykeen":
-            fields = next(csv.reader([line], delimiter="\t"), [])
-        if form == "pykeen" and number == 1 and fields == ["id", "label"]:
-            continue
-        if form == "openke" and len(fields) != 2:
-            fields = line.rsplit(maxsplit=1)
-        if len(fields) != 2:
-            hint = " Triples? Then say form: triples." if len(fields) == 3 else ""
-            raise InputError(
-                f"{path}: line {number} has {len(fields)} fields, an id map has two.{hint}"
-            )
-        row, identifier = fields if form in ("dglke", "pykeen") else fields[::-1]
-        count += 1
-        yield number, row, identifier
-    if form == "openke" and announced != str(count):
+def two_fields(path: Path, number: int, fields: Sequence[str]) -> Sequence[str]:
+    """Return the fields of a line of a map. Raises InputError unless there are two."""
+    if len(fields) != 2:
+        hint = " Triples? Then say form: triples." if len(fields) == 3 else ""
         raise InputError(
-            f"{path}: line 1 announces {announced!r} ids, the file has {count}. Is it form openke?"
+            f"{path}: line {number} has {len(fields)} fields, an id map has two.{hint}"
         )
+    return fields
 
 
-def in_order(path: Path, pairs: list[tuple[int, str, str]]) -> list[str]:
+def read_row_then_id(path: Path) -> MapLines:
+    """Read lines of row, tab, id."""
+    for number, line in numbered_lines(path):
+        row, identifier = two_fields(path, number, line.split("\t"))
+        yield number, row, identifier
+
+
+def read_id_then_row(path: Path) -> MapLines:
+    """Read lines of id, tab, row."""
+    for number, line in numbered_lines(path):
+        identifier, row = two_fields(path, number, line.split("\t"))
+        yield number, row, identifier
+
+
+def row_then_id(ids: Sequence[str]) -> Iterable[str]:
+    """Return lines of row, tab, id."""
+    return (f"{row}\t{identifier}\n" for row, identifier in enumerate(ids))
+
+
+def id_then_row(ids: Sequence[str]) -> Iterable[str]:
+    """Return lines of id, tab, row."""
+    return (f"{identifier}\t{row}\n" for row, identifier in enumerate(ids))
+
+
+def ids_by_row(path: Path, lines: Sequence[tuple[int, str, str]]) -> list[str]:
     """Return the ids of a map by row; rows must be 0 … n-1 and ids distinct."""
-    ids: list[str | None] = [None] * len(pairs)
+    ids: list[str | None] = [None] * len(lines)
     seen: dict[str, int] = {}
-    for line, text, identifier in pairs:
+    for line, text, identifier in lines:
         try:
             row = int(text)
         except ValueError:

@@ -1,96 +1,99 @@
-"""write_loaders: the page that tells how to load a form, with this run's own paths and numbers."""
+"""write_loaders: the page that shows how to load a form, with this run's own paths and numbers."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.snippets import ABOUT, SHELL, SNIPPETS
 from kgtextvec.files import read_json, whole_file
+from kgtextvec.kinds import KINDS
+from kgtextvec.registry import FORMS
 
-KINDS = {"e": "entities", "r": "relation_types"}
-
-
-def write_loaders_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of `write-loaders`."""
-    add = parser.add_argument
-    add(
-        "manifests",
-        type=Path,
-        nargs="+",
-        help="exports of the form: their folders, or BioMedGPS's reports",
-    )
-    add("--form", choices=ABOUT, required=True, help="the form")
-    add("--out", type=Path, required=True, help="README.md to write")
+PAGES = Path(__file__).parent / "pages"
+ALIGNED = "aligned"  # not a form, but a page of its own
 
 
-def write_loaders(manifests: list[Path], form: str, out: Path) -> None:
-    """Write the README of a form: what lies there, and code that loads each export of it.
+def write_loaders(
+    manifests: Annotated[list[Path], "exports of the form: folders, or BioMedGPS's reports"],
+    *,
+    form: Annotated[str, "the form, or aligned"],
+    out: Annotated[Path, "README.md to write"],
+) -> None:
+    """Write the README of a form: what its files are, and code that loads each export of it.
 
     Paths are as the manifests' are given: from the working directory. Raises InputError when a
-    manifest is of another form.
+    manifest is of another form, and for a form without a page.
     """
-    title, about = ABOUT[form]
-    told = [Told(path, form) for path in manifests]
-    lines = [f"# Vectors for {title}", "", about.rstrip(), ""]
-    lines += ["Run the code from the folder in which the workflow ran.", ""]
-    lines += ["| files | entities | relation types | dims |", "|---|---|---|---|"]
-    lines += [one.line() for one in told]
-    for one in told:
-        lines += ["", f"## {one.title}", "", *one.code()]
+    if form == ALIGNED:
+        title, page = "your trainer, aligned", PAGES / "aligned.md.j2"
+    elif FORMS[form].page is None:
+        raise InputError(f"--form {form}: has no page that shows how to load it.")
+    else:
+        title, page = FORMS[form].title, FORMS[form].page
+    exports = [read_export(path, form) for path in manifests]
+    text = render_page(page, title=title, kinds=list(KINDS), exports=exports)
     with whole_file(out) as part:
-        part.write_text("\n".join(lines) + "\n", "utf-8")
+        part.write_text(text, "utf-8")
 
 
-class Told:
-    """One export: where it lies, and what its manifest tells of its tables."""
+def render_page(page: Path, **values: Any) -> str:
+    """Fill a form's template; it may extend and import those in pages/."""
+    import jinja2
 
-    def __init__(self, path: Path, form: str) -> None:
-        path = path / "manifest.json" if path.is_dir() else path
-        self.form, self.folder = form, path.parent
-        self.about: dict[str, Any] = read_json(path)
-        if form not in (self.about["form"], "aligned" if self.about.get("aligned") else None):
-            raise InputError(f"{path}: of form {self.about['form']}, not {form}. Rerun the export.")
-        self.tables = {
-            letter: self.filled(self.about[kind])
-            for letter, kind in KINDS.items()
-            if kind in self.about
-        }
-        where = f"{self.about['model']}, {self.about['space']}"
-        named = [table["table"] for table in self.tables.values() if "table" in table]
-        self.title = f"{where}: {named[0]}" if form == "biomedgps" else where
+    environment = jinja2.Environment(  # noqa: S701 (Markdown and code, nothing to escape)
+        loader=jinja2.FileSystemLoader([page.parent, PAGES]),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["repr"] = repr
+    return environment.get_template(page.name).render(**values)
 
-    def filled(self, table: dict[str, Any]) -> dict[str, Any]:
-        """Return a table's facts with two ids as examples."""
-        ids = [one["id"] for one in table.get("check", [])] or table.get("examples") or [""]
-        return table | {"first": ids[0], "last": ids[-1]}
 
-    def line(self) -> str:
-        """Return the table's line."""
-        rows = [f"{self.tables[one]['rows']:,}" if one in self.tables else "" for one in KINDS]
-        dims = next(iter(self.tables.values()))["dims"]
-        files = ", ".join(f"`{table['file']}`" for table in self.tables.values())
-        return f"| `{self.folder}/`: {files} | {rows[0]} | {rows[1]} | {dims} |"
+@dataclass(frozen=True)
+class ListedExport:
+    """One export on a page. `tables`: by the letter of their kind, None where there is none."""
 
-    def code(self) -> list[str]:
-        """Return the code blocks."""
-        found = []
-        for language, snippets in (("python", SNIPPETS), ("sh", SHELL)):
-            if self.form in snippets:
-                text = self.chosen(snippets[self.form])
-                filled = text.format(folder=self.folder, **self.tables)
-                found += [f"```{language}", filled.rstrip(), "```"]
+    folder: Path
+    title: str
+    tables: dict[str, dict[str, Any] | None]
+
+    @property
+    def present(self) -> list[dict[str, Any]]:
+        """What the manifest says of the tables that are there."""
+        return [table for table in self.tables.values() if table]
+
+    @property
+    def files(self) -> list[str]:
+        """The files of vectors."""
+        return [table["file"] for table in self.present]
+
+    @property
+    def rows(self) -> list[str]:
+        """The number of rows of each kind, "" where there is no table."""
+        return [f"{table['rows']:,}" if table else "" for table in self.tables.values()]
+
+    @property
+    def dims(self) -> int:
+        """The dims of all tables."""
+        found: int = self.present[0]["dims"]
         return found
 
-    def chosen(self, snippet: str) -> str:
-        """Leave out the parts of a snippet for tables that aren't there."""
-        lines, on = [], True
-        for line in snippet.splitlines():
-            if line.startswith("#if "):
-                which = line.removeprefix("#if ")
-                on = all(one in self.tables for one in (KINDS if which == "both" else which))
-            elif line == "#end":
-                on = True
-            elif on:
-                lines.append(line)
-        return "\n".join(lines)
+
+def read_export(path: Path, form: str) -> ListedExport:
+    """Read the manifest of an export. Raises InputError when it is of another form."""
+    path = path / "manifest.json" if path.is_dir() else path
+    about: dict[str, Any] = read_json(path)
+    if form not in (about["form"], ALIGNED if about.get("aligned") else None):
+        raise InputError(f"{path}: of form {about['form']}, not {form}. Rerun the export.")
+    tables = {kind.letter: with_examples(about.get(kind.name)) for kind in KINDS.values()}
+    return ListedExport(path.parent, f"{about['model']}, {about['space']}", tables)
+
+
+def with_examples(table: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Add two ids as examples to what a manifest says of a table."""
+    if table is None:
+        return None
+    ids = [one["id"] for one in table.get("check", [])] or table.get("examples") or [""]
+    return table | {"first": ids[0], "last": ids[-1]}

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,62 +16,55 @@ from numpy.typing import NDArray
 
 from kgtextvec.export.floats import LONGEST, write_rows
 from kgtextvec.files import whole_file
+from kgtextvec.kinds import Kind
 from kgtextvec.matrices import Matrix, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
+from kgtextvec.space import Space
 
-# Column in the file: column in index.parquet. `embedding_id` (1, 2, …) goes before them and
-# `embedding` after. Node ids are unique, ids alone aren't: the server's check wants a unique `id`.
-COLUMNS = {
-    "entities": {
-        "id": "node_id",
-        "entity_id": "id",
-        "entity_name": "name",
-        "entity_type": "label",
-    },
-    "relation_types": {
-        "id": "relation_type",
-        "relation_type": "relation_type",
-        "formatted_relation_type": "formatted_relation_type",
-    },
-}
-# The server refuses an empty formatted_relation_type and takes relation_type where it is told none.
-INSTEAD_OF_NOTHING = {"formatted_relation_type": "relation_type"}
 INDEX_ROWS = 8192
 # Numbers that a thread formats at a time: their text stays in the processor's cache.
-NUMBERS = 1 << 17
+NUMBERS_AT_ONCE = 1 << 17
 TO_QUOTE = '[\t\r\n"]'
 
 
 @dataclass(frozen=True)
-class Form:
-    """How rows of text look: what stands between a vector's numbers, and after the last one."""
+class RowStyle:
+    """How a row looks: what stands between a vector's numbers, and after the last one."""
 
     separator: str = "|"
     closing: str = ""
 
 
-Heads = Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int32]]]
+# First row, bytes of the lines' starts, where each begins (m + 1,).
+LineStarts = Iterator[tuple[int, NDArray[np.uint8], NDArray[np.int32]]]
 
 
-def write_tsv(matrix: Matrix, index: Path, kind: str, out: Path, threads: int) -> None:
-    """Write a matrix (n, d) and its index as TSV, whole or not at all, row i in line i + 2.
+def write_tsv(space: Space, out: Path, threads: int, names: Sequence[str] = ()) -> None:
+    """Write a space as TSV, complete or not at all, row i in line i + 2.
 
-    Fields are quoted only where they hold a tab, a line end or a quote. Memory: about 4 MB a
-    thread, whatever n. Raises InputError at NaN or Inf.
+    `embedding_id` (1, 2, …) goes before the columns of its kind, or those of the names, and
+    `embedding` after them. Fields are quoted only where they hold a tab, a line end or a quote.
+    Memory: about 4 MB a thread, whatever the number of rows. Raises InputError at NaN or Inf.
     """
-    columns = COLUMNS[kind]
+    columns = {name: space.kind.tsv[name] for name in names or space.kind.tsv}
     header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
-    write_lines(matrix, header, heads_of(index, list(columns.values())), out, threads)
+    starts = line_starts(space, list(columns.values()))
+    write_lines(space.matrix, header, starts, out, threads)
 
 
 def write_lines(
-    matrix: Matrix, header: str, heads: Heads, out: Path, threads: int, form: Form | None = None
+    matrix: Matrix,
+    header: str,
+    starts: LineStarts,
+    out: Path,
+    threads: int,
+    style: RowStyle | None = None,
 ) -> None:
-    """Write the header, then a line per row of the matrix: its head, then its numbers.
+    """Write the header, then a line per row of the matrix: its start, then its numbers.
 
-    `heads` yields what `heads_of` does, and covers all rows. The rest as for `write_tsv`.
+    `starts` yields what `line_starts` does, and covers all rows. The rest as for `write_tsv`.
     """
-    rows = rows_per_block(matrix.dims, NUMBERS)
+    rows = rows_per_block(matrix.dims, NUMBERS_AT_ONCE)
     waiting: deque[Future[int]] = deque()
     end: Future[int] = Future()
     with (
@@ -82,12 +75,14 @@ def write_lines(
         Progress("export-table", matrix.rows, unit="rows") as progress,
     ):
         end.set_result(file.write(header.encode()))
-        work = Work(matrix, source.fileno(), file.fileno(), form or Form())
-        for first, head, bounds in heads:
+        work = LineWriter(matrix, source.fileno(), file.fileno(), style or RowStyle())
+        for first, data, bounds in starts:
             for start in range(0, len(bounds) - 1, rows):
                 if len(waiting) > threads:
                     progress.add(waiting.popleft().result())
-                here = Block(first + start, head, bounds[start : start + rows + 1], end, Future())
+                here = LineBlock(
+                    first + start, data, bounds[start : start + rows + 1], end, Future()
+                )
                 waiting.append(pool.submit(work.do, here))
                 end = here.end
         while waiting:
@@ -95,31 +90,31 @@ def write_lines(
 
 
 @dataclass(frozen=True)
-class Block:
-    """Rows from `first` on: the head of the i-th is heads[bounds[i]:bounds[i + 1]], (m + 1,).
+class LineBlock:
+    """Rows from `first` on: the line of the i-th starts with starts[bounds[i]:bounds[i + 1]].
 
-    `start` and `end` will be told where their text begins and ends in the file; the end of one
-    block is the start of the next.
+    `start` and `end` will hold where their text begins and ends in the file; the end of one block
+    is the start of the next.
     """
 
     first: int
-    heads: NDArray[np.uint8]
+    starts: NDArray[np.uint8]
     bounds: NDArray[np.int32]
     start: Future[int]
     end: Future[int]
 
 
-class Work:
+class LineWriter:
     """Turns blocks of rows into text, several at a time, each put at its place by its own thread.
 
     A text is written by the core that made it and has it in its cache.
     """
 
-    def __init__(self, matrix: Matrix, source: int, out: int, form: Form) -> None:
-        self.matrix, self.source, self.out, self.form = matrix, source, out, form
+    def __init__(self, matrix: Matrix, source: int, out: int, style: RowStyle) -> None:
+        self.matrix, self.source, self.out, self.style = matrix, source, out, style
         self.free: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
 
-    def do(self, block: Block) -> int:
+    def do(self, block: LineBlock) -> int:
         """Read the vectors of a block, write them as text; return its number of rows."""
         try:
             text, n = self.text_of(block)
@@ -134,7 +129,7 @@ class Work:
         self.free.put(text)
         return len(block.bounds) - 1
 
-    def text_of(self, block: Block) -> tuple[NDArray[np.uint8], int]:
+    def text_of(self, block: LineBlock) -> tuple[NDArray[np.uint8], int]:
         """Return the text of a block and how many bytes of the array it takes."""
         count, width = len(block.bounds) - 1, self.matrix.dims * 4
         data = os.pread(self.source, count * width, self.matrix.offset + block.first * width)
@@ -144,11 +139,11 @@ class Work:
         text = self.buffer((vectors.size + 1) * LONGEST + int(block.bounds[-1] - block.bounds[0]))
         written = write_rows(
             vectors.view(np.uint32),
-            block.heads,
+            block.starts,
             block.bounds,
             text,
-            ord(self.form.separator),
-            ord(self.form.closing or "\0"),
+            ord(self.style.separator),
+            ord(self.style.closing or "\0"),
         )
         return text, int(written)
 
@@ -161,12 +156,12 @@ class Work:
         return text if len(text) >= size else np.empty(size, np.uint8)
 
 
-def heads_of(index: Path, columns: list[str]) -> Heads:
-    """Yield (first row, bytes, bounds (m + 1,)): what stands before the vector in each row."""
-    first = 0
-    for batch in pq.ParquetFile(index).iter_batches(INDEX_ROWS, columns=sorted(set(columns))):
+def line_starts(space: Space, columns: Sequence[str]) -> LineStarts:
+    """Yield what stands before the vector in each row: its number from 1 on, and its fields."""
+    first, index = 0, pq.ParquetFile(space.index_path)
+    for batch in index.iter_batches(INDEX_ROWS, columns=sorted(set(columns))):
         numbers = pa.array(np.arange(first + 1, first + 1 + len(batch))).cast(pa.string())
-        fields = [quoted(filled(batch, name)) for name in columns]
+        fields = [quoted(filled(batch.column, name, space.kind)) for name in columns]
         heads = pc.binary_join_element_wise(numbers, *fields, "", "\t")
         data, bounds = bytes_of(heads)
         yield first, data, bounds
@@ -182,12 +177,12 @@ def bytes_of(strings: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     )
 
 
-def filled(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Return a column of strings without nulls; see INSTEAD_OF_NOTHING for empty ones."""
-    field = pc.fill_null(batch[name], "")
-    if name not in INSTEAD_OF_NOTHING:
+def filled(column: Callable[[str], pa.Array], name: str, kind: Kind) -> pa.Array:
+    """Return a column of strings without nulls, empty ones filled as the kind says."""
+    field = pc.fill_null(column(name), "")
+    if name not in kind.instead_of_empty:
         return field
-    other = pc.fill_null(batch[INSTEAD_OF_NOTHING[name]], "")
+    other = pc.fill_null(column(kind.instead_of_empty[name]), "")
     return pc.if_else(pc.equal(field, ""), other, field)
 
 

@@ -1,10 +1,10 @@
 """The config: its sections, and the settings that belong to none."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import field
 
-from kgtextvec.registry import SPACES
+from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import FilePath, ModelName, TableName, about
 from kgtextvec.settings.models import Embed, Mode, Model
 from kgtextvec.settings.scores import Evaluate
@@ -31,24 +31,8 @@ class Config(Mode, kw_only=True):
         ),
     ] = ("full", "pca400")
     exports: Annotated[
-        tuple[
-            Literal[
-                "npy",
-                "tsv",
-                "parquet",
-                "biomedgps",
-                "dglke",
-                "drkg",
-                "openke",
-                "pykeen",
-                "pyg",
-                "pgvector",
-                "word2vec",
-                "faiss",
-            ],
-            ...,
-        ],
-        about("files to write; `npy` is always there: docs/exports.md"),
+        tuple[str, ...],
+        about("files to write; `npy` is always there: docs/exports.md", names=FORMS),
     ] = ("npy", "tsv", "parquet")
     bundle: Annotated[Bundle, about("tables for exports that hold one of each kind")] = Bundle()
     align: Annotated[

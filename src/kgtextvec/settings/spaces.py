@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from kgtextvec.registry import ID_ORDERS
 from kgtextvec.settings.base import FilePath, Seed, Settings, about
 
 
@@ -29,11 +30,12 @@ class Alignment(Settings, kw_only=True):
     """How vectors are put in the order of a trainer's ids."""
 
     form: Annotated[
-        Literal["dglke", "drkg", "openke", "pykeen", "triples"],
+        str,
         about(
             "whose form the maps and the written files have: `dglke` (row, id), `drkg` (id, row),"
             " `openke` (a count, then id, row), `pykeen` (entity_to_id, or triples whose ids it"
-            " sorts), `triples` (ids in order of appearance)"
+            " sorts), `triples` (ids in order of appearance)",
+            names=ID_ORDERS,
         ),
     ]
     missing: Annotated[

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from kgtextvec.errors import InputError
 from kgtextvec.texts.findings import plain
 
-DEFAULT_RULE = {"entities": "description,name", "relation_types": "description"}
-KEYS = {"entities": ("id", "label"), "relation_types": ("relation_type",)}
-
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # What prints nothing: format characters (joiners, marks of direction …), fillers, selectors.
 INVISIBLE = (

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.kinds import KINDS
 from kgtextvec.progress import Progress
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
@@ -19,19 +20,12 @@ from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import (
     CLEANERS,
     CONTROL,
-    DEFAULT_RULE,
     HIDDEN,
-    KEYS,
     VISIBLE,
     TextRule,
     parse_rule,
 )
 from kgtextvec.texts.used import Used
-
-OPTIONAL = {
-    "entities": ("name", "resource"),
-    "relation_types": ("resource", "formatted_relation_type", "source_type", "target_type"),
-}
 
 # A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
 LONE_CR = re.compile(r"^[^\n\t]*\r(?!\n)[^\n\t]*\Z")
@@ -67,7 +61,8 @@ class Table:
     def __post_init__(self) -> None:
         """Derive what the pass needs from the settings."""
         self.rule = TextRule("", ())
-        self.keys = KEYS[self.settings.kind]
+        self.kind = KINDS[self.settings.kind]
+        self.keys = self.kind.key
         self.relation = self.settings.kind == "relation_types"
         self.clean = CLEANERS[self.settings.text_clean]
         self.used: Used | None = None
@@ -79,7 +74,7 @@ class Table:
         be used. Single bad rows don't stop the pass: all of them are found, and
         `findings.outcome` tells afterwards.
         """
-        rule = self.settings.text or DEFAULT_RULE[self.settings.kind]
+        rule = self.settings.text or self.kind.text
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         if self.used_by:
@@ -96,7 +91,7 @@ class Table:
                 if len(rows.texts):
                     self.quality.add(
                         rows,
-                        "relation_type" if self.relation else "id",
+                        self.keys[0],
                         batch.odd and self.settings.text_clean == "none",
                     )
                     yield rows
@@ -112,7 +107,7 @@ class Table:
 
     def wanted(self, names: Sequence[str]) -> list[str]:
         """Return the columns to read out of those that there are, the key's first."""
-        optional = [name for name in OPTIONAL[self.settings.kind] if name in names]
+        optional = [name for name in self.kind.optional if name in names]
         needed = [name for name in self.needed() if name in names]
         return list(dict.fromkeys((*needed, *optional)))
 

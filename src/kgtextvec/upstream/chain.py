@@ -12,9 +12,9 @@ from kgtextvec.device import available_cores
 from kgtextvec.embed.gather import gather_shards
 from kgtextvec.embed.shard import embed_shard
 from kgtextvec.errors import InputError
-from kgtextvec.export.tsv import heads_of, write_lines
+from kgtextvec.export.tsv import write_tsv
 from kgtextvec.files import digest_of, read_json
-from kgtextvec.matrices import open_matrix
+from kgtextvec.kinds import KINDS
 from kgtextvec.models.convert import convert_model
 from kgtextvec.models.download import download_model
 from kgtextvec.models.sources.hub import newest_commit
@@ -22,17 +22,13 @@ from kgtextvec.models.unpack import unpack_model
 from kgtextvec.progress import say
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 from kgtextvec.settings.tables import Sharding
+from kgtextvec.space import Space
 from kgtextvec.texts.verbs import read_texts
 
 # Where a catalogue may lie: in the working directory, in the checkout.
 CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
 HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
 RECORD = "kgtextvec.json"
-# Column of the script's file: column of the index.
-COLUMNS = {
-    "entities": {"entity_id": "id", "entity_name": "name", "entity_type": "label"},
-    "relation_types": {"relation_type": "relation_type"},
-}
 
 
 def embed_table(
@@ -70,10 +66,7 @@ def embed_table(
             mode=mode,
         )
         gather_shards([vectors], texts=texts, out_dir=space)
-        columns = COLUMNS[kind]
-        header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
-        heads = heads_of(space / "index.parquet", list(columns.values()))
-        write_lines(open_matrix(space / "embeddings.npy"), header, heads, output, available_cores())
+        write_tsv(Space(space), output, available_cores(), KINDS[kind].script_tsv)
 
 
 def find_model(name: str, work: Path) -> Path:

@@ -17,17 +17,17 @@ from kgtextvec.export.floats import LONGEST, write_rows
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
 from kgtextvec.progress import say
+from kgtextvec.space import Floats
 
-Floats = NDArray[np.float32]
-COLUMN = "embedding"
-SEED = 0
+VECTOR_COLUMN = "embedding"
+LAYOUT_SEED = 0
 # t-SNE in more than two dims compares all pairs: 20,000 rows need about 10 GB.
 MOST_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What to reduce to, and how: the options of the script."""
+class ScriptOptions:
+    """The options of the script: what to reduce to, and how."""
 
     dimensions: int
     method: str
@@ -37,28 +37,28 @@ class Wish:
     mode: str
 
 
-def reduce_table(file: Path, output: Path, wish: Wish) -> None:
+def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
     """Read the table, reduce its vectors, write it again, whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".reduce-") as folder:
-        matrix = read_vectors(file, Path(folder))
-        if wish.dimensions < 1:
-            raise InputError(f"-d {wish.dimensions}: ask for 1 or more.")
+        matrix = vectors_of_table(file, Path(folder))
+        if how.dimensions < 1:
+            raise InputError(f"-d {how.dimensions}: ask for 1 or more.")
         if matrix.rows < 2:
             raise InputError(f"{file}: has {matrix.rows} rows; at least 2 are needed to reduce.")
-        reduced = reduce_by_pca(matrix, wish) if wish.method == "pca" else lay_out(matrix, wish)
+        reduced = reduce_by_pca(matrix, how) if how.method == "pca" else lay_out(matrix, how)
         write_again(file, reduced, output)
 
 
-def rows_of(file: Path) -> Iterator[list[str]]:
+def script_rows(file: Path) -> Iterator[list[str]]:
     """Yield the header, then the rows, all of the header's length."""
     csv.field_size_limit(1 << 30)
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             reader = csv.reader(opened, delimiter="\t", strict=True)
             header = next(reader, [])
-            if header.count(COLUMN) != 1:
-                raise InputError(f"{file}: has no column {COLUMN} (or several of that name).")
+            if header.count(VECTOR_COLUMN) != 1:
+                raise InputError(f"{file}: has no column embedding (or several of that name).")
             yield header
             for row in reader:
                 if len(row) != len(header):
@@ -73,10 +73,10 @@ def rows_of(file: Path) -> Iterator[list[str]]:
         raise InputError(f"{file}: can't be read ({error}).") from None
 
 
-def read_vectors(file: Path, folder: Path) -> Matrix:
+def vectors_of_table(file: Path, folder: Path) -> Matrix:
     """Read the column of vectors into a .npy file in `folder`; memory is a row's."""
-    rows = rows_of(file)
-    place = next(rows).index(COLUMN)
+    rows = script_rows(file)
+    place = next(rows).index(VECTOR_COLUMN)
     count = dims = 0
     with (folder / "numbers").open("wb") as numbers:
         for row in rows:
@@ -88,7 +88,7 @@ def read_vectors(file: Path, folder: Path) -> Matrix:
             dims = dims or len(vector)
             if not len(vector) or len(vector) != dims or not np.isfinite(vector).all():
                 raise InputError(
-                    f"{file}: row {count} (counting from 1): {COLUMN} isn't {dims or 'any'} finite"
+                    f"{file}: row {count} (counting from 1): embedding isn't {dims or 'any'} finite"
                     " numbers joined by |."
                 )
             numbers.write(vector.tobytes())
@@ -99,74 +99,75 @@ def read_vectors(file: Path, folder: Path) -> Matrix:
     return open_matrix(folder / "v.npy")
 
 
-def reduce_by_pca(matrix: Matrix, wish: Wish) -> Floats:
+def reduce_by_pca(matrix: Matrix, how: ScriptOptions) -> Floats:
     """Return (rows, dimensions) by our exact PCA, or by the script's."""
     from kgtextvec.reduce.pca import moments, principal, project
     from kgtextvec.reduce.upstream import fit_upstream
 
-    if wish.dimensions > matrix.dims:
-        raise InputError(
-            f"-d {wish.dimensions}: the vectors have {matrix.dims} dims. Ask for less."
-        )
-    if wish.mode == "faithful":
-        pca = fit_upstream(np.load(matrix.path, allow_pickle=False), wish.dimensions)
+    if how.dimensions > matrix.dims:
+        raise InputError(f"-d {how.dimensions}: the vectors have {matrix.dims} dims. Ask for less.")
+    if how.mode == "faithful":
+        pca = fit_upstream(np.load(matrix.path, allow_pickle=False), how.dimensions)
     else:
-        pca = principal(*moments(matrix), matrix.rows, wish.dimensions)
-        if pca.rank < wish.dimensions:
+        pca = principal(*moments(matrix), matrix.rows, how.dimensions)
+        if pca.rank < how.dimensions:
             say(
-                f"WARNING: only {pca.rank} components carry variance, {wish.dimensions} were asked"
-                f" for; the other {wish.dimensions - pca.rank} are exact zeros."
+                f"WARNING: only {pca.rank} components carry variance, {how.dimensions} were asked"
+                f" for; the other {how.dimensions - pca.rank} are exact zeros."
             )
     parts = [project(pca, block) for _, block in blocks(matrix, rows_per_block(matrix.dims))]
     return np.concatenate(parts)
 
 
-def lay_out(matrix: Matrix, wish: Wish) -> Floats:
+def lay_out(matrix: Matrix, how: ScriptOptions) -> Floats:
     """Return (rows, dimensions) by t-SNE or UMAP, seeded; vectors as they are, euclidean."""
     vectors = np.load(matrix.path, allow_pickle=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of libraries among each other; nothing a user can mend
-        if wish.method == "umap":
-            found = by_umap(vectors, wish)
-        elif wish.mode == "faithful" or wish.dimensions > 2:
-            found = by_exact_tsne(vectors, wish)
+        warnings.simplefilter("ignore")  # of libraries; users can't change them
+        if how.method == "umap":
+            found = by_umap(vectors, how)
+        elif how.mode == "faithful" or how.dimensions > 2:
+            found = by_exact_tsne(vectors, how)
         else:
-            found = by_tsne(vectors, wish)
+            found = by_tsne(vectors, how)
     return np.ascontiguousarray(found, np.float32)
 
 
-def by_umap(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+def by_umap(vectors: Floats, how: ScriptOptions) -> NDArray[np.floating]:
     """umap-learn, as its defaults are."""
     from kgtextvec.report.map.layout import umap_learn
 
     n = len(vectors)
-    if wish.dimensions > n - 2:
-        raise InputError(f"-d {wish.dimensions}: UMAP of {n} rows can have {n - 2} at most.")
+    if how.dimensions > n - 2:
+        raise InputError(f"-d {how.dimensions}: UMAP of {n} rows can have {n - 2} at most.")
     umap = umap_learn().UMAP(
-        n_components=wish.dimensions, n_neighbors=min(15, n - 1), random_state=SEED, n_jobs=1
+        n_components=how.dimensions,
+        n_neighbors=min(15, n - 1),
+        random_state=LAYOUT_SEED,
+        n_jobs=1,
     )
     found: NDArray[np.floating] = umap.fit_transform(vectors)
     return found
 
 
-def by_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+def by_tsne(vectors: Floats, how: ScriptOptions) -> NDArray[np.floating]:
     """openTSNE: fast, for one or two dims."""
     from openTSNE import TSNE
 
     tsne = TSNE(
-        n_components=wish.dimensions,
-        perplexity=told_perplexity(vectors, wish),
-        learning_rate=wish.learning_rate,
-        n_iter=max(wish.n_iter - 250, 1),  # the script's steps include the first 250
-        early_exaggeration_iter=min(250, wish.n_iter),
-        random_state=SEED,
+        n_components=how.dimensions,
+        perplexity=allowed_perplexity(vectors, how),
+        learning_rate=how.learning_rate,
+        n_iter=max(how.n_iter - 250, 1),  # the script's steps include the first 250
+        early_exaggeration_iter=min(250, how.n_iter),
+        random_state=LAYOUT_SEED,
         # Threads that wait for each other at every step cost a small table more than they bring.
         n_jobs=available_cores() if len(vectors) > 10_000 else 1,
     )
     return np.asarray(tsne.fit(vectors))
 
 
-def by_exact_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
+def by_exact_tsne(vectors: Floats, how: ScriptOptions) -> NDArray[np.floating]:
     """scikit-learn's t-SNE over all pairs, as the script calls it."""
     from sklearn.manifold import TSNE
 
@@ -176,43 +177,41 @@ def by_exact_tsne(vectors: Floats, wish: Wish) -> NDArray[np.floating]:
             f" there are {len(vectors):,}. Take -d 2 without --mode faithful, or -m pca."
         )
     tsne = TSNE(
-        n_components=wish.dimensions,
-        perplexity=told_perplexity(vectors, wish),
-        learning_rate=wish.learning_rate,
-        max_iter=max(wish.n_iter, 250),
+        n_components=how.dimensions,
+        perplexity=allowed_perplexity(vectors, how),
+        learning_rate=how.learning_rate,
+        max_iter=max(how.n_iter, 250),
         method="exact",
-        random_state=SEED,
+        random_state=LAYOUT_SEED,
     )
     found: NDArray[np.floating] = tsne.fit_transform(vectors)
     return found
 
 
-def told_perplexity(vectors: Floats, wish: Wish) -> float:
-    """Return the perplexity, lowered (and told) where rows are few."""
+def allowed_perplexity(vectors: Floats, how: ScriptOptions) -> float:
+    """Return the perplexity, lowered with a warning where rows are few."""
     most = max((len(vectors) - 1) / 3, 1.0)
-    if wish.perplexity > most:
-        say(
-            f"WARNING: perplexity {wish.perplexity} is too much for {len(vectors)} rows: {most:.1f}"
-        )
-    return min(float(wish.perplexity), most)
+    if how.perplexity > most:
+        say(f"WARNING: perplexity {how.perplexity} is too much for {len(vectors)} rows: {most:.1f}")
+    return min(float(how.perplexity), most)
 
 
 def write_again(file: Path, vectors: Floats, output: Path) -> None:
     """Write the table with other vectors; fields are quoted only where they must be."""
-    rows = rows_of(file)
+    rows = script_rows(file)
     header = next(rows)
-    place = header.index(COLUMN)
+    place = header.index(VECTOR_COLUMN)
     with whole_file(output) as part, part.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened, delimiter="\t", lineterminator="\n")
         writer.writerow(header)
         for start in range(0, len(vectors), 4096):
-            for text in texts_of(vectors[start : start + 4096]):
+            for text in joined_numbers(vectors[start : start + 4096]):
                 row = next(rows)
                 row[place] = text
                 writer.writerow(row)
 
 
-def texts_of(block: Floats) -> list[str]:
+def joined_numbers(block: Floats) -> list[str]:
     """Return rows (m, d) as numbers joined by |."""
     out = np.empty((block.size + 1) * LONGEST, np.uint8)
     nothing, bounds = np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int32)

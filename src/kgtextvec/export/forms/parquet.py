@@ -1,34 +1,40 @@
-"""A space as one Parquet file: the index's columns and the vectors."""
+"""Parquet: one file with the index's columns and the vectors."""
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from kgtextvec.export.forms import ExportForm
 from kgtextvec.files import whole_file
-from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
-from kgtextvec.records import SpaceManifest
+
+if TYPE_CHECKING:
+    from kgtextvec.space import Space
 
 # Numbers in a row group: 32 MB, so that a reader can take a part without the rest.
-NUMBERS = 1 << 23
+NUMBERS_IN_GROUP = 1 << 23
 
 
-def write_parquet(matrix: Matrix, index: Path, manifest: SpaceManifest, out: Path) -> None:
+def write_parquet(space: "Space", out: Path, threads: int) -> None:
     """Write the index's columns and `embedding`, a fixed-size list<float32>, whole or not at all.
 
     The manifest goes into the schema's metadata under the key kgtextvec. Strings are compressed;
     vectors aren't, since that gains a tenth of the size and costs a multiple of the time. Memory:
     about 150 MB, whatever the number of rows. Raises InputError at NaN or Inf.
     """
-    rows = rows_per_block(matrix.dims, NUMBERS)
-    source = pq.ParquetFile(index)
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from kgtextvec.matrices import blocks, refuse_non_finite, rows_per_block
+
+    matrix = space.matrix
+    rows = rows_per_block(matrix.dims, NUMBERS_IN_GROUP)
+    source = pq.ParquetFile(space.index_path)
     names = source.schema_arrow.names
     vector = pa.field("embedding", pa.list_(pa.float32(), matrix.dims), nullable=False)
     schema = source.schema_arrow.append(vector).with_metadata(
-        {"kgtextvec": json.dumps(manifest, ensure_ascii=False)}
+        {"kgtextvec": json.dumps(space.manifest, ensure_ascii=False)}
     )
     batches = source.iter_batches(rows)
     with (
@@ -50,3 +56,6 @@ def write_parquet(matrix: Matrix, index: Path, manifest: SpaceManifest, out: Pat
             vectors = pa.FixedSizeListArray.from_arrays(numbers, matrix.dims)
             writer.write_batch(pa.record_batch([*columns, vectors], schema=schema))
             progress.add(len(block))
+
+
+FORM = ExportForm("Parquet", write_space=write_parquet)

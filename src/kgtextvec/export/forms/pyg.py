@@ -1,4 +1,4 @@
-"""A space for PyTorch Geometric: a safetensors file with one tensor per label of nodes.
+"""PyTorch Geometric: a safetensors file with one tensor per label of nodes.
 
 The form of safetensors: the length of a JSON header (8 bytes, little-endian), the header (name of a
 tensor: dtype, shape, where its bytes lie), the bytes. It is written here row by row, since the
@@ -7,52 +7,52 @@ library wants all tensors in memory.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from kgtextvec.errors import InputError
-from kgtextvec.export.trainers import taken
+from kgtextvec.export.forms import ExportForm, template_beside
 from kgtextvec.files import sha256_of, whole_file
-from kgtextvec.space import Rows, Space
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from kgtextvec.space import Rows, Space
 
 
-def write_pyg(space: Space, folder: Path, form: str, name: str) -> dict[str, Any]:
+def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     """Write {kind}.safetensors, a tensor (nodes of the label, dims) for each label, sorted.
 
-    Relation types are one tensor, `relation_types`. {kind}.parquet tells the node of each row:
+    A kind without labels is one tensor. {kind}.parquet holds the node of each row:
     label, row in its tensor, node_id, name. Of rows with one node id the first is taken.
     """
-    rows = space.first_rows()
-    groups = by_label(space, rows) if space.kind == "entities" else {"relation_types": rows}
-    vectors = folder / f"{space.kind}.safetensors"
+    import pyarrow.parquet as pq
+
+    from kgtextvec.export.trainers import finite_blocks
+
+    rows, kind = space.first_rows(), space.kind
+    groups = by_label(space, rows) if kind.has_labels else {kind.name: rows}
+    vectors = folder / f"{kind.name}.safetensors"
     with whole_file(vectors) as part, part.open("wb") as file:
         file.write(header_of({label: (len(rows), space.dims) for label, rows in groups.items()}))
-        for label, rows in groups.items():
-            for block in taken(space, rows):
-                if not np.isfinite(block).all():
-                    raise InputError(
-                        f"{space.matrix.path}: holds NaN or Inf, in the vectors of {label}. Delete"
-                        " the file and rerun the step that made it."
-                    )
-                file.write(block.reshape(-1).view(np.uint8).data)
+        for rows in groups.values():
+            for block in finite_blocks(space, rows):
+                file.write(block.tobytes())
     nodes = nodes_of(space, groups)
-    with whole_file(folder / f"{space.kind}.parquet") as part:
+    with whole_file(folder / f"{kind.name}.parquet") as part:
         pq.write_table(nodes, part, compression="zstd")
     return {
         "file": vectors.name,
-        "nodes": f"{space.kind}.parquet",
+        "nodes": f"{kind.name}.parquet",
         "rows": nodes.num_rows,
         "tensors": {label: len(rows) for label, rows in groups.items()},
         "sha256": sha256_of(vectors),
     }
 
 
-def by_label(space: Space, rows: Rows) -> dict[str, Rows]:
+def by_label(space: "Space", rows: "Rows") -> dict[str, "Rows"]:
     """Return the rows of each label, labels sorted, rows in the table's order."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     labels = pc.dictionary_encode(space.column("label").take(pa.array(rows)))
     codes = labels.indices.to_numpy()
     names = labels.dictionary.to_pylist()
@@ -74,8 +74,10 @@ def header_of(shapes: dict[str, tuple[int, int]]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def nodes_of(space: Space, groups: dict[str, Rows]) -> pa.Table:
+def nodes_of(space: "Space", groups: dict[str, "Rows"]) -> "pa.Table":
     """Return label, row, node_id and name of all rows of all tensors."""
+    import pyarrow as pa
+
     labels = [label for label, rows in groups.items() for _ in range(len(rows))]
     places = [row for rows in groups.values() for row in range(len(rows))]
     rows = pa.array([row for rows in groups.values() for row in rows.tolist()], pa.int64())
@@ -87,3 +89,6 @@ def nodes_of(space: Space, groups: dict[str, Rows]) -> pa.Table:
             "name": space.column("name").take(rows),
         }
     )
+
+
+FORM = ExportForm("PyTorch Geometric", template_beside(__file__), write_table=write_pyg)

@@ -1,0 +1,96 @@
+"""Export forms: files that other programs read. One module each, no list here.
+
+The workflow imports these modules, too: they import numpy, pyarrow and the like inside the
+functions that write.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from kgtextvec.kinds import Kind
+
+if TYPE_CHECKING:
+    from kgtextvec.space import Space
+
+WriteSpace = Callable[["Space", Path, int], None]
+WriteTable = Callable[["Space", Path, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrainerFiles:
+    """The files of a trainer: row i of a matrix is its id i, by the map beside the matrix.
+
+    In the names of files, {model} is the model's name, {one} and {many} are entity and entities.
+    `map_lines` returns the lines of a map, given the ids by row. `sort`: an export has the rows in
+    the order of sorted ids instead of the table's.
+    """
+
+    vectors: str
+    map: str
+    map_lines: Callable[[Sequence[str]], Iterable[str]]
+    sort: bool = False
+
+    def vectors_of(self, kind: Kind, model: str) -> str:
+        """Return the name of the matrix of a kind."""
+        return self.vectors.format(model=model, one=kind.one, many=kind.many)
+
+    def map_of(self, kind: Kind) -> str:
+        """Return the name of the id map of a kind."""
+        return self.map.format(one=kind.one, many=kind.many)
+
+
+@dataclass(frozen=True)
+class IdOrder:
+    """How vectors follow the ids that a trainer has given.
+
+    `read` takes the trainer's id maps, or its triples, and returns ids by the name of their kind,
+    in the order of its rows; `files` are then written.
+    """
+
+    read: Callable[[Sequence[Path]], dict[str, list[str]]]
+    files: TrainerFiles
+
+
+@dataclass(frozen=True)
+class ExportForm:
+    """A form of one space, or of a bundle: entities and relation types of one space.
+
+    `title`: whom it is for. `page`: the jinja2 template of its loading page. `write_space` writes
+    a space to a file, with a number of threads. `write_table` writes one table of a bundle into a
+    folder, given the model's name, and returns what the manifest says of the table (`file` and
+    `rows` at least). A form with neither has verbs of its own. `id_orders`: names for `align.form`
+    and how their ids are read.
+    """
+
+    title: str
+    page: Path | None = None
+    write_space: WriteSpace | None = None
+    write_table: WriteTable | None = None
+    id_orders: Mapping[str, IdOrder] = field(default_factory=dict)
+
+    @property
+    def scope(self) -> Literal["space", "bundle", "own"]:
+        """What one export of it holds: a space, a bundle, or what verbs of its own write."""
+        if self.write_space:
+            return "space"
+        return "bundle" if self.write_table else "own"
+
+
+def trainer_form(
+    title: str, page: Path, files: TrainerFiles, id_orders: Mapping[str, IdOrder]
+) -> ExportForm:
+    """Return the form of a trainer that takes a matrix and an id map of each kind."""
+
+    def write_table(space: "Space", folder: Path, model: str) -> dict[str, Any]:
+        from kgtextvec.export.trainers import write_trainer
+
+        return write_trainer(space, folder, model, files)
+
+    return ExportForm(title, page, write_table=write_table, id_orders=id_orders)
+
+
+def template_beside(module_file: str) -> Path:
+    """Return the template that lies beside a form's module: forms/dglke.md.j2."""
+    return Path(module_file).with_suffix(".md.j2")

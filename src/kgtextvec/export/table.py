@@ -1,0 +1,31 @@
+"""export_table: one space in one form."""
+
+from pathlib import Path
+from typing import Annotated
+
+from kgtextvec.device import available_cores
+from kgtextvec.errors import InputError
+from kgtextvec.registry import FORMS
+
+
+def export_table(
+    space_dir: Annotated[Path, "the space's folder"],
+    *,
+    format: Annotated[str, "the form to write", FORMS],
+    out: Annotated[Path, "the file to write"],
+    threads: Annotated[int, "0: all cores of the job"] = 0,
+) -> None:
+    """Write a space in one form to `out`, complete or not at all.
+
+    Raises InputError when the space's files disagree on rows or dims, at NaN or Inf, and for a
+    form that isn't one of a space.
+    """
+    from kgtextvec.space import Space
+
+    write = FORMS[format].write_space
+    if write is None:
+        raise InputError(
+            f"--format {format}: is not a form of one space; export-bundle writes it, or a verb of"
+            " its own."
+        )
+    write(Space(space_dir), out, threads or available_cores())

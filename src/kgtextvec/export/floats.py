@@ -10,6 +10,7 @@ pyarrow's cast 100, orjson 20 (which holds the lock).
 The notation is Python's: 0.0001 up to 1e16 in full, always with a point; else 1.5e-07.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -253,3 +254,9 @@ def write_rows(
         out[at] = NEW_LINE
         at += u64(1)
     return np.int64(at)
+
+
+# Compiling takes five seconds, loading what an earlier job compiled a fifth of one. Without a
+# folder that can be written, each job compiles.
+with suppress(RuntimeError):
+    write_rows.enable_caching()

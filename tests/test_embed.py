@@ -16,14 +16,15 @@ import pytest
 from plain_loop import plain_loop
 from safetensors.numpy import load_file
 from tiny_models import tiny_bert, tiny_roberta
+from warm_python import interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", "acute"]
 
 
-def kgtextvec(*words: object, **options) -> subprocess.CompletedProcess:
+def kgtextvec(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(*words), env=environment(), capture_output=True, text=True, **options
+        [interpreter(), *command(*words)[1:]], env=environment(), capture_output=True, text=True
     )
 
 
@@ -292,7 +293,7 @@ def test_gather_refuses_shards_of_other_texts(model, tmp_path):
 
 def test_a_second_job_on_the_same_texts_waits_for_the_first(model, tmp_path):
     """As after Snakemake was killed: its job goes on, the rerun submits another."""
-    texts = [f"{text} " * 10 for text in many_texts(6000)]
+    texts = many_texts(600)
     write_shard(tmp_path / "texts.parquet", texts)
     store = tmp_path / "store"
 
@@ -301,14 +302,18 @@ def test_a_second_job_on_the_same_texts_waits_for_the_first(model, tmp_path):
             "embed-shard", tmp_path / "texts.parquet", "--model", model, "--store", store,
             "--out", out, "--part-seconds", "0.1", "--batch-tokens", "512",
         )  # fmt: skip
-        return subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, text=True)
+        out.parent.mkdir()
+        with out.with_suffix(".log").open("w") as said:
+            return subprocess.Popen(words, env=environment(), stderr=said)
 
     first = job(tmp_path / "a/000-of-001.npy")
     wait_for(lambda: any(lock.stat().st_size for lock in store.rglob("*.lock")), first)
-    second = job(tmp_path / "b/000-of-001.npy")
-    told = second.communicate(timeout=120)[1]
-    first.communicate(timeout=120)
-    assert first.returncode == second.returncode == 0
+    first.send_signal(signal.SIGSTOP)
+    second, log = job(tmp_path / "b/000-of-001.npy"), tmp_path / "b/000-of-001.log"
+    wait_for(lambda: "waiting for its end" in log.read_text(), second)
+    first.send_signal(signal.SIGCONT)
+    assert first.wait(120) == second.wait(120) == 0
+    told = log.read_text()
     assert f"process {first.pid} on" in told and "waiting for its end" in told
     stored = stored_keys(store)
     assert len(stored) == len(set(stored)) == len(texts)

@@ -3,13 +3,13 @@
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_models import tiny_bert
+from warm_python import interpreter
 from workflow_run import ROOT, Project, entities
 
 from kgtextvec.embed.store import Part, Store
@@ -18,7 +18,7 @@ from kgtextvec.files import read_json
 
 def store(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "kgtextvec", "store", *map(str, words)],
+        [interpreter(), "-P", "-m", "kgtextvec", "store", *map(str, words)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 from safetensors.numpy import load_file
+from warm_python import interpreter
 
 ROOT = Path(__file__).resolve().parents[1]
 ENTITY_COLUMNS = [
@@ -73,7 +74,7 @@ class Project:
 
     def run(self, *words: str, ok: bool = True) -> Outcome:
         done = subprocess.run(
-            self.command(*words),
+            [interpreter(), *self.command(*words)[1:]],
             cwd=self.folder.parent,
             env=self.env(),
             capture_output=True,

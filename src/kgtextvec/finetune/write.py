@@ -1,7 +1,6 @@
 """What fine-tuning leaves: the model in bilm-tf's form, a checkpoint, the record, the losses."""
 
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from kgtextvec import __version__
 from kgtextvec.encoders.elmo.convert import tensor_places
 from kgtextvec.encoders.elmo.options import INFERENCE_CHARACTERS
-from kgtextvec.files import whole_file, whole_folder, write_json
+from kgtextvec.files import link_or_copy, whole_file, whole_folder, write_json
 from kgtextvec.finetune import RECIPE
 from kgtextvec.finetune.measure import perplexity_of
 from kgtextvec.finetune.plan import TrainingPlan
@@ -41,14 +40,6 @@ def write_hdf5(source: TrainingSource, outcome: Outcome, path: Path) -> None:
     with h5py.File(path, "w") as file:
         for place in tensor_places(source.config):
             file.create_dataset(place.hdf5, data=outcome.tensors[place.tensor].numpy())
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or a copy where the file system can't."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def training_record(

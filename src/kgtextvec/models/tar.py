@@ -93,8 +93,8 @@ class TarStream:
         """Return name, type flag and size of a header whose checksum fits."""
         stored = self.number(header[148:156].split(b"\0")[0].strip().decode("latin-1") or "-", 8)
         blanked = header[:148] + b" " * 8 + header[156:]
-        signed = sum(byte - 256 if byte > 127 else byte for byte in blanked)
-        if stored not in (sum(blanked), signed):
+        high = sum(byte > 127 for byte in blanked) if stored != sum(blanked) else 0
+        if stored not in (sum(blanked), sum(blanked) - 256 * high):  # old tars sum signed bytes
             raise DamagedArchive(f"{self.where}: damaged, a header's checksum is wrong.")
         field = header[124:136]
         if field[0] & 0x80:

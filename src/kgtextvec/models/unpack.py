@@ -9,7 +9,6 @@ import bz2
 import gzip
 import hashlib
 import lzma
-import os
 import re
 import shutil
 import zlib
@@ -19,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of, whole_folder
+from kgtextvec.files import link_or_copy, sha256_of, whole_folder
 from kgtextvec.models.known import is_known, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
@@ -293,14 +292,9 @@ def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
         if PurePosixPath(file["name"]).name != file["name"]:
             raise InputError(f"{file['name']}: refused entry name.")
         try:
-            if not linked:
-                raise OSError
-            os.link(source, target)
-        except OSError:
-            try:
-                shutil.copyfile(source, target)
-            except FileNotFoundError:
-                raise InputError(f"{source}: not there any more. Run download-model.") from None
+            (link_or_copy if linked else shutil.copyfile)(source, target)
+        except FileNotFoundError:
+            raise InputError(f"{source}: not there any more. Run download-model.") from None
         if sha256_of(target) != file["sha256"]:
             raise InputError(
                 f"{source}: changed since download-model: checksum mismatch. Run it again."

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kgtextvec.errors import InputError
+from kgtextvec.models.known import PLAIN_NAME
 from kgtextvec.registry import SOURCES
 
 Files = dict[str, Path]  # name in the model's folder: path
@@ -68,6 +70,11 @@ class FolderSource(Source):
 
 class FileSource(Source):
     """A kind of source whose addresses name one file each; a mapping can hold several of them."""
+
+    def check(self, address: str) -> None:
+        """Raise InputError unless the address ends in a plain file name."""
+        if not PLAIN_NAME.fullmatch(self.file_name(address, ())):
+            raise InputError(f"{address!r} does not end in a plain file name.")
 
     @abstractmethod
     def file_name(self, address: str, known: Sequence[str]) -> str:

@@ -23,11 +23,6 @@ class LocalFileSource(FileSource):
     schemes = ("file",)
     form = "file:<path>"
 
-    def check(self, address: str) -> None:
-        """Raise InputError unless the file has a plain name, or that of an archive."""
-        if not PLAIN_NAME.fullmatch(self.file_name(address, ())):
-            raise InputError(f"{address!r} does not end in a plain file name.")
-
     def file_name(self, address: str, known: Sequence[str]) -> str:
         """Return the file's own name, or a plain one for an archive."""
         name = path_in(address).name

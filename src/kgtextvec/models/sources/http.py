@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kgtextvec.errors import InputError
-from kgtextvec.models.known import PLAIN_NAME
 from kgtextvec.models.sources import FileSource
 
 
@@ -15,11 +13,6 @@ class HttpSource(FileSource):
     schemes = ("https", "http")
     form = "https://…tar.gz"
     needs_net = True
-
-    def check(self, address: str) -> None:
-        """Raise InputError unless the address ends in a plain file name."""
-        if not PLAIN_NAME.fullmatch(self.file_name(address, ())):
-            raise InputError(f"{address!r} does not end in a plain file name.")
 
     def file_name(self, address: str, known: Sequence[str]) -> str:
         """Return the last part of the address's path."""

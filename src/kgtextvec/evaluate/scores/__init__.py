@@ -42,20 +42,13 @@ class ScoreResult:
 
 
 @dataclass(frozen=True)
-class Headline:
-    """The one metric of a score that can rank spaces, and its name in a sentence."""
-
-    metric: str
-    name: str
-
-
-@dataclass(frozen=True)
 class Score:
     """A score of a space: what pages show of it, and the function that computes it.
 
     `metrics` are those that pages show, each with the head of its column; `baselines` the methods
     besides the space's own vectors, each with its name. `inputs` are the files that the score
-    reads, fields of the context; scores.json has their digests if the score has counts.
+    reads, fields of the context; scores.json has their digests if the score has counts. `headline`
+    is the metric that can rank spaces, and its name in a sentence.
     """
 
     title: str
@@ -64,4 +57,4 @@ class Score:
     metrics: Mapping[str, str] = field(default_factory=dict)
     baselines: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
-    headline: Headline | None = None
+    headline: tuple[str, str] | None = None

@@ -2,7 +2,6 @@
 
 from kgtextvec.evaluate.scores import (
     VECTOR_BASELINES,
-    Headline,
     Score,
     ScoreResult,
     ScoringContext,
@@ -64,5 +63,5 @@ SCORE = Score(
     },
     baselines={"chance": "chance", "popularity": "popularity", **VECTOR_BASELINES},
     inputs=("triples", "test_triples"),
-    headline=Headline("mrr", "cold-start MRR"),
+    headline=("mrr", "cold-start MRR"),
 )

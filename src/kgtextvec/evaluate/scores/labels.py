@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from kgtextvec.evaluate.scores import (
     VECTOR_BASELINES,
-    Headline,
     Score,
     ScoreResult,
     ScoringContext,
@@ -152,5 +151,5 @@ SCORE = Score(
         "logistic_balanced": "logistic, balanced",
     },
     baselines={"majority": "commonest label", **VECTOR_BASELINES},
-    headline=Headline("knn_accuracy", "label accuracy"),
+    headline=("knn_accuracy", "label accuracy"),
 )

@@ -16,6 +16,7 @@ from kgtextvec.report.compare.scores import (
     ScoreValue,
     baselines_of,
     by_table,
+    known_scores,
     method_name,
     read_rows,
     read_spaces,
@@ -29,50 +30,6 @@ from kgtextvec.report.compare.verdict import (
     table_verdict,
 )
 
-# score: (title, what it asks, {metric: head of its column}). Others are shown as they come.
-KNOWN: dict[str, tuple[str, str, dict[str, str]]] = {
-    "cold_start": (
-        "Cold start",
-        "How well the edges of a hidden entity are foretold by the known entities nearest to it.",
-        {
-            "mrr": "MRR",
-            "hits_at_1": "Hits@1",
-            "hits_at_10": "Hits@10",
-            "mrr_gain_over_tfidf": "MRR over TF-IDF",
-        },
-    ),
-    "labels": (
-        "Label probe",
-        "How often a row's label is told from its vector.",
-        {
-            "knn_accuracy": "10 nearest",
-            "knn_balanced": "10 nearest, balanced",
-            "logistic_accuracy": "logistic",
-            "logistic_balanced": "logistic, balanced",
-        },
-    ),
-    "retention": (
-        "Retention",
-        "What a reduced space keeps of the full one: of each row's ten nearest, of the variance.",
-        {
-            "recall_at_10": "Recall@10",
-            "variance_kept": "Variance kept",
-            "variance_kept_fit": "… of the fitted table",
-            "rank": "Rank",
-        },
-    ),
-    "geometry": (
-        "Geometry",
-        "How the vectors lie. Neither end of these scales is good or bad by itself.",
-        {
-            "mean_cosine": "Mean cosine",
-            "deviation_of_cosine": "Its deviation",
-            "duplicate_share": "Duplicates",
-            "zero_share": "Zeros",
-            "norm_median": "Median length",
-        },
-    ),
-}
 MOST_LINES = 200  # of a score that the page does not know; scores.tsv has all
 
 
@@ -94,7 +51,7 @@ def compare_spaces(
     """
     if (template is None) != (out_notebook is None):
         raise InputError("compare-spaces: --template and --out-notebook go together. Give both.")
-    rows = read_rows(scores, KNOWN)
+    rows = read_rows(scores, known_scores())
     read = read_spaces(spaces, texts or [], rows)
     colours = {model: i for i, model in enumerate(dict.fromkeys(space.model for space in read))}
     tables = by_table(read)
@@ -137,8 +94,12 @@ def table_section(
         "words": table_verdict(spaces),
         "asked": asked,
         "charts": charts,
-        "scores": [score_table(spaces, score) for score in KNOWN if has_score(spaces, score)],
-        "left_out": [KNOWN[score][0] for score in KNOWN if not has_score(spaces, score)],
+        "scores": [
+            score_table(spaces, score) for score in known_scores() if has_score(spaces, score)
+        ],
+        "left_out": [
+            known.title for score, known in known_scores().items() if not has_score(spaces, score)
+        ],
         "costs": [space_costs(space) for space in spaces],
         "unmeasured": list(dict.fromkeys(space.model for space in spaces if space.embedded == 0)),
         "notes": list(dict.fromkeys(note for space in spaces for note in space.notes)),
@@ -156,12 +117,13 @@ def has_score(spaces: Sequence[ComparedSpace], score: str) -> bool:
 
 def score_table(spaces: Sequence[ComparedSpace], score: str) -> dict[str, Any]:
     """Return a score as a table: a line per space and per baseline, a column per metric."""
-    title, what, heads = KNOWN[score]
+    known = known_scores()[score]
+    heads = known.metrics
     own = {key[2] for space in spaces for key in space.scores if key[:2] == (score, OWN_METHOD)}
     metrics = [metric for metric in heads if metric in own] or sorted(own)
     return {
-        "title": title,
-        "what": what,
+        "title": known.title,
+        "what": known.description,
         "heads": [heads.get(metric, metric.replace("_", " ")) for metric in metrics],
         "lines": [
             (space.model, space.space, space.dims, [space.get(score, metric) for metric in metrics])
@@ -224,7 +186,7 @@ def further_scores(rows: Sequence[ScoreLine]) -> list[dict[str, Any]]:
     column per metric.
     """
     tables = []
-    for score in dict.fromkeys(row.score for row in rows if row.score not in KNOWN):
+    for score in dict.fromkeys(row.score for row in rows if row.score not in known_scores()):
         mine = [row for row in rows if row.score == score]
         over_all = [row for row in mine if row.by == "all"]
         metrics = list(dict.fromkeys(row.metric for row in over_all or mine))

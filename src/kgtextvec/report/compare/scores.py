@@ -4,21 +4,24 @@ import csv
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.records import EmbeddedSpace, ScoreCard, TextsManifest, read_record
+from kgtextvec.registry import SCORES
+from kgtextvec.settings.scores import Scoring
 
 SCORE_COLUMNS = ("model", "table", "space", "score", "by", "group", "method", "metric", "value")
 OWN_METHOD = "vectors"  # the method that stands for the space itself; every other one is a baseline
-METHOD_NAMES = {
-    "tfidf": "TF-IDF",
-    "tfidf_svd": "TF-IDF + SVD",
-    "random": "random vectors",
-    "popularity": "popularity",
-    "majority": "commonest label",
-    "chance": "chance",
-}
+
+
+@cache
+def known_scores() -> dict[str, Any]:
+    """Return the scores that describe themselves (evaluate's `SCORE`), in the order of the page."""
+    names = dict.fromkeys([*Scoring().scores, *SCORES.names()])
+    return {name: SCORES[name] for name in names}
 
 
 @dataclass(frozen=True)
@@ -225,4 +228,7 @@ def baselines_of(
 
 def method_name(method: str) -> str:
     """Return the name of a method for people; an unknown one keeps its own."""
-    return METHOD_NAMES.get(method, method.replace("_", " "))
+    names = [
+        score.baselines[method] for score in known_scores().values() if method in score.baselines
+    ]
+    return names[0] if names else method.replace("_", " ")

@@ -11,6 +11,7 @@ from kgtextvec.report.compare.scores import (
     ScoreValue,
     baselines_of,
     by_table,
+    known_scores,
     method_name,
 )
 
@@ -32,15 +33,11 @@ class Headline:
         return space.get(self.score, self.metric, method)
 
 
-HEADLINES = (
-    Headline("cold_start", "mrr", "cold-start MRR"),
-    Headline("labels", "knn_accuracy", "label accuracy"),
-)
-
-
 def headline(spaces: Sequence[ComparedSpace]) -> Headline | None:
-    """Return the first of HEADLINES that any space has; None if nothing ranks them."""
-    return next((one for one in HEADLINES if any(map(one.of, spaces))), None)
+    """Return the headline of the first score that any space has; None if nothing ranks them."""
+    scores = known_scores().items()
+    found = [Headline(name, *score.headline) for name, score in scores if score.headline]
+    return next((one for one in found if any(map(one.of, spaces))), None)
 
 
 def table_verdict(spaces: Sequence[ComparedSpace]) -> list[str]:

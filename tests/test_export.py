@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kgtextvec.errors import InputError
 from kgtextvec.export import tsv
-from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.export.table import export_table
 from kgtextvec.files import sha256_of
 
@@ -79,7 +79,7 @@ def text_of(numbers):
     """The kernel's text of float32 numbers, one string each."""
     numbers = np.ascontiguousarray(numbers, np.float32).reshape(1, -1)
     out = np.empty((numbers.size + 1) * LONGEST, np.uint8)
-    n = write_rows(numbers.view(np.uint32), np.empty(0, np.uint8), np.zeros(2, np.int32), out)
+    n = spell_rows(numbers.view(np.uint32), np.empty(0, np.uint8), np.zeros(2, np.int32), out)
     line = out[:n].tobytes().decode("ascii")
     assert line.endswith("\n")
     return line[:-1].split("|")

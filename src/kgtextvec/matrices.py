@@ -1,10 +1,11 @@
-"""Matrices of vectors on disk (.npy, float32), read and written in blocks: never whole in memory.
+"""Matrices of vectors on disk (.npy, float32), read and written in blocks, never all in memory.
 
 Rows are read with plain reads instead of a memory map: pages of a map count as the process's own
 memory, and a cluster's limit would hit a job that touches a large file once.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -85,15 +86,9 @@ def blocks(
 
         def fill(number: int) -> NDArray[np.float32]:
             block = buffers[number % 2][: min(rows, matrix.rows - starts[number])]
-            bytes_of = block.reshape(-1).view(np.uint8).data
-            got = 0
-            while got < len(bytes_of):
-                n = file.readinto(bytes_of[got:])
-                if not n:
-                    raise InputError(f"{matrix.path}: cut short while it was read. Rerun.")
-                got += n
+            data = fill_block(matrix, file, block)
             if digest is not None:
-                digest.update(bytes_of)
+                digest.update(data)
             return block
 
         coming = reader.submit(fill, 0) if len(starts) else None
@@ -117,16 +112,22 @@ def take_rows(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     with matrix.path.open("rb", buffering=0) as file:
         for start, end in pairwise([*starts.tolist(), len(rows)]):
             file.seek(matrix.offset + int(wanted[start]) * matrix.dims * 4)
-            bytes_of = sorted_rows[start:end].reshape(-1).view(np.uint8).data
-            got = 0
-            while got < len(bytes_of):
-                n = file.readinto(bytes_of[got:])
-                if not n:
-                    raise InputError(f"{matrix.path}: cut short while it was read. Rerun.")
-                got += n
+            fill_block(matrix, file, sorted_rows[start:end])
     taken = np.empty_like(sorted_rows)
     taken[order] = sorted_rows
     return taken
+
+
+def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> memoryview:
+    """Fill a block from where the file stands; return its bytes. Raises InputError at the end."""
+    data = block.reshape(-1).view(np.uint8).data
+    got = 0
+    while got < len(data):
+        n = file.readinto(data[got:])
+        if not n:
+            raise InputError(f"{matrix.path}: cut short while it was read. Rerun.")
+        got += n
+    return data
 
 
 class MatrixWriter:

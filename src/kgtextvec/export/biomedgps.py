@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
-from kgtextvec.export.floats import LONGEST, write_rows
-from kgtextvec.export.tsv import bytes_of, filled, quoted, write_tsv
+from kgtextvec.export.floats import LONGEST, spell_rows
+from kgtextvec.export.tsv import filled, quoted, string_bytes, write_tsv
 from kgtextvec.files import whole_file, write_json
 from kgtextvec.progress import say
 from kgtextvec.space import Space
@@ -132,10 +132,10 @@ def export_entity2d(
     fields = [space.column(name).take(pa.array(shown)) for name in ("id", "label", "name")]
     numbers = pa.array(shown + 1).cast(pa.string())
     joined = [quoted(pc.fill_null(field, "")) for field in fields]
-    heads, bounds = bytes_of(pc.binary_join_element_wise(numbers, *joined, "", "\t"))
+    heads, bounds = string_bytes(pc.binary_join_element_wise(numbers, *joined, "", "\t"))
     plane = np.ascontiguousarray(plane[shown])
     text = np.empty((plane.size + 1) * LONGEST + len(heads), np.uint8)
-    n = write_rows(plane.view(np.uint32), heads, bounds, text, ord("\t"))
+    n = spell_rows(plane.view(np.uint32), heads, bounds, text, ord("\t"))
     with whole_file(out) as part, part.open("wb") as file:
         names = ["embedding_id", "entity_id", "entity_type", "entity_name", *PLANE_COLUMNS]
         file.write(("\t".join(names) + "\n").encode())

@@ -3,7 +3,7 @@
 The digits come from Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles", 2021),
 here for float32. It is compiled by numba and runs without Python's lock, so that threads share
 the work. Two passes over a row: `spell` finds the sixteen bytes of each number without a branch,
-so that the compiler does eight numbers at once; `write_rows` puts them one behind the other. With
+so that the compiler does eight numbers at once; `spell_rows` puts them one behind the other. With
 AVX-512 that takes 5 ns a number and core, with AVX2 13; numpy's own str() takes 300 to 380,
 pyarrow's cast 100, orjson 20 (which holds the lock).
 
@@ -218,7 +218,7 @@ def write_rare(bits: Any, out: Any, at: Any) -> Any:
 
 
 @njit(nogil=True, error_model="numpy", boundscheck=False)
-def write_rows(
+def spell_rows(
     bits: Any, heads: Any, bounds: Any, out: Any, separator: int = BAR, closing: int = 0
 ) -> Any:
     """Write rows: head, the numbers joined by `separator`, a new line; return the bytes written.
@@ -259,4 +259,4 @@ def write_rows(
 # Compiling takes five seconds, loading what an earlier job compiled a fifth of one. Without a
 # folder that can be written, each job compiles.
 with suppress(RuntimeError):
-    write_rows.enable_caching()
+    spell_rows.enable_caching()

@@ -8,7 +8,6 @@ from kgtextvec.errors import InputError
 from kgtextvec.kinds import ENTITIES, KINDS, RELATION_TYPES
 from kgtextvec.progress import say
 
-GZIP_MAGIC = b"\x1f\x8b"
 # Of each line of a map: its number, the row number as text, the id.
 MapLines = Iterator[tuple[int, str, str]]
 
@@ -63,7 +62,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (number, line without its end) of a text file, plain or gzip, UTF-8."""
     try:
         with path.open("rb") as file:
-            packed = file.read(2) == GZIP_MAGIC
+            packed = file.read(2) == b"\x1f\x8b"  # what gzip begins with
             file.seek(0)
             lines = gzip.GzipFile(fileobj=file) if packed else file
             for number, line in enumerate(lines, start=1):

@@ -36,7 +36,7 @@ def write_trainer(space: Space, folder: Path, model: str, files: TrainerFiles) -
     if files.sort:
         order = pc.sort_indices(ids)
         rows, ids = rows[order.to_numpy()], ids.take(order)
-    check_names(space, ids)
+    check_map_ids(space, ids)
     listed = ids.to_pylist()
     facts = write_pair(files, space, model, folder, taken(space, rows), listed)
     facts.pop("dims")
@@ -65,7 +65,7 @@ def write_pair(
     }
 
 
-def check_names(space: Space, ids: pa.Array) -> None:
+def check_map_ids(space: Space, ids: pa.Array) -> None:
     """Raise InputError at an id that can't stand in a map."""
     unfit = pc.match_substring_regex(ids, UNFIT)
     if pc.any(unfit).as_py():

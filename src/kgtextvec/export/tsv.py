@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.files import whole_file
 from kgtextvec.kinds import Kind
 from kgtextvec.matrices import Matrix, refuse_non_finite, rows_per_block
@@ -137,7 +137,7 @@ class LineWriter:
         if not np.isfinite(vectors).all():
             refuse_non_finite(self.matrix, block.first, vectors)
         text = self.buffer((vectors.size + 1) * LONGEST + int(block.bounds[-1] - block.bounds[0]))
-        written = write_rows(
+        written = spell_rows(
             vectors.view(np.uint32),
             block.starts,
             block.bounds,
@@ -163,12 +163,12 @@ def line_starts(space: Space, columns: Sequence[str]) -> LineStarts:
         numbers = pa.array(np.arange(first + 1, first + 1 + len(batch))).cast(pa.string())
         fields = [quoted(filled(batch.column, name, space.kind)) for name in columns]
         heads = pc.binary_join_element_wise(numbers, *fields, "", "\t")
-        data, bounds = bytes_of(heads)
+        data, bounds = string_bytes(heads)
         yield first, data, bounds
         first += len(batch)
 
 
-def bytes_of(strings: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+def string_bytes(strings: pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Return the bytes of strings (m,), one after the other, and where each begins (m + 1,)."""
     _, bounds, data = strings.buffers()
     return (

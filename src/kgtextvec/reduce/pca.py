@@ -19,7 +19,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 PART = 1024  # rows projected at a time
 
 
@@ -33,10 +33,10 @@ class Pca:
     faithful, solver, seed (-1 where nothing is random).
     """
 
-    mean: Floats
-    components: Floats
-    explained_variance: Floats
-    spectrum: Floats
+    mean: Doubles
+    components: Doubles
+    explained_variance: Doubles
+    spectrum: Doubles
     rank: int
     n_rows: int
     fit_on: str = ""
@@ -47,14 +47,14 @@ class Pca:
     total_variance: float = 0.0
 
     @property
-    def explained_variance_ratio(self) -> Floats:
+    def explained_variance_ratio(self) -> Doubles:
         """Share of the total variance per component, (N,); zeros where there is no variance."""
         if self.total_variance <= 0:
             return np.zeros_like(self.explained_variance)
         return self.explained_variance / self.total_variance
 
 
-def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Floats, Floats]:
+def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Doubles, Doubles]:
     """Return mean (d,) and covariance (d, d), divided by n - 1, of an (n, d) matrix with n ≥ 2.
 
     One pass. Memory: 64 MB of buffers + 3 d² doubles, whatever n. Raises InputError at NaN, Inf.
@@ -83,7 +83,7 @@ def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Floa
     return shift + delta, products / (matrix.rows - 1)
 
 
-def principal(mean: Floats, covariance: Floats, n_rows: int, dims: int) -> Pca:
+def principal(mean: Doubles, covariance: Doubles, n_rows: int, dims: int) -> Pca:
     """Return the first `dims` principal components of a covariance (d, d) of n_rows vectors.
 
     Each component's entry of the largest magnitude is positive, as in scikit-learn's svd_flip.
@@ -109,7 +109,7 @@ def principal(mean: Floats, covariance: Floats, n_rows: int, dims: int) -> Pca:
     )
 
 
-def with_fixed_signs(components: Floats) -> Floats:
+def with_fixed_signs(components: Doubles) -> Doubles:
     """Turn each row (N, d) so that its entry of the largest magnitude is positive."""
     largest = np.abs(components).argmax(axis=1)
     signs = np.where(components[np.arange(len(components)), largest] < 0, -1.0, 1.0)

@@ -9,7 +9,7 @@ its published numbers can't be matched to the digit by anyone; ours uses a seed 
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.reduce.pca import Floats, Pca, with_fixed_signs
+from kgtextvec.reduce.pca import Doubles, Pca, with_fixed_signs
 
 SEED = 0
 
@@ -25,7 +25,7 @@ def fit_upstream(vectors: NDArray[np.float32], dims: int) -> Pca:
     solver = solver_of_the_time(rows.shape[0], rows.shape[1], dims)
     with np.errstate(invalid="ignore"):  # scikit-learn divides 0 by 0 where all rows are equal
         fitted = PCA(n_components=dims, svd_solver=solver, random_state=SEED).fit(rows)
-    explained: Floats = np.maximum(fitted.explained_variance_, 0.0)
+    explained: Doubles = np.maximum(fitted.explained_variance_, 0.0)
     total = float(rows.var(axis=0, ddof=1).sum())
     return Pca(
         mean=fitted.mean_,
@@ -41,7 +41,7 @@ def fit_upstream(vectors: NDArray[np.float32], dims: int) -> Pca:
     )
 
 
-def repeated(rows: Floats, dims: int) -> Floats:
+def repeated(rows: Doubles, dims: int) -> Doubles:
     """Repeat (n, d) rows below themselves where n < dims: 1 + dims // n more times."""
     if len(rows) >= dims:
         return rows

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kgtextvec.texts.findings import LISTED, Findings, plain
 
 if TYPE_CHECKING:
-    from kgtextvec.texts.table import Rows
+    from kgtextvec.texts.table import UsableRows
 
 # A word is at least one token of any model here, and 512 tokens hold 510 and two special ones.
 LONG_WORDS = 510
@@ -52,7 +52,7 @@ class Quality:
         # Position of each row's text among the distinct texts sorted by sha256, once finished.
         self.text_index = np.zeros(0, dtype=np.int64)
 
-    def add(self, rows: "Rows", key: str, odd: bool) -> None:
+    def add(self, rows: "UsableRows", key: str, odd: bool) -> None:
         """Count a block of rows; `key` is the column that with `label` makes a row's key.
 
         `odd` says whether plain ASCII texts may hold control characters.

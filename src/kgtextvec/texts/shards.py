@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.records import ShardTexts
 from kgtextvec.texts.quality import in_order
-from kgtextvec.texts.table import Rows
+from kgtextvec.texts.table import UsableRows
 
 RANGES = 64
 GROUP = 1 << 16
@@ -59,7 +59,7 @@ class Spill:
         self.batches: list[list[int]] = [[] for _ in range(RANGES)]
         self.count = 0
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: UsableRows) -> None:
         """Put a block of rows aside."""
         strings = [pa.array(values, pa.string()) for values in rows.columns.values()]
         batch = pa.record_batch([pa.array(rows.lines), *strings], names=["line", *rows.columns])

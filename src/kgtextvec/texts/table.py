@@ -34,7 +34,7 @@ LARGE = 64 << 20
 
 
 @dataclass(frozen=True)
-class Rows:
+class UsableRows:
     """Rows that can be used, in order.
 
     `lines` (n,) int64, 1-based; `digests` (n, 32) uint8, the sha256 of each text; `columns`
@@ -67,7 +67,7 @@ class Table:
         self.clean = CLEANERS[self.settings.text_clean]
         self.used: Used | None = None
 
-    def rows(self) -> Iterator[Rows]:
+    def rows(self) -> Iterator[UsableRows]:
         """Yield the rows that can be used, block by block; the rest becomes findings.
 
         Raises TableError when the file isn't a table at all, InputError for settings that can't
@@ -111,7 +111,7 @@ class Table:
         needed = [name for name in self.needed() if name in names]
         return list(dict.fromkeys((*needed, *optional)))
 
-    def check(self, batch: Batch) -> Rows:
+    def check(self, batch: Batch) -> UsableRows:
         """Check keys and texts of a block; return the rows that stay."""
         keep = self.keyed(batch)
         if self.used:
@@ -129,7 +129,7 @@ class Table:
         self.quality.given.update(given)
         digests = b"".join([sha256(text.encode()).digest() for text in texts])
         flat = np.frombuffer(digests, dtype=np.uint8).reshape(len(texts), 32)
-        return Rows(batch.lines, self.described(batch), texts, flat)
+        return UsableRows(batch.lines, self.described(batch), texts, flat)
 
     def keyed(self, batch: Batch) -> list[bool] | None:
         """Check ids, labels and relation types; return which rows stay, None for all."""

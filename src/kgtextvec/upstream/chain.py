@@ -28,7 +28,7 @@ from kgtextvec.texts.verbs import read_texts
 # Where a catalogue may lie: in the working directory, in the checkout.
 CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
 HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
-RECORD = "kgtextvec.json"
+MODEL_RECORD = "kgtextvec.json"
 
 
 def embed_table(
@@ -60,7 +60,7 @@ def embed_table(
             store=work / "store",
             out=vectors,
             options=EncoderOptions(
-                pooling="mean" if faithful else read_json(model / RECORD)["pooling"]
+                pooling="mean" if faithful else read_json(model / MODEL_RECORD)["pooling"]
             ),
             embed=Embed(precision="float32" if faithful else "auto", device=device),
             mode=mode,
@@ -76,7 +76,7 @@ def find_model(name: str, work: Path) -> Path:
     Raises InputError when it is none of them.
     """
     folder, catalogue = Path(name), read_catalogue()
-    if (folder / RECORD).is_file():
+    if (folder / MODEL_RECORD).is_file():
         return folder
     if folder.is_dir():
         return from_folder(folder, work)
@@ -97,7 +97,7 @@ def find_model(name: str, work: Path) -> Path:
     address, commit = found.groups()
     short = address.rpartition("/")[2]
     if not commit:
-        for record in sorted((work / "models").glob(f"{short}-*/{RECORD}")):
+        for record in sorted((work / "models").glob(f"{short}-*/{MODEL_RECORD}")):
             if str(read_json(record)["source"]).startswith(f"hub:{address}@"):
                 say(f"{name}: as fetched before, {read_json(record)['source']}")
                 return record.parent
@@ -121,7 +121,7 @@ def from_folder(folder: Path, work: Path) -> Path:
     state = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", folder.resolve().name).lstrip("._+-") or "model"
     out = work / "models" / f"{name}-{digest_of([str(folder.resolve()), state])[:12]}"
-    if not (out / RECORD).is_file():
+    if not (out / MODEL_RECORD).is_file():
         convert_model(folder, out=out, model=name)
     return out
 
@@ -129,7 +129,7 @@ def from_folder(folder: Path, work: Path) -> Path:
 def from_source(name: str, entry: dict[str, Any], work: Path) -> Path:
     """Fetch and convert a model by its catalogue entry, once per entry."""
     out = work / "models" / f"{name}-{digest_of(entry)[:12]}"
-    if not (out / RECORD).is_file():
+    if not (out / MODEL_RECORD).is_file():
         record = out.with_name(f"{out.name}.json")
         text = json.dumps(entry)
         download_model(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
-from kgtextvec.export.floats import LONGEST, write_rows
+from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
 from kgtextvec.progress import say
@@ -215,5 +215,5 @@ def joined_numbers(block: Floats) -> list[str]:
     """Return rows (m, d) as numbers joined by |."""
     out = np.empty((block.size + 1) * LONGEST, np.uint8)
     nothing, bounds = np.empty(0, np.uint8), np.zeros(len(block) + 1, np.int32)
-    n = write_rows(np.ascontiguousarray(block).view(np.uint32), nothing, bounds, out)
+    n = spell_rows(np.ascontiguousarray(block).view(np.uint32), nothing, bounds, out)
     return out[:n].tobytes().decode("ascii").splitlines()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WriteSpace = Callable[["Space", Path, int], None]
 WriteTable = Callable[["Space", Path, str], dict[str, Any]]
+ReadIds = Callable[[Sequence[Path]], dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class IdOrder:
     in the order of its rows; `files` are then written.
     """
 
-    read: Callable[[Sequence[Path]], dict[str, list[str]]]
+    read: ReadIds
     files: TrainerFiles
 
 
@@ -79,15 +80,19 @@ class ExportForm:
 
 
 def trainer_form(
-    title: str, page: Path, files: TrainerFiles, id_orders: Mapping[str, IdOrder]
+    title: str, page: Path, files: TrainerFiles, readers: Mapping[str, ReadIds]
 ) -> ExportForm:
-    """Return the form of a trainer that takes a matrix and an id map of each kind."""
+    """Return the form of a trainer that takes a matrix and an id map of each kind.
+
+    `readers`: names for `align.form` and what reads the trainer's ids.
+    """
 
     def write_table(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         from kgtextvec.export.trainers import write_trainer
 
         return write_trainer(space, folder, model, files)
 
+    id_orders = {name: IdOrder(read, files) for name, read in readers.items()}
     return ExportForm(title, page, write_table=write_table, id_orders=id_orders)
 
 

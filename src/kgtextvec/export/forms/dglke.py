@@ -2,16 +2,12 @@
 
 from functools import partial
 
-from kgtextvec.export.forms import IdOrder, TrainerFiles, template_beside, trainer_form
+from kgtextvec.export.forms import TrainerFiles, template_beside, trainer_form
 from kgtextvec.export.idmaps import read_appearance, read_maps, read_row_then_id, row_then_id
 
-FILES = TrainerFiles("{model}_{one}.npy", "{many}.tsv", row_then_id)
 FORM = trainer_form(
     "DGL-KE",
     template_beside(__file__),
-    FILES,
-    {
-        "dglke": IdOrder(partial(read_maps, "dglke", read_row_then_id), FILES),
-        "triples": IdOrder(read_appearance, FILES),
-    },
+    TrainerFiles("{model}_{one}.npy", "{many}.tsv", row_then_id),
+    {"dglke": partial(read_maps, "dglke", read_row_then_id), "triples": read_appearance},
 )

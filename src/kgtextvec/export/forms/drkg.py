@@ -2,13 +2,12 @@
 
 from functools import partial
 
-from kgtextvec.export.forms import IdOrder, TrainerFiles, template_beside, trainer_form
+from kgtextvec.export.forms import TrainerFiles, template_beside, trainer_form
 from kgtextvec.export.idmaps import id_then_row, read_id_then_row, read_maps
 
-FILES = TrainerFiles("{model}_{one}.npy", "{many}.tsv", id_then_row)
 FORM = trainer_form(
     "DRKG",
     template_beside(__file__),
-    FILES,
-    {"drkg": IdOrder(partial(read_maps, "drkg", read_id_then_row), FILES)},
+    TrainerFiles("{model}_{one}.npy", "{many}.tsv", id_then_row),
+    {"drkg": partial(read_maps, "drkg", read_id_then_row)},
 )

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.forms import IdOrder, TrainerFiles, template_beside, trainer_form
+from kgtextvec.export.forms import TrainerFiles, template_beside, trainer_form
 from kgtextvec.export.idmaps import (
     MapLines,
     id_then_row,
@@ -40,10 +40,9 @@ def read_counted_map(path: Path) -> MapLines:
         )
 
 
-FILES = TrainerFiles("{one}2vec.npy", "{one}2id.txt", count_then_ids)
 FORM = trainer_form(
     "OpenKE",
     template_beside(__file__),
-    FILES,
-    {"openke": IdOrder(partial(read_maps, "openke", read_counted_map), FILES)},
+    TrainerFiles("{one}2vec.npy", "{one}2id.txt", count_then_ids),
+    {"openke": partial(read_maps, "openke", read_counted_map)},
 )

@@ -53,13 +53,13 @@ def starts_of_copy(index: Path) -> "LineStarts":
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    from kgtextvec.export.tsv import INDEX_ROWS, bytes_of
+    from kgtextvec.export.tsv import INDEX_ROWS, string_bytes
 
     first = 0
     for batch in pq.ParquetFile(index).iter_batches(INDEX_ROWS, columns=list(COPIED_COLUMNS)):
         numbers = pa.array(np.arange(first, first + len(batch))).cast(pa.string())
         fields = [escaped(pc.fill_null(batch[name], "")) for name in COPIED_COLUMNS]
-        data, bounds = bytes_of(pc.binary_join_element_wise(numbers, *fields, "[", "\t"))
+        data, bounds = string_bytes(pc.binary_join_element_wise(numbers, *fields, "[", "\t"))
         yield first, data, bounds
         first += len(batch)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.forms import IdOrder, TrainerFiles, template_beside, trainer_form
+from kgtextvec.export.forms import TrainerFiles, template_beside, trainer_form
 from kgtextvec.export.idmaps import (
     MapLines,
     numbered_lines,
@@ -59,7 +59,9 @@ def read_saved_map(path: Path) -> MapLines:
         yield number, row, identifier
 
 
-FILES = TrainerFiles("{many}.npy", "{one}_to_id.tsv.gz", csv_of_ids, sort=True)
 FORM = trainer_form(
-    "PyKEEN", template_beside(__file__), FILES, {"pykeen": IdOrder(read_sorted, FILES)}
+    "PyKEEN",
+    template_beside(__file__),
+    TrainerFiles("{many}.npy", "{one}_to_id.tsv.gz", csv_of_ids, sort=True),
+    {"pykeen": read_sorted},
 )

@@ -23,7 +23,7 @@ from kgtextvec.progress import say
 KEPT = 2
 PIECE = 1 << 22  # numbers that are copied at once
 STATE, TENSORS = "state.json", "tensors.bin"
-FORM = 1
+SNAPSHOT_FORM = 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def write_snapshot(folder: Path, tensors: dict[str, Any], about: dict[str, Any])
                     content = piece.tobytes()
                     digest.update(content)
                     at += file.write(content)
-        record = {"form": FORM, "about": about, "tensors": index, "sha256": digest.hexdigest()}
+        record = {"form": SNAPSHOT_FORM, "about": about, "tensors": index, "sha256": digest.hexdigest()}
         write_json(part / STATE, record | {"digest": digest_of(record)})
 
 

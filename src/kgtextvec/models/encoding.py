@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kgtextvec.files import sha256_of, temporary_name
 
-GZIP_MAGIC = b"\x1f\x8b"
+GZIP_START = b"\x1f\x8b"
 INFLATE_BYTES = 1 << 20
 
 
@@ -22,7 +22,7 @@ def undo_encoding(part: Path, name: str, sha256: str | None) -> None:
     try:
         inflate(part, plain)
         with plain.open("rb") as handle:
-            double = handle.read(2) == GZIP_MAGIC
+            double = handle.read(2) == GZIP_START
         packed_by_name = name.lower().endswith((".gz", ".tgz"))
         if sha256 is not None or double or not packed_by_name:
             plain.replace(part)
@@ -34,7 +34,7 @@ def inflate(source: Path, target: Path) -> None:
     """Decompress gzip (all members, CRC checked), zlib or raw deflate."""
     with source.open("rb") as reader:
         head = reader.read(2)
-    raw = head[:1] != b"\x78" and head != GZIP_MAGIC
+    raw = head[:1] != b"\x78" and head != GZIP_START
     bits = -zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32
     engine = zlib.decompressobj(bits)
     try:

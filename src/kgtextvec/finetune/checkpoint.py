@@ -74,7 +74,12 @@ def write_snapshot(folder: Path, tensors: dict[str, Any], about: dict[str, Any])
                     content = piece.tobytes()
                     digest.update(content)
                     at += file.write(content)
-        record = {"form": SNAPSHOT_FORM, "about": about, "tensors": index, "sha256": digest.hexdigest()}
+        record = {
+            "form": SNAPSHOT_FORM,
+            "about": about,
+            "tensors": index,
+            "sha256": digest.hexdigest(),
+        }
         write_json(part / STATE, record | {"digest": digest_of(record)})
 
 

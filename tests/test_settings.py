@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 
 import pytest
+from msgspec import Meta
 
 from kgtextvec.cli import call
 from kgtextvec.errors import InputError
-from kgtextvec.settings.base import Settings, about, changed, flags, pick, read_settings
+from kgtextvec.settings.base import Settings, changed, flags, pick, read_settings
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.models import Device, Embed, EncoderOptions
 from kgtextvec.settings.scores import Scoring
@@ -114,9 +115,12 @@ def test_a_part_is_picked_from_the_whole():
 class Sweets(Settings):
     """What a test's verb takes."""
 
-    flavour: Annotated[Literal["mint", "lemon"], about("how they taste")] = "mint"
-    number: Annotated[int, about("how many", ge=1)] = 10
-    sour: Annotated[bool, about("whether they are sour")] = False
+    flavour: Literal["mint", "lemon"] = "mint"
+    """How they taste."""
+    number: Annotated[int, Meta(ge=1)] = 10
+    """How many."""
+    sour: bool = False
+    """Whether they are sour."""
 
 
 def test_a_verbs_help_and_choices_follow_from_its_signature(capsys):
@@ -129,7 +133,7 @@ def test_a_verbs_help_and_choices_follow_from_its_signature(capsys):
     for words in (
         "usage: kgtextvec buy",
         "Buy sweets.",
-        "--flavour {mint,lemon} how they taste (default: mint)",
+        "--flavour {mint,lemon} How they taste. (default: mint)",
         "--sour, --no-sour",
         "shop where",
     ):
@@ -140,7 +144,7 @@ def test_a_flag_out_of_its_limits_is_refused_by_name():
     def buy(*, sweets: Sweets = Sweets()) -> None:
         """Buy sweets."""
 
-    with pytest.raises(InputError, match=r"^--number: '0' .* >= 1.*how many"):
+    with pytest.raises(InputError, match=r"^--number: '0' .* >= 1.*How many"):
         call(buy, "buy", ["--number", "0"])
     with pytest.raises(InputError, match=r"^--flavour: 'salt' .* mint, lemon"):
         call(buy, "buy", ["--flavour", "salt"])

@@ -8,7 +8,8 @@ from workflow_run import ROOT, Project, entities
 PARTS = ("Snakefile", "workflow", "config", "envs", "profiles", "src")
 PLACE = 'class Embed(Compute):\n    """How models run."""\n'
 NEW = """
-    polish: Annotated[Literal["none", "high"], about("a setting of a later version")] = "none"
+    polish: Literal["none", "high"] = "none"
+    \"\"\"A setting of a later version.\"\"\"
 """
 
 

@@ -12,8 +12,8 @@ from kgtextvec.cli import call
 from kgtextvec.errors import InputError, Stopped
 
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
-# embed_shard) and one that declares its arguments (embed_shard_arguments). Only the module of
-# the verb that is called gets imported, so that a small job starts fast.
+# embed_shard), from whose signature the flags follow. Only the module of the verb that is called
+# gets imported, so that a small job starts fast.
 VERBS = {
     "download-model": ("models.download", "fetch a model's files, checked against the lock file"),
     "unpack-model": ("models.unpack", "unpack a model's archive safely"),
@@ -56,8 +56,8 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; return the exit code: 0, 2 for what the user can mend, 130/143 if stopped."""
-    # Imports make a million objects that stay; to search them for garbage time and again takes a
+    """Run one verb; return the exit code: 0, 2 for what the user can correct, 143 if stopped."""
+    # Imports make a million objects that stay; looking for garbage among them takes a
     # fifth of a small job.
     gc.set_threshold(100_000)
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -70,17 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
     verb = parser.parse_args(words[:1]).verb
-    home, what = VERBS[verb]
-    module = import_module(f"kgtextvec.{home}")
-    name = verb.replace("-", "_")
-    declare = getattr(module, f"{name}_arguments", None)
     try:
-        if declare is None:
-            call(getattr(module, name), verb, words[1:])
-        else:
-            of_verb = argparse.ArgumentParser(prog=f"kgtextvec {verb}", description=what)
-            declare(of_verb)
-            getattr(module, name)(**vars(of_verb.parse_args(words[1:])))
+        module = import_module(f"kgtextvec.{VERBS[verb][0]}")
+        call(getattr(module, verb.replace("-", "_")), verb, words[1:])
     except InputError as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 2

@@ -210,7 +210,7 @@ class Plan:
     def recipe(self, rule: str) -> int:
         """Return the number that is bumped by hand when the rule's results change."""
         step = VERBS[rule.replace("_", "-")][0].split(".")[0]
-        found: int = getattr(import_module(f"kgtextvec.{step}"), "RECIPE", {}).get(rule, 1)
+        found: int = import_module(f"kgtextvec.{step}").RECIPE[rule]
         return found
 
     def settings(self, of: Callable[[Wildcards], Iterable[Settings]]) -> Param:

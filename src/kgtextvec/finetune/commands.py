@@ -5,30 +5,33 @@ from typing import Annotated
 
 from msgspec import field
 
-from kgtextvec.settings.base import FilePath, Settings, WordSplitter, about
+from kgtextvec.settings.base import FilePath, Settings, WordSplitter
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.training import FineTuning
 
 
-class TrainingNames(Settings, frozen=True):
+class TrainingNames(Settings):
     """Names in the record and on the page."""
 
-    name: Annotated[FilePath | None, about("name of the new model (default: the folder's)")] = None
-    origin: Annotated[FilePath | None, about("name of the old model (default: its folder's)")] = (
-        None
-    )
-    text_name: Annotated[FilePath | None, about("name of the text (default: its path)")] = None
+    name: FilePath | None = None
+    """Name of the new model (default: the folder's)."""
+    origin: FilePath | None = None
+    """Name of the old model (default: its folder's)."""
+    text_name: FilePath | None = None
+    """Name of the text (default: its path)."""
 
 
-class TrainingFiles(Settings, frozen=True):
+class TrainingFiles(Settings):
     """Files to write besides the folder."""
 
-    losses: Annotated[FilePath | None, about("losses, TSV (default: in --out)")] = None
-    record: Annotated[FilePath | None, about("record, JSON (default: in --out)")] = field(
-        default=None, name="about"
-    )
-    page: Annotated[FilePath | None, about("page with the curve, HTML (default: in --out)")] = None
-    downloaded: Annotated[FilePath | None, about("record for convert-model, JSON")] = None
+    losses: FilePath | None = None
+    """Losses, TSV (default: in --out)."""
+    record: FilePath | None = field(default=None, name="about")
+    """Record, JSON (default: in --out)."""
+    page: FilePath | None = None
+    """Page with the curve, HTML (default: in --out)."""
+    downloaded: FilePath | None = None
+    """Record for convert-model, JSON."""
 
 
 def finetune_model(

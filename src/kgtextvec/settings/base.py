@@ -1,11 +1,15 @@
 """What all settings share: how they are described, read, compared and written as flags."""
 
+import ast
+import inspect
 import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from itertools import pairwise
+from textwrap import dedent
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -15,25 +19,23 @@ from msgspec.structs import fields
 from kgtextvec.errors import InputError
 from kgtextvec.registry import Registry
 
+# How a setting acts: changes results, unless it is marked as one of speed and place only.
+RUN = Meta(extra={"acts": "run"})
+# The kind of model that a setting concerns.
+TRANSFORMER = Meta(extra={"only": "transformer"})
+ELMO = Meta(extra={"only": "elmo"})
 
-def about(
-    description: str,
-    acts: Literal["vectors", "run"] = "vectors",
-    names: Registry[Any] | None = None,
-    only: Literal["transformer", "elmo"] | None = None,
-    **limits: Any,
-) -> Meta:
-    """Return what is known of a setting besides its type and default.
 
-    `names`: the registry that its value, or each of its values, must be a name of. `only`: the
-    kind of model that it concerns.
-    """
-    extra = {"acts": acts, "names": names, "only": only}
-    return Meta(description=description, extra=extra, **limits)
+def named_in(registry: Registry[Any]) -> Meta:
+    """Return a mark: the value, or each of its values, is a name of the registry."""
+    return Meta(extra={"names": registry})
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Some settings, each with its default; never changed after it is made."""
+    """Some settings, each with its default; never changed after it is made.
+
+    The string under a setting describes it, in messages, in `--help` and in the docs.
+    """
 
 
 FilePath = Annotated[str, Meta(min_length=1)]
@@ -51,17 +53,17 @@ S = TypeVar("S", bound=Settings)
 class Setting:
     """One setting, as its class describes it.
 
-    `attribute` is its name in Python, `key` its name in the config. `alternatives` are the types
-    that its value may have, with literal values among them. `section` is the class of its value
-    where that is a mapping of settings, with `by_name` one of several such mappings.
+    `owner` is its class, `attribute` its name in Python, `key` that in the config. `alternatives`
+    are the types that its value may have, with literal values among them. `section` is the class
+    of its value where that is a mapping of settings, with `by_name` one of several such mappings.
     """
 
+    owner: type[Settings]
     attribute: str
     key: str
     type: Any
     alternatives: tuple[Any, ...]
     default: Any
-    description: str
     acts: str
     names: Registry[Any] | None
     only: str | None
@@ -84,6 +86,13 @@ class Setting:
         return [one for one in [*self.alternatives, *inner] if isinstance(one, str)]
 
     @property
+    def description(self) -> str:
+        """What it does, in Markdown."""
+        shared = [meta.description for meta in getattr(self.type, "__metadata__", ())]
+        found = [descriptions_in(self.owner).get(self.attribute), *shared]
+        return next((one for one in found if one), "")
+
+    @property
     def help(self) -> str:
         """The description as plain text."""
         return self.description.replace("`", "")
@@ -94,8 +103,9 @@ def settings_of(kind: type[Settings]) -> dict[str, Setting]:
     """Return the settings of a class by key."""
     found = {}
     for one in fields(kind):
-        metas = [meta for meta in getattr(one.type, "__metadata__", ()) if meta.extra]
-        extra = (metas[0].extra or {}) if metas else {}
+        extra: dict[str, Any] = {}
+        for meta in getattr(one.type, "__metadata__", ()):
+            extra |= meta.extra or {}
         alternatives = tuple(alternatives_of(one.type))
         by_name = [one for one in alternatives if get_origin(one) is dict]
         inside = get_args(by_name[0])[1:] if by_name else alternatives
@@ -104,18 +114,37 @@ def settings_of(kind: type[Settings]) -> dict[str, Setting]:
         ]
         default = one.default_factory() if one.default_factory is not NODEFAULT else one.default
         found[one.encode_name] = Setting(
+            owner=kind,
             attribute=one.name,
             key=one.encode_name,
             type=one.type,
             alternatives=alternatives,
             default=default,
-            description=(metas[0].description or "") if metas else "",
             acts=extra.get("acts", "vectors"),
             names=extra.get("names"),
             only=extra.get("only"),
             section=sections[0] if sections else None,
             by_name=bool(by_name),
         )
+    return found
+
+
+@cache
+def descriptions_in(kind: type[Settings]) -> dict[str, str]:
+    """Return {attribute: description}: the strings under the settings, in the classes' source.
+
+    A class without source, or a setting without such a string, has none.
+    """
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__[: kind.__mro__.index(Settings)]):
+        try:
+            (tree,) = ast.parse(dedent(inspect.getsource(base))).body
+        except OSError:
+            continue
+        for setting, below in pairwise(getattr(tree, "body", [])):
+            if isinstance(setting, ast.AnnAssign) and isinstance(below, ast.Expr):
+                name, text = ast.unparse(setting.target), ast.literal_eval(below.value)
+                found[name] = " ".join(text.split())
     return found
 
 
@@ -178,9 +207,7 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
         wrong = str(error).partition(" - at ")[0]
         if setting.choices and wrong.startswith("Invalid enum"):
             wrong = f"choose among {', '.join(setting.choices)}"
-        raise InputError(
-            f"{where}: {value!r} is not allowed: {wrong}. It means: {setting.help}."
-        ) from None
+        raise InputError(f"{where}: {value!r} is not allowed: {wrong}. {setting.help}") from None
     is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
     if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):
         raise InputError(f"{where}: {value!r} holds a value twice. Remove one of them.")

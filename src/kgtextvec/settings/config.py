@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from msgspec import field
+from msgspec import Meta, field
 
 from kgtextvec.registry import FORMS, SPACES
-from kgtextvec.settings.base import FilePath, ModelName, TableName, about
+from kgtextvec.settings.base import RUN, FilePath, ModelName, TableName, named_in
 from kgtextvec.settings.models import Embed, Mode, Model
 from kgtextvec.settings.scores import Evaluate
 from kgtextvec.settings.spaces import Align, Bundle, Reduce, Report
@@ -16,52 +16,41 @@ from kgtextvec.settings.training import FineTune, Probe
 class Config(Mode, kw_only=True):
     """The config of the workflow."""
 
-    tables: Annotated[
-        dict[TableName, Table],
-        about("the inputs, by a name of yours; a table that is null is left out", min_length=1),
-    ]
-    models: Annotated[
-        tuple[ModelName, ...],
-        about("names of config/models.yaml, of `catalogue` or of `finetune`", min_length=1),
-    ] = ("biobert-base-cased-v1.1", "RoBERTa-large-PM-M3-Voc", "bioelmo")
-    spaces: Annotated[
-        tuple[str, ...],
-        about(
-            "`full`: the model's own dims; `pcaN`: reduced to N dims", names=SPACES, min_length=1
-        ),
-    ] = ("full", "pca400")
-    exports: Annotated[
-        tuple[str, ...],
-        about("files to write; `npy` is always there: docs/exports.md", names=FORMS),
-    ] = ("npy", "tsv", "parquet")
-    bundle: Annotated[Bundle, about("tables for exports that hold one of each kind")] = Bundle()
-    align: Annotated[
-        Align | None, about("vectors in the order of a trainer's own ids: docs/exports.md")
-    ] = None
-    embed: Annotated[Embed, about("how models run")] = Embed()
-    reduce: Annotated[Reduce, about("how vectors are reduced")] = Reduce()
-    report: Annotated[Report, about("maps and notebooks")] = Report()
-    evaluate: Annotated[Evaluate, about("what the vectors are worth")] = Evaluate()
-    finetune: Annotated[
-        dict[ModelName, FineTune],
-        about("language models to train further, by the new models' names: docs/finetune.md"),
-    ] = field(default_factory=dict)
-    probe: Annotated[
-        Probe, about("what the models' word vectors know of your corpora: docs/probe.md")
-    ] = Probe()
-    catalogue: Annotated[dict[str, Model], about("your own models, by name")] = field(
-        default_factory=dict
+    tables: Annotated[dict[TableName, Table], Meta(min_length=1)]
+    """The inputs, by a name of yours; a table that is null is left out."""
+    models: Annotated[tuple[ModelName, ...], Meta(min_length=1)] = (
+        "biobert-base-cased-v1.1",
+        "RoBERTa-large-PM-M3-Voc",
+        "bioelmo",
     )
-    store: Annotated[
-        FilePath, about("vectors by content, kept between runs and configs", "run")
-    ] = ".kgtextvec/store"
-    downloads: Annotated[FilePath, about("downloaded files", "run")] = ".kgtextvec/downloads"
-    lock: Annotated[
-        FilePath,
-        about(
-            "digests of downloaded files, recorded at the first download; commit this file", "run"
-        ),
-    ] = "config/models.lock.yaml"
-    pathvars: Annotated[
-        dict[str, str], about("Snakemake's own key, to move results, resources or logs", "run")
-    ] = field(default_factory=dict)
+    """Names of config/models.yaml, of `catalogue` or of `finetune`."""
+    spaces: Annotated[tuple[str, ...], Meta(min_length=1), named_in(SPACES)] = ("full", "pca400")
+    """`full`: the model's own dims; `pcaN`: reduced to N dims."""
+    exports: Annotated[tuple[str, ...], named_in(FORMS)] = ("npy", "tsv", "parquet")
+    """Files to write; `npy` is always there: docs/exports.md."""
+    bundle: Bundle = Bundle()
+    """Tables for exports that hold one of each kind."""
+    align: Align | None = None
+    """Vectors in the order of a trainer's own ids: docs/exports.md."""
+    embed: Embed = Embed()
+    """How models run."""
+    reduce: Reduce = Reduce()
+    """How vectors are reduced."""
+    report: Report = Report()
+    """Maps and notebooks."""
+    evaluate: Evaluate = Evaluate()
+    """What the vectors are worth."""
+    finetune: dict[ModelName, FineTune] = field(default_factory=dict)
+    """Language models to train further, by the new models' names: docs/finetune.md."""
+    probe: Probe = Probe()
+    """What the models' word vectors know of your corpora: docs/probe.md."""
+    catalogue: dict[str, Model] = field(default_factory=dict)
+    """Your own models, by name."""
+    store: Annotated[FilePath, RUN] = ".kgtextvec/store"
+    """Vectors by content, kept between runs and configs."""
+    downloads: Annotated[FilePath, RUN] = ".kgtextvec/downloads"
+    """Downloaded files."""
+    lock: Annotated[FilePath, RUN] = "config/models.lock.yaml"
+    """Digests of downloaded files, recorded at the first download; commit this file."""
+    pathvars: Annotated[dict[str, str], RUN] = field(default_factory=dict)
+    """Snakemake's own key, to move results, resources or logs."""

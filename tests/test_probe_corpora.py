@@ -45,9 +45,11 @@ def test_tags_without_a_type_are_of_one_type(tmp_path):
     assert found.entities == [[(0, 2, "entity")]]
 
 
-def test_a_tag_that_goes_on_with_nothing_is_an_error_or_is_repaired(tmp_path):
+def test_a_tag_without_an_entity_to_continue_is_an_error_or_is_repaired(tmp_path):
     paths = files(tmp_path, "a\tO\nb\tI-X\nc\tI-X\n")
-    with pytest.raises(InputError, match=r"corpus0.txt, line 2: I-X goes on with nothing.*repair"):
+    with pytest.raises(
+        InputError, match=r"corpus0.txt, line 2: I-X has no entity to continue.*repair"
+    ):
         read_tagged(paths)
     found = read_tagged(paths, repair=True)
     assert found.entities == [[(1, 3, "X")]]
@@ -145,7 +147,7 @@ def test_a_faulty_pair_is_refused_with_its_line(tmp_path, line, told):
     ("probe", "train", "test", "told"),
     [
         ("ner", "a\tO\nb\tZ-X\n", CONLL, "corpus0.txt, line 2: the tag"),
-        ("ner", CONLL, "a\tI-X\n", "corpus1.txt, line 1: I-X goes on with nothing"),
+        ("ner", CONLL, "a\tI-X\n", "corpus1.txt, line 1: I-X has no entity to continue"),
         ("ner", "a\tO\n", CONLL, "corpus0.txt: holds no entity"),
         ("ner", CONLL, "a\tO\n", "corpus1.txt: holds no entity"),
         ("ner", CONLL, "", "corpus1.txt: is empty"),

@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import composite, integers, lists, sampled_from
 
-from kgtextvec.probe.ner import entity_scores, spelled
-from kgtextvec.probe.tags import legal_steps, moved, read_tags, split_tag, tag_set, write_tags
+from kgtextvec.probe.ner import entities_of_tags, entity_scores
+from kgtextvec.probe.tags import (
+    legal_steps,
+    move_entities,
+    read_tags,
+    split_tag,
+    tag_set,
+    write_tags,
+)
 
 
 def read(words: str, ends: bool = False):
@@ -32,7 +39,7 @@ def test_tags_spell_the_entities_that_they_were_written_from(scheme, sentence):
     tags = write_tags(entities, n_words, scheme)
     assert set(tags) <= set(tag_set(["A", "B"], scheme))
     assert read_tags([split_tag(tag) for tag in tags], scheme == "bioes") == (entities, [])
-    assert spelled(tags) == entities
+    assert entities_of_tags(tags) == entities
 
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
@@ -85,7 +92,7 @@ def test_tags_of_no_scheme_are_none(tag):
 @given(entities_of_a_sentence(), integers(0, 9))
 def test_moved_entities_keep_number_length_and_type(sentence, seed):
     n_words, entities = sentence
-    found = moved(entities, n_words, np.random.default_rng(seed))
+    found = move_entities(entities, n_words, np.random.default_rng(seed))
     kept = [sorted((end - start, kind) for start, end, kind in one) for one in (entities, found)]
     assert kept[0] == kept[1]
     covered = [word for start, end, _ in found for word in range(start, end)]
@@ -95,7 +102,7 @@ def test_moved_entities_keep_number_length_and_type(sentence, seed):
 
 def test_moved_entities_come_to_all_places_equally_often():
     rng = np.random.default_rng(0)
-    starts = [moved([(0, 2, "A")], 5, rng)[0][0] for _ in range(4000)]
+    starts = [move_entities([(0, 2, "A")], 5, rng)[0][0] for _ in range(4000)]
     counts = np.bincount(starts, minlength=4)
     assert len(counts) == 4
     # Expected 1,000 each; five standard deviations of a binomial count are 137.
@@ -110,7 +117,7 @@ def test_entity_scores_count_exact_matches(sentences, seeds):
     """nervaluate's strict figures against sets."""
     gold = [entities for _, entities in sentences]
     predicted = [
-        entities if seed == 0 else moved(entities, n_words, np.random.default_rng(seed))
+        entities if seed == 0 else move_entities(entities, n_words, np.random.default_rng(seed))
         for (n_words, entities), seed in zip(sentences, seeds, strict=False)
     ]
     found = entity_scores(gold, predicted)

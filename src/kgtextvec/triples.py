@@ -31,7 +31,7 @@ def read_columns(path: Path) -> pa.Table:
         return "error"
 
     try:
-        with opened(path) as stream:
+        with open_packed(path) as stream:
             table = csv.read_csv(
                 stream,
                 csv.ReadOptions(column_names=columns, use_threads=False),
@@ -39,7 +39,7 @@ def read_columns(path: Path) -> pa.Table:
                 csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
             )
     except FileNotFoundError:
-        raise InputError(f"{path}: not there. Mend evaluate.triples in the config.") from None
+        raise InputError(f"{path}: no such file. Correct evaluate.triples in the config.") from None
     except (pa.ArrowInvalid, OSError, lzma.LZMAError, EOFError) as error:
         where = f", line {bad[0][0]}" if bad and bad[0][0] else ""
         what = f"has {bad[0][1]} columns" if bad else f"not readable ({error})"
@@ -57,7 +57,7 @@ def is_header(fields: Sequence[str]) -> bool:
     return all(name in names for name, names in zip(named, HEADER, strict=True))
 
 
-def opened(path: Path) -> IO[Any] | Any:
+def open_packed(path: Path) -> IO[Any] | Any:
     """Open a file that may be packed (.gz, .zst, .bz2, .xz)."""
     if path.suffix == ".xz":
         return lzma.open(path)

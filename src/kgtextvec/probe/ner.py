@@ -15,7 +15,7 @@ from kgtextvec.probe.crf import Crf
 from kgtextvec.probe.tags import (
     Entity,
     legal_steps,
-    moved,
+    move_entities,
     read_tags,
     split_tag,
     tag_set,
@@ -85,7 +85,7 @@ def run_ner(
         for batch in cut_batches(len(data.test_rows), training.batch):
             x, lengths = padded(vectors.sentences(data.test_rows[batch]), training.device)
             for path in model.crf.best_paths(model(x), lengths):
-                predicted.append(spelled([tags[i] for i in path]))
+                predicted.append(entities_of_tags([tags[i] for i in path]))
     return {
         "metrics": entity_scores(data.test.entities, predicted),
         "layer_weights": [round(float(w), 6) for w in model.mix.weights().detach()],
@@ -93,7 +93,7 @@ def run_ner(
     }
 
 
-def spelled(tags: list[str]) -> list[Entity]:
+def entities_of_tags(tags: list[str]) -> list[Entity]:
     """Return the entities that legal tags spell."""
     return read_tags([split_tag(tag) or ("O", "") for tag in tags], ends=False)[0]
 
@@ -127,7 +127,7 @@ def shuffled_entities(tagged: TaggedCorpus, seed: int) -> list[list[Entity]]:
     """Draw new places for each sentence's entities."""
     rng = np.random.default_rng(seed)
     pairs = zip(tagged.sentences, tagged.entities, strict=True)
-    return [moved(found, len(words), rng) for words, found in pairs]
+    return [move_entities(found, len(words), rng) for words, found in pairs]
 
 
 def chance(data: NerData, seed: int) -> dict[str, dict[str, float]]:

@@ -28,7 +28,7 @@ def read_tags(
     """Return the entities of a sentence's tags, and what is wrong with the tags.
 
     `tags` are (prefix, type) as `split_tag` gives them. Entities are read as conlleval, the
-    program of the CoNLL shared tasks, reads them: an I or E that goes on with nothing begins an
+    program of the CoNLL shared tasks, reads them: an I or E without an entity to continue starts an
     entity. Faults are (position, what); `ends`: an entity must end with E or S (BIOES).
     """
     entities: list[Entity] = []
@@ -44,7 +44,7 @@ def read_tags(
             begun = None
         if prefix != "O":
             if prefix in "IE" and not goes_on:
-                faults.append((place, f"{prefix}-{now} goes on with nothing"))
+                faults.append((place, f"{prefix}-{now} has no entity to continue"))
             if begun is None:
                 begun, kind = place, now
             if prefix in "ES":
@@ -91,8 +91,10 @@ def legal_steps(
     )
 
 
-def moved(entities: Sequence[Entity], n_words: int, rng: np.random.Generator) -> list[Entity]:
-    """Put a sentence's entities at places drawn anew; number, lengths and types stay.
+def move_entities(
+    entities: Sequence[Entity], n_words: int, rng: np.random.Generator
+) -> list[Entity]:
+    """Put a sentence's entities at random places; number, lengths and types stay.
 
     All orders of the entities and of the single words between them are equally likely.
     """

@@ -131,7 +131,7 @@ class ProbeTraining(Settings):
         "random",
         "shuffled_labels",
     )
-    """Trained beside: `random` vectors for words, `shuffled_labels` to learn from, the
+    """Also trained: `random` vectors for words, `shuffled_labels` to learn from, the
     `token_layer` alone."""
     seeds: Count | Annotated[tuple[Seed, ...], Meta(min_length=1)] = 3
     """How often each is trained (seeds 0, 1, …), or the seeds; two or more give intervals."""

@@ -6,7 +6,7 @@ from typing import Any
 from kgtextvec.errors import InputError
 from kgtextvec.texts.findings import LISTED, Findings, plain
 from kgtextvec.texts.reader import Reader
-from kgtextvec.triples import HEADER
+from kgtextvec.triples import is_header
 
 
 class Used:
@@ -32,9 +32,8 @@ class Used:
                     f"has {len(header.names)} columns. Give head, relation and tail, separated"
                     " by tabs."
                 )
-            named = [name.strip().lower() for name in header.names]
             places = [1] if relation else [0, 2]
-            if not all(name in names for name, names in zip(named, HEADER, strict=True)):
+            if not is_header(header.names):
                 self.ids.update(header.names[place] for place in places)
                 self.triples += 1
             reader.take({str(place): place for place in places}, [])

@@ -1,7 +1,6 @@
 """The users' files that rules read."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from snakemake.io import local
 
@@ -19,9 +18,8 @@ class Inputs:
         self.plan = plan
 
     def file(self, path: str) -> object:
-        """Return a user's path: from the working directory, else from the workflow's folder."""
-        there = self.plan.root / path
-        return local(str(there)) if not Path(path).exists() and there.exists() else local(path)
+        """Return a user's path as an input that no storage plugin is to fetch."""
+        return local(self.plan.file(path))
 
     def table(self, wildcards: Wildcards) -> object:
         """Return the table's file."""

@@ -27,7 +27,7 @@ from kgtextvec.settings.models import (
     TokenOptions,
 )
 from kgtextvec.settings.scores import LinkPrediction, LinkTraining, Scoring, Seeded
-from kgtextvec.settings.spaces import Alignment, MapLayout
+from kgtextvec.settings.spaces import Alignment, Examples, MapLayout
 from kgtextvec.settings.tables import Sharding, Table
 from kgtextvec.settings.training import (
     FineTune,
@@ -197,6 +197,11 @@ class Plan:
             )
         return kind if kind in names else names[0]
 
+    def file(self, path: str) -> str:
+        """Return a user's path: from the working directory, else from the workflow's folder."""
+        there = self.root / path
+        return str(there) if not Path(path).exists() and there.exists() else path
+
     # --- params ----------------------------------------------------------------------------
 
     def engine(self, wildcards: Wildcards, resources: object) -> str:
@@ -294,11 +299,20 @@ class Plan:
         """How maps are laid out."""
         return [pick(MapLayout, self.config.report)]
 
+    def of_notebook(self, wildcards: Wildcards) -> list[Settings]:
+        """Whose neighbours the notebook shows."""
+        return [pick(Examples, self.config.report)]
+
     def of_finetuning(self, wildcards: Wildcards) -> list[Settings]:
         """How a model is trained further."""
         wanted = self.finetuned[wildcards.model]
         tokens = self.catalogue[wanted.origin].tokens if wanted.text in self.tables else None
-        training = replace(pick(FineTuning, wanted), tokens=wanted.tokens or tokens)
+        held_out = wanted.held_out
+        training = replace(
+            pick(FineTuning, wanted),
+            tokens=wanted.tokens or tokens,
+            held_out=self.file(held_out) if isinstance(held_out, str) else held_out,
+        )
         return [training, *self.of_device(wildcards)]
 
     def of_corpora(self, wildcards: Wildcards) -> list[Settings]:
@@ -323,10 +337,6 @@ class Plan:
     def of_finetune(self, name: str) -> Param:
         """Return a param: one setting of the model to be fine-tuned."""
         return lambda wildcards: getattr(self.finetuned[wildcards.model], name)
-
-    def named_entities(self, wildcards: Wildcards) -> str:
-        """Return a param: names whose neighbours the notebook shows, as JSON."""
-        return json.dumps(self.config.report.named)
 
     def entry(self, *keys: str) -> Param:
         """Return a param: those keys of the model's catalogue entry, as JSON."""

@@ -106,9 +106,9 @@ rule render_notebook:
         digest=content.space_digest,
         layout=content.file_digest(content.layout),
         scores=content.file_digest(content.scores),
-        named=plan.named_entities,
+        settings=plan.settings(plan.of_notebook),
         recipe=plan.recipe("render_notebook"),
     shell:
         '{params.engine} render-notebook "$(dirname {input.vectors:q})" --template {input.template:q}'
-        " --pca {input.pca:q} --named {params.named:q} --out-notebook {output.notebook:q}"
+        " --pca {input.pca:q} {params.settings} --out-notebook {output.notebook:q}"
         " --out-html {output.html:q} > {log:q} 2>&1"

@@ -9,16 +9,16 @@ import pytest
 import scipy.sparse as sp
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
 
+from kgtextvec import neighbours
 from kgtextvec.__main__ import main
 from kgtextvec.device import choose_cuda_or_cpu
 from kgtextvec.errors import InputError
-from kgtextvec.evaluate import neighbours
 from kgtextvec.evaluate.baselines import Baselines
 from kgtextvec.evaluate.collect import SCORE_TABLE_COLUMNS, collect_scores
-from kgtextvec.evaluate.neighbours import nearest_in_pool
 from kgtextvec.evaluate.readers import take_units, units_of
 from kgtextvec.evaluate.scorecard import evaluate_space
 from kgtextvec.evaluate.scores import labels as label_probe
+from kgtextvec.neighbours import nearest_in_pool
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
 from kgtextvec.stats import mean_with_interval

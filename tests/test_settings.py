@@ -71,6 +71,7 @@ def test_a_table_or_section_that_is_null_is_left_out():
         FineTuning(held_out=0.1, epochs=2.5),
         ProbeTraining(seeds=(3, 1), controls=()),
         ProbeTraining(seeds=5),
+        ProbeTraining(seeds=(5,)),
         Scoring(scores=("labels",), neighbours=3),
         EncoderOptions(layers=2, pooling="cls"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.evaluate.graph import Graph, Task, tasks_of
-from kgtextvec.evaluate.neighbours import nearest_in_pool
+from kgtextvec.neighbours import nearest_in_pool
 from kgtextvec.progress import Progress
 from kgtextvec.space import Rows
 from kgtextvec.stats import Float64s, mean_with_interval, score_entry

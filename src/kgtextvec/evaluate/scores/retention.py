@@ -87,8 +87,8 @@ def recalls(
 
     A neighbour in the reduced space counts if in the full one it is as near as the k-th.
     """
-    from kgtextvec.evaluate.neighbours import NearestSearch
     from kgtextvec.evaluate.readers import take_units, unit_blocks
+    from kgtextvec.neighbours import NearestSearch
 
     wide = min(3 * k, len(rows) - 1)
     found = {}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.device import available_cores
+from kgtextvec.neighbours import NeighbourRows, nearest_of_all, sort_neighbours
 from kgtextvec.progress import Progress, say
 
 PERPLEXITY = 30  # openTSNE's default; t-SNE looks at three times as many neighbours
@@ -14,10 +15,8 @@ UMAP_NEIGHBOURS = 15  # umap-learn's default, the point itself included
 MIN_DIST = 0.1
 EXACT_WORK = 2e13  # multiply-adds; 200k x 400 or 140k x 1024: minutes on two cores
 TOO_FEW = 5  # below this neither method has anything to optimise
-STRIPS = 64
 
 Float32s = NDArray[np.float32]
-NeighbourRows = NDArray[np.int32]
 
 
 def unit_vectors(vectors: NDArray[Any]) -> Float32s:
@@ -41,39 +40,7 @@ def nearest(units: Float32s, k: int, seed: int = 0) -> tuple[NeighbourRows, Floa
         return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
     if float(n) * n * dims > EXACT_WORK:
         return roughly_nearest(units, k, seed)
-    found, cosines = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-    # The scores are laid out as STRIPS strips: the maximum over strips is one fast pass, and the
-    # k best scores of a row lie in its k best columns of that maximum, so only those get sorted.
-    width = -(-n // STRIPS)
-    size = max(1, min(1024, (1 << 26) // (width * STRIPS)))
-    scores = np.full((size, width * STRIPS), -np.inf, np.float32)
-    columns = np.arange(STRIPS, dtype=np.int64) * width
-    with Progress("neighbours", n, "vectors") as progress:
-        for start in range(0, n, size):
-            rows = np.arange(start, min(start + size, n))
-            block = scores[: len(rows)]
-            np.matmul(units[rows], units.T, out=block[:, :n])
-            block[np.arange(len(rows)), rows] = -np.inf
-            if width > 4 * k:
-                best = block.reshape(len(rows), STRIPS, width).max(axis=1)
-                best = np.argpartition(-best, k - 1, axis=1)[:, :k]
-                candidates = (best[:, :, None] + columns).reshape(len(rows), -1)
-                values = np.take_along_axis(block, candidates, axis=1)
-            else:
-                candidates = np.broadcast_to(np.arange(block.shape[1]), block.shape)
-                values = block
-            top = np.argpartition(-values, k - 1, axis=1)[:, :k]
-            found[rows] = np.take_along_axis(candidates, top, axis=1)
-            cosines[rows] = np.take_along_axis(values, top, axis=1)
-            progress.add(len(rows))
-    return sort_neighbours(found, cosines)
-
-
-def sort_neighbours(found: NeighbourRows, cosines: Float32s) -> tuple[NeighbourRows, Float32s]:
-    """Sort each row's neighbours by falling cosine, equal ones by row number."""
-    order = np.lexsort((found, -cosines), axis=1)
-    cosines = np.clip(np.take_along_axis(cosines, order, axis=1), -1, 1)
-    return np.take_along_axis(found, order, axis=1), cosines
+    return nearest_of_all(units, k)
 
 
 def roughly_nearest(units: Float32s, k: int, seed: int) -> tuple[NeighbourRows, Float32s]:

@@ -1,20 +1,26 @@
-"""Exact nearest neighbours by cosine, in blocks: bounded memory, on a CPU or a GPU."""
+"""Exact nearest neighbours by cosine, in blocks, so that memory is bounded.
+
+`NearestSearch` takes blocks of a pool, on a CPU or a GPU; `nearest_in_pool` orders what it finds by
+float64 cosines; `nearest_of_all` compares all rows with each other, without torch.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from kgtextvec.progress import Progress
 from kgtextvec.space import Floats, Rows
 
 COSINES_AT_ONCE = 1 << 24  # 64 MB
 SPARE = 8  # more are taken in float32, so that the float64 order of the first k is right
 DECIMALS = 9
-NEAR = 1e-5  # what float32 may get wrong in a cosine, and more
+NEAR = 1e-5  # more than the error of a cosine in float32
+STRIPS = 64
 
 Sparse = Any
+NeighbourRows = NDArray[np.int32]
 
 
 class NearestSearch:
@@ -69,6 +75,8 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
     places = np.full((len(queries), k), -1, np.int64)
     if not k:
         return places
+    import scipy.sparse as sp
+
     of_block: Callable[[Rows], Rows]
     if sp.issparse(vectors):
         turned = vectors[pool].T.tocsr()
@@ -128,7 +136,7 @@ def nearest_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: in
     cosines = (queries @ turned).toarray()
     cosines[ids[:, None] == pool[None, :]] = -np.inf
     wide = min(k + SPARE, len(pool))
-    found = np.argpartition(-cosines, wide - 1, axis=1)[:, :wide].astype(np.int64)
+    found = largest_columns(cosines, wide).astype(np.int64)
     taken = np.take_along_axis(cosines, found, axis=1)
     places = first_in_order(found, taken, k)
     for row in crowded(-np.sort(-taken, axis=1), k, len(pool)):
@@ -145,3 +153,51 @@ def first_in_order(found: Rows, cosines: NDArray[np.float64], k: int) -> Rows:
     places = np.take_along_axis(found, order, axis=1)
     places[np.isneginf(np.take_along_axis(cosines, order, axis=1))] = -1
     return places
+
+
+def nearest_of_all(units: Floats, k: int) -> tuple[NeighbourRows, Floats]:
+    """Find the `k` rows of highest cosine for each row of unit vectors (n, dims), itself left out.
+
+    `k` is at least 1 and below n. Returns rows (n, k) int32 and cosines (n, k) float32, the nearest
+    first, equal cosines by row number.
+    """
+    n = len(units)
+    found, cosines = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
+    # A row of scores is STRIPS strips: the maximum over strips is one fast pass, and the k best
+    # scores are in the k best columns of that maximum, so only these columns are searched.
+    width = -(-n // STRIPS)
+    size = max(1, min(1024, (1 << 26) // (width * STRIPS)))
+    scores = np.full((size, width * STRIPS), -np.inf, np.float32)
+    columns = np.arange(STRIPS, dtype=np.int64) * width
+    with Progress("neighbours", n, "vectors") as progress:
+        for start in range(0, n, size):
+            rows = np.arange(start, min(start + size, n))
+            block = scores[: len(rows)]
+            np.matmul(units[rows], units.T, out=block[:, :n])
+            block[np.arange(len(rows)), rows] = -np.inf
+            if width > 4 * k:
+                best = block.reshape(len(rows), STRIPS, width).max(axis=1)
+                best = largest_columns(best, k)
+                candidates = (best[:, :, None] + columns).reshape(len(rows), -1)
+                values = np.take_along_axis(block, candidates, axis=1)
+            else:
+                candidates = np.broadcast_to(np.arange(block.shape[1]), block.shape)
+                values = block
+            top = largest_columns(values, k)
+            found[rows] = np.take_along_axis(candidates, top, axis=1)
+            cosines[rows] = np.take_along_axis(values, top, axis=1)
+            progress.add(len(rows))
+    return sort_neighbours(found, cosines)
+
+
+def sort_neighbours(found: NeighbourRows, cosines: Floats) -> tuple[NeighbourRows, Floats]:
+    """Sort each row's neighbours by falling cosine, equal ones by row number."""
+    order = np.lexsort((found, -cosines), axis=1)
+    cosines = np.clip(np.take_along_axis(cosines, order, axis=1), -1, 1)
+    return np.take_along_axis(found, order, axis=1), cosines
+
+
+def largest_columns(values: NDArray[Any], k: int) -> Rows:
+    """Return the columns (n, k) of the largest `k` values of each row of (n, m), in any order."""
+    found: Rows = np.argpartition(-values, k - 1, axis=1)[:, :k]
+    return found

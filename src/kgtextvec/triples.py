@@ -39,7 +39,7 @@ def read_columns(path: Path) -> pa.Table:
                 csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
             )
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Correct evaluate.triples in the config.") from None
+        raise InputError(f"{path}: not there. Correct evaluate.triples in the config.") from None
     except (pa.ArrowInvalid, OSError, lzma.LZMAError, EOFError) as error:
         where = f", line {bad[0][0]}" if bad and bad[0][0] else ""
         what = f"has {bad[0][1]} columns" if bad else f"not readable ({error})"

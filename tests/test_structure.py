@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import yaml
 from packaging.markers import Marker
 
+from kgtextvec import registry
 from kgtextvec.__main__ import VERBS
+from kgtextvec.registry import Registry
 from kgtextvec.settings import docs
 from kgtextvec.settings.config import Config
 
@@ -28,6 +31,7 @@ OURS = [
     *SOURCES,
     *sorted((ROOT / "tests").glob("*.py")),
     *sorted((ROOT / "workflow").rglob("*.smk")),
+    *sorted((ROOT / "workflow/lib").glob("*.py")),
 ]
 
 
@@ -153,6 +157,32 @@ def test_what_the_engine_imports_is_in_an_environment():
     foreign -= set(sys.stdlib_module_names) | {"kgtextvec", "faiss"}
     missing = {name for name in foreign if f"- {names.get(name, name)}==" not in pinned}
     assert not missing
+
+
+# Names that stand in several modules by design, each with the reason.
+SHARED_NAMES = {"RECIPE": "every step's package says its own numbers, and the workflow reads them"}
+
+
+def names_defined(path: Path) -> set[str]:
+    """The functions, classes and constants that a module defines."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in found if not name.startswith("__")}
+
+
+def test_a_name_has_one_meaning():
+    """The constants of a registry's modules are one thing: forms, scores, …"""
+    constants = {one.constant for one in vars(registry).values() if isinstance(one, Registry)}
+    places = defaultdict(list)
+    for path in [*SOURCES, *sorted((ROOT / "workflow/lib").glob("*.py"))]:
+        for name in names_defined(path) - constants - set(SHARED_NAMES):
+            places[name].append(str(path.relative_to(ROOT)))
+    assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))

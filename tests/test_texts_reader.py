@@ -16,7 +16,7 @@ from kgtextvec.texts.check import check_table
 from kgtextvec.texts.containers import open_blocks
 from kgtextvec.texts.findings import Findings
 from kgtextvec.texts.rules import around, parse_rule, standard
-from kgtextvec.texts.table import Table
+from kgtextvec.texts.table import CheckedTable
 
 any_text = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
@@ -34,7 +34,7 @@ def checked(data, name="table.tsv", **policies):
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(data)
-        found = Table(path, Reading(kind=policies.pop("kind", "entities"), **policies))
+        found = CheckedTable(path, Reading(kind=policies.pop("kind", "entities"), **policies))
         return check_table(found) | {"table": found}
 
 
@@ -158,7 +158,7 @@ def test_twenty_findings_are_told_and_the_rest_counted():
 
 def test_a_folder_a_missing_file_and_a_device_are_told(tmp_path):
     for path, why in ((tmp_path, "a folder"), (tmp_path / "no", "not there"), ("/dev/zero", "dev")):
-        found = check_table(Table(Path(path), Reading(kind="entities")))
+        found = check_table(CheckedTable(Path(path), Reading(kind="entities")))
         assert found["outcome"] == "error"
         assert why in found["findings"][0]["message"]
 

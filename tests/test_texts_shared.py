@@ -11,7 +11,7 @@ import yaml
 
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.check import check_table
-from kgtextvec.texts.table import Table
+from kgtextvec.texts.table import CheckedTable
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 CASES = {}
@@ -40,7 +40,7 @@ def files(tmp_path_factory):
 def test_the_acceptance_table_holds(name, files):
     case = CASES[name]
     (path,) = (files / name).iterdir()
-    table = Table(path, Reading(kind=case["input"]))
+    table = CheckedTable(path, Reading(kind=case["input"]))
     report = check_table(table)
     expected = case["expect"]
     assert report["outcome"] == expected["outcome"], report["findings"]
@@ -55,7 +55,9 @@ def test_the_acceptance_table_holds(name, files):
 
 def test_the_traps_are_counted_right():
     told = json.loads((SHARED / "data" / "entities_quirks.expected.json").read_text("utf-8"))
-    report = check_table(Table(SHARED / "data" / "entities_quirks.tsv", Reading(kind="entities")))
+    report = check_table(
+        CheckedTable(SHARED / "data" / "entities_quirks.tsv", Reading(kind="entities"))
+    )
     names = {"NA", "null", "None", "nan", "NaN", "N/A"}
     assert report["rows"] == told["rows"]
     assert report["duplicates"] == {"same_text": 0, "other_text": 0}
@@ -66,7 +68,7 @@ def test_the_traps_are_counted_right():
 @pytest.mark.parametrize(("trap", "line"), [("ragged", 3), ("unbalanced", 2)])
 def test_broken_shapes_are_refused(trap, line):
     path = SHARED / "data" / f"entities_quirks_{trap}.tsv"
-    report = check_table(Table(path, Reading(kind="entities")))
+    report = check_table(CheckedTable(path, Reading(kind="entities")))
     assert (report["outcome"], report["findings"][0]["line"]) == ("error", line)
 
 
@@ -75,5 +77,5 @@ def test_broken_shapes_are_refused(trap, line):
     [("entities_2k.tsv", "entities", 2000), ("relation_types.tsv", "relation_types", 24)],
 )
 def test_real_tables_pass(file, kind, rows):
-    report = check_table(Table(SHARED / "data" / file, Reading(kind=kind)))
+    report = check_table(CheckedTable(SHARED / "data" / file, Reading(kind=kind)))
     assert (report["outcome"], report["rows"]) == ("ok", rows)

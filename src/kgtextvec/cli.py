@@ -117,7 +117,7 @@ def add_setting(group: Any, setting: Setting) -> None:
         return
     words = setting.help.replace("%", "%%")
     if not setting.required and setting.default not in (None, ()):
-        words += f" (default: {shown(setting.default)})"
+        words += f" (default: {word_of(setting.default)})"
     options: dict[str, Any] = {
         "dest": setting_dest(setting.key), "help": words, "default": argparse.SUPPRESS
     }  # fmt: skip
@@ -145,6 +145,6 @@ def setting_value(setting: Setting, given: object) -> object:
         raise InputError(f"--{setting.key}: not a JSON list ({error}).") from None
 
 
-def shown(default: Any) -> str:
+def word_of(default: Any) -> str:
     """Write a default as the command line takes it."""
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

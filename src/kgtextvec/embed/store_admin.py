@@ -55,7 +55,7 @@ def store(
 
 
 @dataclass
-class Used:
+class UsedTexts:
     """Texts in use under one fingerprint, and the models' names that go with it."""
 
     names: set[str] = field(default_factory=set)
@@ -74,14 +74,14 @@ def fingerprints(folder: Path) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def used_vectors(used_in: Sequence[Path]) -> dict[str, Used]:
+def used_vectors(used_in: Sequence[Path]) -> dict[str, UsedTexts]:
     """Find the texts that results use, per folder of the store.
 
     The spaces `full` of each working directory tell: manifest.json the fingerprint, index.parquet
     the texts. Raises InputError for a directory without results, so that a slip of the pen drops
     nothing.
     """
-    used: dict[str, Used] = defaultdict(Used)
+    used: dict[str, UsedTexts] = defaultdict(UsedTexts)
     for directory in used_in:
         results = directory / "results" if (directory / "results").is_dir() else directory
         manifests = sorted(results.glob("*/*/full/manifest.json"))
@@ -100,7 +100,7 @@ def used_vectors(used_in: Sequence[Path]) -> dict[str, Used]:
     return used
 
 
-def description_of(one: Store, used: dict[str, Used]) -> str:
+def description_of(one: Store, used: dict[str, UsedTexts]) -> str:
     """Say in a few words which model and settings a folder of the store belongs to."""
     about = one.fingerprint
     names = used[one.folder.name].names if one.folder.name in used else set()
@@ -108,7 +108,7 @@ def description_of(one: Store, used: dict[str, Used]) -> str:
     return " ".join(words + [str(about[key]) for key in SHOWN if key in about])
 
 
-def report_stats(folders: list[Store], used: dict[str, Used]) -> None:
+def report_stats(folders: list[Store], used: dict[str, UsedTexts]) -> None:
     """Say what each folder of the store holds."""
     total = 0
     for one in folders:
@@ -165,7 +165,7 @@ def fault_in(part: Part) -> str:
 
 
 def prune_parts(
-    folders: list[Store], used: dict[str, Used], used_in: Sequence[Path], yes: bool
+    folders: list[Store], used: dict[str, UsedTexts], used_in: Sequence[Path], yes: bool
 ) -> None:
     """Drop vectors that no results use, damaged parts and what killed jobs left; or tell of them.
 
@@ -184,7 +184,7 @@ def prune_parts(
             )
     freed = 0
     for one in folders:
-        here = used.get(one.folder.name, Used())
+        here = used.get(one.folder.name, UsedTexts())
         dropped, texts = 0, 0
         for path in one.parts():
             keys = one.keys_in(path)

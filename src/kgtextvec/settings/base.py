@@ -22,8 +22,8 @@ from kgtextvec.registry import Registry
 # How a setting acts: changes results, unless it is marked as one of speed and place only.
 RUN = Meta(extra={"acts": "run"})
 # The kind of model that a setting concerns.
-TRANSFORMER = Meta(extra={"only": "transformer"})
-ELMO = Meta(extra={"only": "elmo"})
+TRANSFORMER_ONLY = Meta(extra={"only": "transformer"})
+ELMO_ONLY = Meta(extra={"only": "elmo"})
 
 
 def named_in(registry: Registry[Any]) -> Meta:

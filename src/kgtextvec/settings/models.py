@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from kgtextvec.registry import POOLINGS
-from kgtextvec.settings.base import ELMO, RUN, TRANSFORMER, Count, Settings, WordSplitter, named_in
+from kgtextvec.settings.base import (
+    ELMO_ONLY,
+    RUN,
+    TRANSFORMER_ONLY,
+    Count,
+    Settings,
+    WordSplitter,
+    named_in,
+)
 
 
 class Mode(Settings):
@@ -19,9 +27,9 @@ class Mode(Settings):
 class TokenOptions(Settings):
     """The keys of a catalogue entry that decide how a word becomes a vector."""
 
-    max_tokens: Annotated[Annotated[int, Meta(ge=3)] | None, TRANSFORMER] = None
+    max_tokens: Annotated[Annotated[int, Meta(ge=3)] | None, TRANSFORMER_ONLY] = None
     """Tokens of a text at most; by default, and at most, what the model takes."""
-    initial_state: Annotated[Literal["warm", "zeros"], ELMO] = "warm"
+    initial_state: Annotated[Literal["warm", "zeros"], ELMO_ONLY] = "warm"
     """ELMo: the state that every text starts from."""
 
 
@@ -30,9 +38,9 @@ class EncoderOptions(TokenOptions):
 
     pooling: Annotated[str, named_in(POOLINGS)] = "mean"
     """From one vector per token to one per text; `mean` includes special tokens."""
-    layers: Annotated[str | int, ELMO] = "average"
+    layers: Annotated[str | int, ELMO_ONLY] = "average"
     """ELMo: `average`, `top`, `token`, `concat`, or the number of a layer."""
-    tokens: Annotated[WordSplitter, ELMO] = "treebank_hyphen"
+    tokens: Annotated[WordSplitter, ELMO_ONLY] = "treebank_hyphen"
     """ELMo: how a text is split into words."""
 
 
@@ -85,7 +93,7 @@ class Compute(Device):
 class Embed(Compute):
     """How models run."""
 
-    long_text: Annotated[Literal["truncate", "window"], TRANSFORMER] = "truncate"
+    long_text: Annotated[Literal["truncate", "window"], TRANSFORMER_ONLY] = "truncate"
     """A text longer than the model takes: cut it (and count it), or take the mean over windows of
     it."""
     batch_tokens: Annotated[Literal["auto"] | Annotated[int, Meta(ge=8)], RUN] = "auto"

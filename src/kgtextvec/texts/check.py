@@ -6,7 +6,7 @@ from typing import Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.texts.findings import TableError
-from kgtextvec.texts.table import Table
+from kgtextvec.texts.table import CheckedTable
 
 # Ids and texts listed by `lint --json`: enough to look at, bounded for tables of any size.
 LISTED_ROWS = 100_000
@@ -14,7 +14,7 @@ LISTED_CHARACTERS = 50_000_000
 
 
 @contextmanager
-def refused(table: Table) -> Iterator[None]:
+def refused(table: CheckedTable) -> Iterator[None]:
     """Make whatever stops a pass over a table one of its findings."""
     try:
         yield
@@ -24,7 +24,7 @@ def refused(table: Table) -> Iterator[None]:
         table.findings.add("settings", None, str(error), error=True)
 
 
-def check_table(table: Table, lists: bool = True) -> dict[str, Any]:
+def check_table(table: CheckedTable, lists: bool = True) -> dict[str, Any]:
     """Read a table to its end and return the report; nothing is raised for a bad table.
 
     With `lists` the report holds `ids` and `texts` of the rows that can be used, in order, until
@@ -46,7 +46,7 @@ def check_table(table: Table, lists: bool = True) -> dict[str, Any]:
     return found
 
 
-def report(table: Table, lists: bool) -> dict[str, Any]:
+def report(table: CheckedTable, lists: bool) -> dict[str, Any]:
     """Return outcome, rows, findings and the counts of what the rows are like."""
     empty: dict[str, Any] = {"ids": [], "texts": [], "listed": 0} if lists else {}
     found = {

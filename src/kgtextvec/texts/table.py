@@ -25,7 +25,7 @@ from kgtextvec.texts.rules import (
     TextRule,
     parse_rule,
 )
-from kgtextvec.texts.used import Used
+from kgtextvec.texts.used import UsedRows
 
 # A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
 LONE_CR = re.compile(r"^[^\n\t]*\r(?!\n)[^\n\t]*\Z")
@@ -49,7 +49,7 @@ class UsableRows:
 
 
 @dataclass
-class Table:
+class CheckedTable:
     """A table being checked: iterate `rows()`, then ask `findings` and `quality`."""
 
     path: Path
@@ -65,7 +65,7 @@ class Table:
         self.keys = self.kind.key
         self.relation = self.settings.kind == "relation_types"
         self.clean = CLEANERS[self.settings.text_clean]
-        self.used: Used | None = None
+        self.used: UsedRows | None = None
 
     def rows(self) -> Iterator[UsableRows]:
         """Yield the rows that can be used, block by block; the rest becomes findings.
@@ -78,7 +78,7 @@ class Table:
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         if self.used_by:
-            self.used = Used(self.used_by, self.relation, self.settings.encoding)
+            self.used = UsedRows(self.used_by, self.relation, self.settings.encoding)
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
             reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)

@@ -9,7 +9,7 @@ from kgtextvec.texts.reader import Reader
 from kgtextvec.triples import is_header
 
 
-class Used:
+class UsedRows:
     """The ids that triples hold, and which of them a table has.
 
     The file has three tab-separated columns, head, relation and tail, with or without a header

@@ -22,10 +22,10 @@ def read_texts(
     Writes rows.parquet, shards/{shard}.parquet, findings.json and manifest.json into the folder,
     all of them or none. Raises InputError with all that is wrong (up to 20 findings).
     """
-    from kgtextvec.texts.table import Table
+    from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    write_texts(Table(file, reading, used_by), table, reading.shards, out_dir)
+    write_texts(CheckedTable(file, reading, used_by), table, reading.shards, out_dir)
 
 
 def lint(
@@ -46,10 +46,10 @@ def lint(
     from kgtextvec.errors import InputError
     from kgtextvec.progress import say
     from kgtextvec.texts.check import check_table
-    from kgtextvec.texts.table import Table
+    from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import shown
 
-    checked = Table(file, reading, used_by)
+    checked = CheckedTable(file, reading, used_by)
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")

@@ -15,13 +15,13 @@ from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
-from kgtextvec.texts.table import Table
+from kgtextvec.texts.table import CheckedTable
 
 # What a table's findings depend on, besides the kind of its rows and the text rule.
 POLICIES = [name for name in settings_of(Reading) if name not in ("kind", "text")]
 
 
-def write_texts(table: Table, name: str, shards: int, out_dir: Path) -> None:
+def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> None:
     """Read a table and write rows.parquet, shards/, findings.json and manifest.json.
 
     Nothing appears under a final name before everything is written; the manifest comes last.

@@ -1,9 +1,7 @@
 """The kinds of table: columns, keys, text, and what each is called in exports."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-
-from kgtextvec.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -16,13 +14,62 @@ class ServerRule:
     pattern: str | None = None
 
 
+# A column of a block of rows as it is read, and as people see it; empty where there is none.
+Column = Callable[[str], list[str]]
+Describe = Callable[[Column, Column], dict[str, list[str]]]
+
+
+def describe_entities(raw: Column, shown: Column) -> dict[str, list[str]]:
+    """Return the columns id, label, name and resource."""
+    return {
+        "id": raw("id"),
+        "label": raw("label"),
+        "name": shown("name"),
+        "resource": shown("resource"),
+    }
+
+
+def describe_relation_types(raw: Column, shown: Column) -> dict[str, list[str]]:
+    """Return the same columns and those of RELATION_TYPES.more_columns.
+
+    The label is the pair of labels that a relation joins, such as Compound:Gene.
+    """
+    types = raw("relation_type")
+    of_row = zip(types, shown("source_type"), shown("target_type"), strict=True)
+    pairs = [joined_labels(*row) for row in of_row]
+    first = [one.split("::")[0] if "::" in one else "" for one in types]
+    formatted = shown("formatted_relation_type")
+    return {
+        "id": types,
+        "label": [f"{one}:{two}" if one and two else "RelationType" for one, two in pairs],
+        "name": types,
+        "resource": [one or two for one, two in zip(shown("resource"), first, strict=True)],
+        "relation_type": types,
+        "formatted_relation_type": [one or two for one, two in zip(formatted, types, strict=True)],
+        "source_type": [one for one, _ in pairs],
+        "target_type": [two for _, two in pairs],
+    }
+
+
+def joined_labels(relation_type: str, source: str, target: str) -> tuple[str, str]:
+    """Return the labels that a relation joins; ("", "") if neither columns nor type have them."""
+    if source and target:
+        return source, target
+    head, mark, pair = relation_type.rpartition("::")
+    one, colon, two = pair.partition(":")
+    return (one, two) if head and mark and colon and one and two else (source, target)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of table. Columns are named as in the index of a space.
 
     `one`, `many`: the words in the file names of trainers. `letter`: its tables in the templates
     of loading pages. `key`: the columns that no two rows should have in common. `optional`: the
-    columns that are read where the file has them. `text`: the default text rule. `has_labels`:
+    columns that are read where the file has them. `name_column`: the one with a row's name.
+    `describe`: the columns of a space's index that come from the table, id, label, name, resource
+    and `more_columns`. `in_triples`: the columns of a file of triples that name its rows (head 0,
+    relation 1, tail 2). `text`: the default text rule. `has_labels`:
     whether a node id is `label::id`, or the id alone. `tsv`: columns of BioMedGPS's TSV and what
     fills them. `script_tsv`: those that the file of its script has. `instead_of_empty`: the column
     that fills an empty one. `server_rules`: the checks of its server.
@@ -34,12 +81,16 @@ class Kind:
     letter: str
     key: tuple[str, ...]
     optional: tuple[str, ...]
+    name_column: str
+    describe: Describe
+    in_triples: tuple[int, ...]
     text: str
     has_labels: bool
     tsv: Mapping[str, str]
     script_tsv: tuple[str, ...]
     server_rules: tuple[ServerRule, ...]
     instead_of_empty: Mapping[str, str] = field(default_factory=dict)
+    more_columns: tuple[str, ...] = ()
 
     def node_ids(self, labels: Iterable[str], ids: Iterable[str]) -> list[str]:
         """Return the node id of each row."""
@@ -66,6 +117,9 @@ ENTITIES = Kind(
     letter="e",
     key=("id", "label"),
     optional=("name", "resource"),
+    name_column="name",
+    describe=describe_entities,
+    in_triples=(0, 2),
     text="description,name",
     has_labels=True,
     # Node ids are unique, ids alone aren't: the server's check wants a unique `id`.
@@ -84,6 +138,10 @@ RELATION_TYPES = Kind(
     letter="r",
     key=("relation_type",),
     optional=("resource", "formatted_relation_type", "source_type", "target_type"),
+    name_column="relation_type",
+    describe=describe_relation_types,
+    more_columns=("relation_type", "formatted_relation_type", "source_type", "target_type"),
+    in_triples=(1,),
     text="description",
     has_labels=False,
     tsv={
@@ -100,10 +158,3 @@ RELATION_TYPES = Kind(
     instead_of_empty={"formatted_relation_type": "relation_type"},
 )
 KINDS = {kind.name: kind for kind in (ENTITIES, RELATION_TYPES)}
-
-
-def kind_of(name: str, where: object) -> Kind:
-    """Return the kind of that name; `where` begins the message. Raises InputError if unknown."""
-    if name not in KINDS:
-        raise InputError(f"{where}: {name!r} is not a kind. Choose one of {', '.join(KINDS)}.")
-    return KINDS[name]

@@ -75,7 +75,7 @@ def blocks(
     """Yield (first row, (≤ rows, dims) float32) over a matrix, the next one read meanwhile.
 
     A block is overwritten after the next one was asked for: use it up, or copy it. `digest` is fed
-    the whole file, header included. Raises InputError when the file shrinks while it is read.
+    all bytes of the file, header included. Raises InputError when the file shrinks meanwhile.
     """
     buffers = [np.empty((min(rows, matrix.rows), matrix.dims), np.float32) for _ in range(2)]
     starts = range(0, matrix.rows, rows)

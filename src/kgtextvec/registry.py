@@ -9,6 +9,7 @@ another distribution is known by an entry point, whose group is the package's na
 """
 
 import re
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from kgtextvec.errors import InputError
+from kgtextvec.kinds import KINDS, Kind
 
 T = TypeVar("T")
 
@@ -102,37 +104,37 @@ class Patterns(Registry[T]):
         return [one.example for one in constants]
 
 
-class Nested(Registry[T]):
-    """The names in a mapping that each constant of another registry has."""
+class Listed(Registry[T]):
+    """Names and things that a function returns when they are first asked for."""
 
-    def __init__(self, parent: Registry[Any], attribute: str, noun: str) -> None:
-        """Describe the mapping by its attribute; messages call one of its things a `noun`."""
-        super().__init__(parent.package, parent.constant, noun)
-        self.parent, self.attribute = parent, attribute
+    def __init__(self, read: Callable[[], Mapping[str, T]], noun: str) -> None:
+        """Describe the registry; messages call one of its things a `noun`."""
+        self.read, self.noun = read, noun
 
     @cached_property
-    def nested(self) -> dict[str, T]:
-        """Return all things by name; this imports the modules."""
-        constants = [self.parent[name] for name in self.parent.names()]
-        return {
-            name: thing
-            for constant in constants
-            for name, thing in getattr(constant, self.attribute).items()
-        }
+    def things(self) -> Mapping[str, T]:
+        """All things by name."""
+        return self.read()
 
     def __getitem__(self, name: str) -> T:
         """Return the thing of that name. Raises InputError if unknown."""
-        if name not in self.nested:
+        if name not in self.things:
             raise InputError(f"{name!r} is not a known {self.noun}. {self.choices()}")
-        return self.nested[name]
+        return self.things[name]
 
     def __contains__(self, name: object) -> bool:
         """Return whether there is a thing of that name."""
-        return name in self.nested
+        return name in self.things
 
     def names(self) -> list[str]:
         """Return all names."""
-        return list(self.nested)
+        return list(self.things)
+
+
+def read_id_orders() -> dict[str, Any]:
+    """Return the orders of ids that all forms know, by name."""
+    forms = map(FORMS.__getitem__, FORMS.names())
+    return {name: order for form in forms for name, order in form.id_orders.items()}
 
 
 # All registries. Their constants' types stand in the packages' own __init__.
@@ -142,4 +144,5 @@ SCORES: Registry[Any] = Registry("kgtextvec.evaluate.scores", "SCORE", "score")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
 FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")
 FORMS: Registry[Any] = Registry("kgtextvec.export.forms", "FORM", "export form")
-ID_ORDERS: Nested[Any] = Nested(FORMS, "id_orders", "form to align to")
+ID_ORDERS: Listed[Any] = Listed(read_id_orders, "form to align to")
+KIND_NAMES: Listed[Kind] = Listed(lambda: KINDS, "kind of table")

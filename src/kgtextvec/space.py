@@ -5,7 +5,7 @@
     space.get("Gene::ENTREZ:7157")
     space.align(["Gene::ENTREZ:7157", "Disease::MESH:D000544"])
 
-docs/python.md tells more. Nothing here needs torch.
+See docs/python.md. Nothing here needs torch.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.kinds import kind_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
 from kgtextvec.records import SpaceManifest, read_record
+from kgtextvec.registry import KIND_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +44,8 @@ class MissingRowError(InputError, KeyError):
 class Space:
     """A space's folder, opened. Row i of `vectors` is row i of `index` and of the table.
 
-    `matrix` is the .npy file, to be read in blocks; `manifest` the JSON object beside it, a plain
-    dict. Columns of the index are read when they are asked for.
+    `matrix` is the .npy file, to be read in blocks; `manifest` is manifest.json as a plain dict.
+    Columns of the index are read when they are asked for.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -58,7 +58,7 @@ class Space:
         self.folder = path.parent if inside else path
         self.manifest: SpaceManifest = read_record(self.folder / "manifest.json", SpaceManifest)
         self.matrix = open_matrix(self.folder / "embeddings.npy")
-        self.kind = kind_of(self.manifest["kind"], self.folder)
+        self.kind = KIND_NAMES[self.manifest["kind"]]
         self.rows, self.dims = self.matrix.rows, self.matrix.dims
         self.index_path = self.folder / "index.parquet"
         try:
@@ -168,7 +168,7 @@ class Space:
         raise MissingRowError(f"{self.folder}: {self.why_no_row(node_id, row)}.")
 
     def align(self, ids: Sequence[str], missing: str = "error", seed: int = 0) -> Floats:
-        """Return the vectors of ids in their order: (len(ids), dims) float32, a matrix of its own.
+        """Return the vectors of ids in their order: (len(ids), dims) float32, a new matrix.
 
         `missing`: what becomes of ids without a row. error: a MissingRowError that lists the first
         of them; mean_of_label: the mean of the rows with that label (of all rows, if there is no

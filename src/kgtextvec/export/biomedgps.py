@@ -28,10 +28,10 @@ def export_biomedgps(
     space_dir: Annotated[Path, "the space's folder"],
     *,
     dims: Annotated[int, "the dims in the file's name"],
-    out: Annotated[Path, "the TSV; .json of the same name goes beside it"],
+    out: Annotated[Path, "the TSV; a .json of the same name is written, too"],
     threads: Annotated[int, "0: all cores of the job"] = 0,
 ) -> None:
-    """Write all rows as BioMedGPS's TSV, and beside it (.json) the rows its server would refuse.
+    """Write all rows as BioMedGPS's TSV, and a .json with the rows its server would refuse.
 
     Raises InputError when the space doesn't have the dims in the file's name.
     """

@@ -152,7 +152,7 @@ def spell(bits: Any, low: Any, high: Any, length: Any) -> Any:
     """Find the text of finite numbers by their bits (m,) uint32: bytes 0-7, 8-15, and how many.
 
     All out arrays are (m,) uint64. 0 and 0.0001 up to 10 have at most fifteen bytes; the length of
-    any other is told as 0. No branch depends on the data: this loop becomes vector instructions.
+    for any other it is 0. No branch depends on the data: this loop becomes vector instructions.
     """
     for i in range(len(bits)):
         here = u64(bits[i])
@@ -199,16 +199,16 @@ def write_rare(bits: Any, out: Any, at: Any) -> Any:
     out[aside] = first + u64(48)
     put_eight(out, aside + u64(1), others + EIGHT_ZEROS)
     in_full = 0 < exponent < 16
-    whole = exponent + 1 if in_full else 1
-    for place in range(whole):
+    integer_digits = exponent + 1 if in_full else 1
+    for place in range(integer_digits):
         out[at + u64(place)] = out[aside + u64(place)] if place < n else np.uint8(48)
-    out[at + u64(whole)] = 46
-    for place in range(whole, n):
+    out[at + u64(integer_digits)] = 46
+    for place in range(integer_digits, n):
         out[at + u64(place + 1)] = out[aside + u64(place)]
     if in_full:
-        if n <= whole:
-            out[at + u64(whole + 1)] = 48
-        return at + u64(max(n, whole + 1) + 1)
+        if n <= integer_digits:
+            out[at + u64(integer_digits + 1)] = 48
+        return at + u64(max(n, integer_digits + 1) + 1)
     end = at + u64(n + 1 if n > 1 else 1)
     out[end] = 101
     out[end + u64(1)] = 45 if exponent < 0 else 43

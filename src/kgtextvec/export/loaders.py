@@ -10,7 +10,7 @@ from kgtextvec.kinds import KINDS
 from kgtextvec.registry import FORMS
 
 PAGES = Path(__file__).parent / "pages"
-ALIGNED = "aligned"  # not a form, but a page of its own
+ALIGNED = "aligned"  # not a form, but it has a page
 
 
 def write_loaders(

@@ -4,13 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kgtextvec.settings.base import FilePath, Settings
+from kgtextvec.registry import KIND_NAMES
+from kgtextvec.settings.base import FilePath, Settings, named_in
 
 
 class Reading(Settings, kw_only=True):
     """How a table is read, and which text stands for a row."""
 
-    kind: Literal["entities", "relation_types"]
+    kind: Annotated[str, named_in(KIND_NAMES)]
     """`entities` (columns id, label, name) or `relation_types` (column relation_type)."""
     text: FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1)] | None = None
     """What is embedded: columns, of which the first that isn't empty is taken, or a template such

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.kinds import KINDS
 from kgtextvec.records import ShardTexts
 from kgtextvec.texts.quality import in_order
 from kgtextvec.texts.table import UsableRows
@@ -229,10 +230,9 @@ def write_rows(
 def row_schema(kind: str) -> Any:
     """Return the columns of rows.parquet for a kind of table."""
     names = ["id", "label", "name", "resource"]
-    more = ["relation_type", "formatted_relation_type", "source_type", "target_type"]
     return pa.schema(
         [("row", pa.int64()), ("line", pa.int64())]
         + [(name, pa.string()) for name in names]
         + [("text_index", pa.int64()), ("text_sha256", pa.string())]
-        + [(name, pa.string()) for name in (more if kind == "relation_types" else [])]
+        + [(name, pa.string()) for name in KINDS[kind].more_columns]
     )

@@ -63,7 +63,6 @@ class CheckedTable:
         self.rule = TextRule("", ())
         self.kind = KINDS[self.settings.kind]
         self.keys = self.kind.key
-        self.relation = self.settings.kind == "relation_types"
         self.clean = CLEANERS[self.settings.text_clean]
         self.used: UsedRows | None = None
 
@@ -78,7 +77,7 @@ class CheckedTable:
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         if self.used_by:
-            self.used = UsedRows(self.used_by, self.relation, self.settings.encoding)
+            self.used = UsedRows(self.used_by, self.kind.in_triples, self.settings.encoding)
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
             reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)
@@ -193,7 +192,7 @@ class CheckedTable:
     def without_text(self, batch: Batch, texts: list[str], given: list[str]) -> list[bool]:
         """Apply the policy for rows without a text; fill names in; return which rows stay."""
         policy = self.settings.empty_text
-        names = batch.columns.get("relation_type" if self.relation else "name")
+        names = batch.columns.get(self.kind.name_column)
         used = [name for name in self.rule.columns if name not in self.keys] or [*self.rule.columns]
         empty = f"{' and '.join(used)} {'are' if len(used) > 1 else 'is'} empty"
         for row, text in enumerate(texts):
@@ -225,38 +224,11 @@ class CheckedTable:
 
     def described(self, batch: Batch) -> dict[str, list[str]]:
         """Return the columns of rows.parquet that come from the table."""
-        got = batch.columns
         empty = [""] * len(batch.lines)
-        if not self.relation:
-            return {
-                "id": got["id"],
-                "label": got["label"],
-                "name": self.shown(got.get("name", empty), batch.odd),
-                "resource": self.shown(got.get("resource", empty), batch.odd),
-            }
-        types = got["relation_type"]
-        of_row = zip(
-            types,
-            self.shown(got.get("source_type", empty), batch.odd),
-            self.shown(got.get("target_type", empty), batch.odd),
-            strict=True,
+        return self.kind.describe(
+            batch.columns.__getitem__,
+            lambda name: self.shown(batch.columns.get(name, empty), batch.odd),
         )
-        pairs = [pair_of(*row) for row in of_row]
-        first = [one.split("::")[0] if "::" in one else "" for one in types]
-        resources = self.shown(got.get("resource", empty), batch.odd)
-        formatted = self.shown(got.get("formatted_relation_type", empty), batch.odd)
-        return {
-            "id": types,
-            "label": [f"{one}:{two}" if one and two else "RelationType" for one, two in pairs],
-            "name": types,
-            "resource": [one or two for one, two in zip(resources, first, strict=True)],
-            "relation_type": types,
-            "formatted_relation_type": [
-                one or two for one, two in zip(formatted, types, strict=True)
-            ],
-            "source_type": [one for one, _ in pairs],
-            "target_type": [two for _, two in pairs],
-        }
 
     def shown(self, values: list[str], odd: bool) -> list[str]:
         """Return values without control characters and line breaks (text_clean: none: as is)."""
@@ -279,15 +251,6 @@ class CheckedTable:
 def ascii_shown(value: str) -> str:
     """Return a key for a message with its blanks and invisible characters made visible."""
     return plain(ascii(value))
-
-
-def pair_of(relation_type: str, source: str, target: str) -> tuple[str, str]:
-    """Return the labels that a relation joins; ("", "") if neither columns nor type tell."""
-    if source and target:
-        return source, target
-    head, mark, pair = relation_type.rpartition("::")
-    one, colon, two = pair.partition(":")
-    return (one, two) if head and mark and colon and one and two else (source, target)
 
 
 def select(batch: Batch, keep: list[bool] | None) -> Batch:

@@ -16,8 +16,8 @@ class UsedRows:
     of such names, packed or not. Nodes are `label::id` or a bare id.
     """
 
-    def __init__(self, path: Path, relation: bool, encoding: str) -> None:
-        """Read the triples. Raises InputError when they can't be read."""
+    def __init__(self, path: Path, places: tuple[int, ...], encoding: str) -> None:
+        """Read the columns at `places` (of 3). Raises InputError when they can't be read."""
         self.path = path
         self.triples = 0
         self.ids: set[str] = set()
@@ -32,7 +32,6 @@ class UsedRows:
                     f"has {len(header.names)} columns. Give head, relation and tail, separated"
                     " by tabs."
                 )
-            places = [1] if relation else [0, 2]
             if not is_header(header.names):
                 self.ids.update(header.names[place] for place in places)
                 self.triples += 1

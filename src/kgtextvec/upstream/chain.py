@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
@@ -25,14 +25,14 @@ from kgtextvec.settings.tables import Sharding
 from kgtextvec.space import Space
 from kgtextvec.texts.verbs import read_texts
 
-# Where a catalogue may lie: in the working directory, in the checkout.
+# Where a catalogue may be: in the working directory, in the checkout.
 CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
 HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
 MODEL_RECORD = "kgtextvec.json"
 
 
 def embed_table(
-    kind: Literal["entities", "relation_types"],
+    kind: str,
     file: Path,
     model_name: str,
     output: Path,
@@ -40,7 +40,7 @@ def embed_table(
     device: str,
     work: Path,
 ) -> None:
-    """Embed a table with a model and write the script's TSV, whole or not at all.
+    """Embed a table with a model and write the script's TSV, complete or not at all.
 
     Finished vectors stay in `work`/store, models in `work`/models: a second run is fast, and one
     that was stopped goes on. faithful: texts untouched, float32, the script's tokens.
@@ -107,7 +107,7 @@ def find_model(name: str, work: Path) -> Path:
 
 
 def read_catalogue() -> dict[str, Any]:
-    """Return the catalogue that lies nearest; empty if there is none."""
+    """Return the nearest catalogue; empty if there is none."""
     for path in CATALOGUES:
         if path.is_file():
             found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) or {}

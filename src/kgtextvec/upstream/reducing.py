@@ -38,7 +38,7 @@ class ScriptOptions:
 
 
 def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
-    """Read the table, reduce its vectors, write it again, whole or not at all."""
+    """Read the table, reduce its vectors, write it again, complete or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=output.parent, prefix=".reduce-") as folder:
         matrix = vectors_of_table(file, Path(folder))

@@ -21,7 +21,7 @@ ReadIds = Callable[[Sequence[Path]], dict[str, list[str]]]
 
 @dataclass(frozen=True)
 class TrainerFiles:
-    """The files of a trainer: row i of a matrix is its id i, by the map beside the matrix.
+    """The files of a trainer: row i of a matrix is its id i, by the matrix's id map.
 
     In the names of files, {model} is the model's name, {one} and {many} are entity and entities.
     `map_lines` returns the lines of a map, given the ids by row. `sort`: an export has the rows in
@@ -97,5 +97,5 @@ def trainer_form(
 
 
 def template_beside(module_file: str) -> Path:
-    """Return the template that lies beside a form's module: forms/dglke.md.j2."""
+    """Return the template in the folder of a form's module: forms/dglke.md.j2."""
     return Path(module_file).with_suffix(".md.j2")

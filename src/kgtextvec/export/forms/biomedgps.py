@@ -1,4 +1,4 @@
-"""BioMedGPS: vectors for its trainer and its server, written by verbs of its own."""
+"""BioMedGPS: vectors for its trainer and its server, written by its own verbs."""
 
 from kgtextvec.export.forms import ExportForm, template_beside
 

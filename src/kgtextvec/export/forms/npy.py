@@ -1,13 +1,11 @@
 """numpy: the matrix itself, checked against its digest."""
 
-import errno
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import link_or_copy, sha256_of, whole_file
 
 if TYPE_CHECKING:
     from kgtextvec.space import Space
@@ -25,12 +23,7 @@ def link_matrix(space: "Space", out: Path, threads: int) -> None:
     if out.exists() and out.samefile(source):
         return
     with whole_file(out) as part:
-        try:
-            part.hardlink_to(source)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
-            shutil.copyfile(source, part)
+        link_or_copy(source, part)
 
 
 FORM = ExportForm("numpy", write_space=link_matrix)

@@ -16,7 +16,7 @@ NUMBERS_IN_GROUP = 1 << 23
 
 
 def write_parquet(space: "Space", out: Path, threads: int) -> None:
-    """Write the index's columns and `embedding`, a fixed-size list<float32>, whole or not at all.
+    """Write the index's columns and `embedding`, a fixed-size list<float32>, or nothing.
 
     The manifest goes into the schema's metadata under the key kgtextvec. Strings are compressed;
     vectors aren't, since that gains a tenth of the size and costs a multiple of the time. Memory:

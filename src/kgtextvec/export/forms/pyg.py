@@ -1,7 +1,7 @@
 """PyTorch Geometric: a safetensors file with one tensor per label of nodes.
 
 The form of safetensors: the length of a JSON header (8 bytes, little-endian), the header (name of a
-tensor: dtype, shape, where its bytes lie), the bytes. It is written here row by row, since the
+tensor: dtype, shape, the place of its bytes), the bytes. It is written here row by row, since the
 library wants all tensors in memory.
 """
 

@@ -37,7 +37,7 @@ def read_sorted(paths: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def is_triples(path: Path) -> bool:
-    """Tell triples from an id map by the columns of the first line."""
+    """Return whether a file has triples and not an id map, by the columns of its first line."""
     _, first = next(numbered_lines(path), (0, ""))
     return path.suffix != ".json" and first.count("\t") == 2
 

@@ -74,8 +74,8 @@ class Space:
         for name, rows in (("index.parquet", index_rows), ("manifest.json", self.manifest["rows"])):
             if rows != self.rows:
                 raise InputError(
-                    f"{self.folder}: embeddings.npy has {self.rows} rows, {name} has {rows}. Delete"
-                    " the space and rerun the step that made it."
+                    f"{self.folder}: embeddings.npy has {self.rows} rows, {name} has {rows} rows."
+                    " Delete the space and rerun the step that made it."
                 )
         if self.manifest["dims"] != self.dims:
             raise InputError(

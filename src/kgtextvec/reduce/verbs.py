@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file, write_json
 from kgtextvec.progress import Progress
-from kgtextvec.records import SpaceManifest, read_record
 from kgtextvec.reduce import RECIPE
 from kgtextvec.reduce.blas import choose_kernels
 from kgtextvec.registry import SPACES
@@ -64,25 +63,24 @@ def apply_pca(
         MatrixWriter,
         blocks,
         check_digest,
-        open_matrix,
         refuse_non_finite,
         rows_per_block,
     )
+    from kgtextvec.space import Space
 
     began = time.monotonic()
-    manifest = read_record(space_dir / "manifest.json", SpaceManifest)
+    full = Space(space_dir)
+    matrix, manifest = full.matrix, full.manifest
     form = SPACES[space]
     if form.projection is None:
         raise InputError(f"apply-pca: {space} is not a reduced space.")
     projection = form.projection(space, pca)
-    matrix = open_matrix(space_dir / "embeddings.npy")
     if manifest["space"] != "full" or space_dir.resolve() == out_dir.resolve():
         raise InputError(f"{space_dir}: is the space {manifest['space']}; apply-pca needs `full`.")
-    if projection.source_dims not in (None, matrix.dims) or manifest["rows"] != matrix.rows:
+    if projection.source_dims not in (None, matrix.dims):
         raise InputError(
-            f"{matrix.path}: is {matrix.rows} x {matrix.dims}; its manifest has"
-            f" {manifest['rows']} rows, {pca} has {projection.source_dims} dims. Rerun the steps"
-            " before."
+            f"{matrix.path}: is {matrix.rows} x {matrix.dims}, {pca} has {projection.source_dims}"
+            " dims. Rerun the steps before."
         )
     source = hashlib.sha256()
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -101,7 +99,7 @@ def apply_pca(
             progress.add(len(block))
         check_digest(matrix.path, source.hexdigest())
     with whole_file(out_dir / "index.parquet") as part:
-        shutil.copyfile(space_dir / "index.parquet", part)
+        shutil.copyfile(full.index_path, part)
     about = projection.about | {
         "seconds": round(time.monotonic() - began, 3),
         "full_digest": source.hexdigest(),

@@ -18,7 +18,8 @@ if (ROOT / "src").is_dir():
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
     modules = ("__init__", "plan", "inputs", "content", "targets")
-    paths = [workflow.source_path(f"../lib/{name}.py") for name in modules]
+    # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
+    paths = [str(Path(workflow.source_path(f"../lib/{name}.py"))) for name in modules]
     spec = importlib.util.spec_from_file_location(
         "kgtextvec_workflow",
         paths[0],

@@ -63,7 +63,10 @@ CLIENT = """
 import os, sys
 words = [word for word in sys.argv[1:] if word != "-P"]
 path = os.environ.get("PYTHONPATH")
-usual = words[:2] == ["-m", "snakemake"] or words[:2] == ["-m", "kgtextvec"] and path == {source!r}
+usual = (
+    words[:2] == ["-m", "snakemake"] and path in (None, "", {source!r})
+    or words[:2] == ["-m", "kgtextvec"] and path == {source!r}
+)
 settings = {{name: value for name, value in os.environ.items() if name.startswith({names!r})}}
 if not usual or settings != {settings!r}:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])

@@ -18,6 +18,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 ROOT = Path(__file__).resolve().parents[1]
 EXPORTS = [
     "npy", "tsv", "parquet", "biomedgps", "dglke", "drkg", "openke", "pykeen", "pyg", "pgvector",
@@ -80,10 +83,21 @@ def digests(results: Path) -> dict[str, str]:
         for path in results.glob(pattern if "/" in pattern else f"**/{pattern}")
         if path.is_file() and path.name not in TELL_OF_THE_RUN
     }
-    return {
-        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(found)
-    }
+    return {str(path.relative_to(results)): digest_of_file(path) for path in sorted(found)}
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the sha256 of a file; of embeddings.parquet that of its rows.
+
+    Its metadata holds the manifest.
+    """
+    if path.name != "embeddings.parquet":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = pq.read_table(path).replace_schema_metadata(None).combine_chunks()
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, rows.schema) as writer:
+        writer.write_table(rows)
+    return hashlib.sha256(out.getvalue()).hexdigest()
 
 
 def main() -> int:

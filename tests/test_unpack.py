@@ -117,6 +117,16 @@ def lying(size: int, kind: bytes = tarfile.REGTYPE, form: int = tarfile.PAX_FORM
     return gzip.compress(about.tobuf(form) + bytes(10240), mtime=0)
 
 
+def pax(records: bytes) -> bytes:
+    """An archive of 20 members with a pax header of these bytes each."""
+    header, buffer = tarfile.TarInfo("p"), io.BytesIO()
+    header.type, header.size = tarfile.XHDTYPE, len(records)
+    data = header.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % 512)
+    for _ in range(20):
+        buffer.write(data + tarfile.TarInfo("m/q").tobuf(tarfile.USTAR_FORMAT))
+    return gzip.compress(buffer.getvalue() + bytes(10240), mtime=0)
+
+
 REFUSED = {
     "tar_traversal": (lambda: tgz(CONFIG, ("../evil.txt", b"x", {})), "refused entry name"),
     "tar_traversal_inside": (lambda: tgz(CONFIG, ("m/../../x", b"x", {})), "refused entry name"),
@@ -151,6 +161,8 @@ REFUSED = {
         lambda: lying(10**9, b"L", tarfile.GNU_FORMAT),
         "damaged, a name of 1000000000",
     ),
+    "tar_pax_many_records": (lambda: pax(b"6 k=v\n" * 170_000), "more than 256 records"),
+    "tar_pax_long_number": (lambda: pax(b"9" * 100_000 + b" k=v\n"), "in place of|cannot be read"),
     "tar_sparse": (
         lambda: tgz(("m/pytorch_model.bin", b"", {"type": tarfile.GNUTYPE_SPARSE})),
         "sparse",

@@ -11,6 +11,8 @@ from kgtextvec.errors import InputError
 
 TAR_BLOCK = 512
 MAX_HEADER_BYTES = 1 << 20
+MAX_PAX_RECORDS = 256
+LONGEST_NUMBER = 20  # digits of a pax record's length, leading zeros included
 REGULAR_FLAGS, FOLDER_FLAG = b"0\0007", b"5"
 FLAGS_WITHOUT_DATA = b"123456"  # links, devices, folders, pipes: their size field means nothing
 Read = Callable[[int], bytes]
@@ -109,14 +111,21 @@ class TarStream:
 
     def pax_of(self, data: bytes) -> dict[str, str]:
         """Read pax records (`<length> <key>=<value>` and a newline)."""
-        found = {}
-        while data.strip(b"\0"):
-            length = self.number(data.split(b" ", 1)[0].decode("latin-1"))
-            line, data = data[:length], data[length:]
-            key, equals, value = line.partition(b" ")[2].partition(b"=")
-            if length < 5 or not equals or not value.endswith(b"\n"):
+        found, count, start, end = {}, 0, 0, len(data.rstrip(b"\0"))
+        while start < end:
+            blank = data.find(b" ", start, start + LONGEST_NUMBER + 1)
+            length = self.number(data[start : max(blank, start)].decode("latin-1"))
+            stop = start + length
+            equals = data.find(b"=", blank, stop)
+            if length < 5 or equals < 0 or stop > len(data) or data[stop - 1 : stop] != b"\n":
                 raise DamagedArchive(f"{self.where}: damaged, a pax header cannot be read.")
-            found[text_of(key)] = text_of(value[:-1])
+            found[text_of(data[blank + 1 : equals])] = text_of(data[equals + 1 : stop - 1])
+            start, count = stop, count + 1
+            if count > MAX_PAX_RECORDS:
+                raise DamagedArchive(
+                    f"{self.where}: a pax header holds more than {MAX_PAX_RECORDS} records, which"
+                    " no archiver writes. Get the right file."
+                )
         return found
 
     def number(self, text: str, base: int = 10) -> int:

@@ -24,7 +24,7 @@ STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate",
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device"}
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
-BASE |= {"neighbours"}
+BASE |= {"neighbours", "digests", "parquet_files"}
 # Verbs that chain steps, as the workflow does, for those who have no workflow.
 CHAINS = {"upstream"}
 OURS = [

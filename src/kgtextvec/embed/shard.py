@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.device import choose_device, set_threads
+from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed import RECIPE
 from kgtextvec.embed.fast_imports import quick_imports
 from kgtextvec.embed.fingerprint import (
@@ -22,12 +22,13 @@ from kgtextvec.embed.fingerprint import (
 )
 from kgtextvec.embed.shard_lock import lock_shard
 from kgtextvec.embed.shard_output import ShardOutput
-from kgtextvec.embed.store import Store, keys_of
+from kgtextvec.embed.store import Store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.files import need_space, sha256_of, whole_file, write_json
 from kgtextvec.gpu_lock import leased
+from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest
 from kgtextvec.settings.base import changed
@@ -51,13 +52,13 @@ def embed_shard(
 
     Writes vectors (n_texts, dims) float32 in the shard's order, and what is known of each text.
     Texts that are in the store are not computed again; finished ones are stored in parts, so that
-    a killed job loses one part at most. Raises InputError for what the user can correct, and
-    Stopped after SIGTERM, with the finished part stored.
+    a killed job loses one part at most. A text's key is computed from the text: a shard that
+    records another one is refused. Raises InputError for what the user can correct, and Stopped
+    after SIGTERM, with the finished part stored.
     """
     record = read_model_folder(model)
-    # Neither pq.read_table nor pa.array: both import pandas, which takes longer than the file.
-    shard = pq.ParquetFile(texts).read()
-    keys = keys_of(shard["text_sha256"].to_pylist())
+    shard = read_parquet(texts)
+    keys = checked_text_keys(texts, shard)
     settings = resolve(record, options, embed, mode, choose_device(embed.device))
     vectors = Store(store, fingerprint_of(record, settings, options, embed, mode))
     start = time.monotonic()

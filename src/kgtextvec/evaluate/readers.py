@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.digests import checked_text_keys
 from kgtextvec.errors import InputError
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
+from kgtextvec.parquet_files import read_parquet
 from kgtextvec.space import Floats, Rows, Space
 
 
@@ -74,11 +75,10 @@ def read_texts_of(shards: Path, space: Space, rows: Rows) -> tuple[list[str], Ro
     distinct = distinct.take(pc.sort_indices(distinct))
     parts = []
     for file in files:
-        try:
-            shard = pq.read_table(file, columns=["text_sha256", "text"])
-        except (ValueError, OSError) as error:
-            raise InputError(f"{file}: not a shard of texts ({error}). Rerun read-texts.") from None
-        parts.append(shard.filter(pc.is_in(shard["text_sha256"], value_set=distinct)))
+        shard = read_parquet(file, ["text_sha256", "text"])
+        used = shard.filter(pc.is_in(shard["text_sha256"], value_set=distinct))
+        checked_text_keys(file, used)
+        parts.append(used)
     texts = pa.concat_tables(parts)
     places = pc.index_in(distinct, value_set=texts["text_sha256"].combine_chunks())
     if places.null_count:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.digests import TableDigest
 from kgtextvec.kinds import KINDS
 from kgtextvec.records import ShardTexts
 from kgtextvec.texts.quality import in_order
@@ -188,12 +189,10 @@ def write_rows(
 ) -> str:
     """Write rows.parquet; return the digest over its content (not over the file's bytes).
 
-    `digests` (n, 32) and `index` (n,) are those of the rows' texts. The content is hashed column
-    by column, lengths and bytes apart, so that neither a version of Parquet nor the size of
-    blocks changes the digest.
+    `digests` (n, 32) and `index` (n,) are those of the rows' texts.
     """
     schema = row_schema(kind)
-    hashes = {field.name: (sha256(), sha256()) for field in schema}
+    digest = TableDigest(schema.names)
     done = 0
     few = [name for name in REPEATED if name in schema.names]
     with pq.ParquetWriter(path, schema, use_dictionary=few, **PARQUET) as writer:
@@ -209,22 +208,10 @@ def write_rows(
                 added[field.name] if field.name in added else batch.column(field.name)
                 for field in schema
             ]
-            for field, column in zip(schema, columns, strict=True):
-                lengths, data = hashes[field.name]
-                if field.type == pa.string():
-                    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)
-                    offsets = offsets[column.offset : column.offset + size + 1]
-                    lengths.update(np.diff(offsets).data)
-                    values = column.buffers()[2]
-                    data.update(values[int(offsets[0]) : int(offsets[-1])] if values else b"")
-                else:
-                    data.update(np.ascontiguousarray(column.to_numpy()).data)
+            digest.add(pa.record_batch(columns, schema=schema))
             writer.write_table(pa.table(columns, schema=schema))
             done += size
-    whole = sha256()
-    for name, (lengths, data) in hashes.items():
-        whole.update(f"{name} {lengths.hexdigest()} {data.hexdigest()}\n".encode())
-    return whole.hexdigest()
+    return digest.hexdigest()
 
 
 def row_schema(kind: str) -> Any:

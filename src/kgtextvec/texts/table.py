@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.digests import digests_of_texts
 from kgtextvec.kinds import KINDS
 from kgtextvec.progress import Progress
 from kgtextvec.registry import FORMATS
@@ -126,9 +126,8 @@ class CheckedTable:
             given = [name for name, stays in zip(given, keep, strict=True) if stays]
             batch = select(batch, keep)
         self.quality.given.update(given)
-        digests = b"".join([sha256(text.encode()).digest() for text in texts])
-        flat = np.frombuffer(digests, dtype=np.uint8).reshape(len(texts), 32)
-        return UsableRows(batch.lines, self.described(batch), texts, flat)
+        digests = digests_of_texts([text.encode() for text in texts])
+        return UsableRows(batch.lines, self.described(batch), texts, digests)
 
     def keyed(self, batch: Batch) -> list[bool] | None:
         """Check ids, labels and relation types; return which rows stay, None for all."""

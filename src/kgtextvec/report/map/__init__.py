@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.digests import checked_text_keys
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import take_rows
+from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.settings.spaces import MapLayout
 from kgtextvec.space import Space
@@ -155,11 +157,9 @@ def find_texts(shards: Path, digests: list[str]) -> list[str]:
     wanted = pa.array(sorted(set(digests)))
     texts: dict[str, str] = {}
     for file in files:
-        table = pq.read_table(
-            file,
-            columns=["text_sha256", "text"],
-            filters=pc.field("text_sha256").isin(wanted),
-        )
+        shard = read_parquet(file, ["text_sha256", "text"])
+        table = shard.filter(pc.is_in(shard["text_sha256"], value_set=wanted))
+        checked_text_keys(file, table)
         texts.update(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
     return [texts.get(digest, "") for digest in digests]
 

@@ -114,6 +114,14 @@ def test_two_rows_with_one_text_cost_one_pass(first_run, tmp_path):
     assert all(np.array_equal(vectors[i], vectors[1]) for i in (3, 4, 5))
 
 
+def test_a_missing_file_is_noticed_after_a_finished_run_too(project):
+    project.config["tables"]["entities"]["file"] = "entitis.tsv"
+    outcome = project.run(ok=False)
+    assert outcome.code == 2
+    assert "tables.entities.file: entitis.tsv: no such file. Did you mean" in outcome.text
+    assert not outcome.jobs
+
+
 def test_nothing_is_done_twice(project):
     assert project.run().jobs == Counter()
 

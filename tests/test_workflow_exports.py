@@ -115,8 +115,14 @@ def test_another_policy_redoes_the_alignment_alone(run):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"bundle": {"entities": "relation_types"}}, "bundle.entities: relation_types is no table"),
-        ({"exports": ["biomedgps"], "report": {"layouts": ["tsne"]}}, "entity2d needs both maps"),
+        (
+            {"bundle": {"entities": "relation_types"}},
+            "bundle.entities: relation_types is not a table",
+        ),
+        (
+            {"exports": ["biomedgps"], "report": {"layouts": ["tsne"]}},
+            "entity2d of biomedgps needs both maps",
+        ),
         ({"align": {"to": "triples.tsv"}}, "form"),
         ({"align": {"to": "triples.tsv", "form": "dgl"}}, "dgl"),
         ({"exports": ["dgl"]}, "dgl"),

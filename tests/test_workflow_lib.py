@@ -5,13 +5,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from snakemake.exceptions import WorkflowError
 from workflow_run import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
 from lib.inputs import Inputs
 from lib.plan import Plan, grown, one_of
 from lib.targets import Targets
+
+from kgtextvec.errors import InputError
 
 TABLES = {
     "genes": {"file": "genes.tsv", "kind": "entities"},
@@ -72,7 +73,7 @@ def test_a_model_param_is_its_part_of_the_entry(plan_of):
     ],
 )  # fmt: skip
 def test_what_no_single_setting_shows_is_refused(plan_of, more, message):
-    with pytest.raises(WorkflowError, match=message):
+    with pytest.raises(InputError, match=message):
         plan_of(**more)
 
 

@@ -9,7 +9,6 @@ graph is looked at again, which happens after checkpoints alone.
 
 import hashlib
 import json
-import re
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,12 +42,6 @@ def space_digest_in(path: object) -> str:
     """Return the digest of the vectors and rows that a space's manifest describes."""
     found = read_manifest(path)
     return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
-
-
-def number_in(space: str) -> str:
-    """Return the number in a reduced space's name, its dims."""
-    found = re.search(r"\d+", space)
-    return found[0] if found else ""
 
 
 class Content:
@@ -87,7 +80,8 @@ class Content:
 
     def space_with_dims(self, wildcards: Wildcards) -> Any:
         """Return the outputs of the job that makes the table's space with so many dims."""
-        of_dims = [space for space in self.plan.reduced if number_in(space) == wildcards.dims]
+        dims = int(wildcards.dims)
+        of_dims = [space for space in self.plan.reduced if self.plan.dims_in(space) == dims]
         space = (of_dims or ["full"])[0]
         return self.space(
             SimpleNamespace(model=wildcards.model, table=wildcards.table, space=space)
@@ -126,7 +120,7 @@ class Content:
 
     def of_fitted(self, name: str) -> Input:
         """Return an input: that file of the full space that PCAs are fitted on."""
-        table = self.plan.config.reduce.fit_on
+        table = self.plan.fit_on
         return lambda wildcards: ancient(getattr(self.full(wildcards.model, table), name))
 
     def of_space(self, name: str) -> Input:
@@ -237,7 +231,7 @@ class Content:
 
     def fitted_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the vectors that PCAs are fitted on."""
-        made = self.full(wildcards.model, self.plan.config.reduce.fit_on)
+        made = self.full(wildcards.model, self.plan.fit_on)
         found: str = read_manifest(made.manifest)["vectors_digest"][:16]
         return found
 
@@ -279,7 +273,7 @@ class Content:
         Raises WorkflowError when two spaces have the same.
         """
         full = str(read_manifest(self.full(model, table).manifest)["dims"])
-        sizes = {space: number_in(space) or full for space in self.plan.spaces}
+        sizes = {space: str(self.plan.dims_in(space) or full) for space in self.plan.spaces}
         for space, size in sizes.items():
             same = [other for other in sizes if sizes[other] == size]
             if len(same) > 1:

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 from msgspec.structs import replace
-from snakemake.exceptions import WorkflowError
 
 from kgtextvec.__main__ import VERBS
 from kgtextvec.errors import InputError
@@ -27,7 +26,7 @@ from kgtextvec.settings.models import (
     TokenOptions,
 )
 from kgtextvec.settings.scores import LinkPrediction, LinkTraining, Scoring, Seeded
-from kgtextvec.settings.spaces import Alignment, Examples, MapLayout
+from kgtextvec.settings.spaces import Alignment, Examples, MapLayout, Reduce
 from kgtextvec.settings.tables import Sharding, Table
 from kgtextvec.settings.training import (
     FineTune,
@@ -39,8 +38,8 @@ from kgtextvec.settings.training import (
     TokenCache,
 )
 
-# Folders beside those of the models in results/.
-RESERVED = ("texts", "exports")
+from .checks import add_finetuned, check_plan
+
 Wildcards = Any  # Snakemake's own: model, table, … are attributes
 # What Snakemake calls to get a param of a job.
 Param = Callable[[Wildcards], object]
@@ -52,93 +51,26 @@ class Plan:
     def __init__(self, raw: dict[str, Any], catalogue: Path, root: Path, in_conda: bool) -> None:
         """Check the config against the catalogue's file; `root` is the workflow's folder.
 
-        `in_conda`: jobs run in conda environments. Raises WorkflowError of one line.
+        `in_conda`: jobs run in conda environments. Raises InputError, one line that names the key.
         """
         self.root, self.in_conda = root, in_conda
         listed = yaml.safe_load(catalogue.read_text("utf-8"))
-        try:
-            self.config = read_settings(Config, raw, "config, ")
-            self.entries = {
-                name: dict(entry) for name, entry in (listed | raw.get("catalogue", {})).items()
-            }
-            self.catalogue = {
-                name: read_settings(Model, entry, f"catalogue, {name}.")
-                for name, entry in self.entries.items()
-            }
-        except InputError as error:
-            raise WorkflowError(str(error)) from None
+        self.config = read_settings(Config, raw, "config, ")
+        self.entries = {
+            name: dict(entry) for name, entry in (listed | raw.get("catalogue", {})).items()
+        }
+        self.catalogue = {
+            name: read_settings(Model, entry, f"catalogue, {name}.")
+            for name, entry in self.entries.items()
+        }
         self.tables: dict[str, Table] = self.config.tables
         self.models: tuple[str, ...] = self.config.models
         self.spaces: tuple[str, ...] = self.config.spaces
         self.finetuned: dict[str, FineTune] = self.config.finetune
         self.links: LinkPrediction | None = self.config.evaluate.link_prediction
         self.probes = [name for name in ("ner", "nli") if getattr(self.config.probe, name)]
-        self.add_finetuned()
-        self.check()
-
-    def add_finetuned(self) -> None:
-        """Add the models to be fine-tuned to the catalogue: the base's entry, another source."""
-        for name, wanted in self.finetuned.items():
-            base = self.catalogue.get(wanted.origin)
-            if name in self.catalogue or name in RESERVED:
-                raise WorkflowError(
-                    f"config, finetune: the name {name} is taken. Choose another name for the new"
-                    " model."
-                )
-            if base is None or base.kind != "elmo" or not has_checkpoint(base):
-                raise WorkflowError(
-                    f"config, finetune.{name}.from: {wanted.origin} is not an ELMo of the catalogue"
-                    " that comes with a training checkpoint. Name one, such as bioelmo-checkpoint."
-                )
-            self.entries[name] = self.entries[wanted.origin] | {
-                "source": f"finetune:{wanted.origin}"
-            }
-            self.catalogue[name] = base
-
-    def check(self) -> None:
-        """Stop with one line at what no single setting shows."""
-        for model in self.models:
-            if model not in self.catalogue:
-                raise WorkflowError(
-                    f"config, models: {model} is not in the catalogue. Add it under `catalogue:`,"
-                    f" or choose one of {', '.join(sorted(self.catalogue))}."
-                )
-            if model in RESERVED:
-                raise WorkflowError(f"config, models: a model cannot be called {model}.")
-        if self.config.reduce.fit_on not in self.tables and self.reduced:
-            raise WorkflowError(
-                f"config, reduce.fit_on: there is no table {self.config.reduce.fit_on}. Choose one"
-                f" of {', '.join(self.tables)}."
-            )
-        needing = [*self.bundle_forms, *(["align"] if self.config.align else [])]
-        if needing and not any(self.bundle.values()):
-            raise WorkflowError(
-                f"config, bundle: exports ({', '.join(needing)}) need a table of entities or of"
-                " relation types."
-            )
-        if self.config.align and not self.bundle["entities"]:
-            raise WorkflowError("config, align: there is no table of entities to be aligned.")
-        if "biomedgps" in self.config.exports and len(self.config.report.layouts) < 2:
-            raise WorkflowError(
-                "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
-                " [tsne, umap]."
-            )
-        if self.links is not None:
-            self.check_links(self.links)
-
-    def check_links(self, links: LinkPrediction) -> None:
-        """Stop at link prediction that can't be done."""
-        if not (self.tables_of("entities") and self.config.evaluate.triples):
-            raise WorkflowError(
-                "config, evaluate.link_prediction: needs a table of entities and evaluate.triples,"
-                " the graph to train on."
-            )
-        for space in links.spaces or ():
-            if space not in self.spaces:
-                raise WorkflowError(
-                    f"config, evaluate.link_prediction.spaces: {space} is not among spaces. Choose"
-                    f" among {', '.join(self.spaces)}, or add it there."
-                )
+        add_finetuned(self)
+        check_plan(self)
 
     @property
     def all_models(self) -> list[str]:
@@ -151,9 +83,21 @@ class Plan:
         return [space for space in self.spaces if space != "full"]
 
     @property
+    def fit_on(self) -> str:
+        """The table that PCAs are fitted on: by default the only table of entities."""
+        asked, of_kind = self.config.reduce.fit_on, self.tables_of("entities")
+        by_default = asked == Reduce().fit_on and asked not in self.tables
+        return of_kind[0] if by_default and len(of_kind) == 1 else asked
+
+    @property
     def fitted(self) -> list[str]:
         """The reduced spaces that have a basis, fitted on one table."""
         return [space for space in self.reduced if SPACES[space].fit]
+
+    def dims_in(self, space: str) -> int:
+        """Return the number in a reduced space's name, its dims; 0 if it has none."""
+        found = re.search(r"\d+", space)
+        return int(found[0]) if found else 0
 
     @property
     def link_spaces(self) -> Sequence[str]:
@@ -184,14 +128,14 @@ class Plan:
         asked: str | None = getattr(self.config.bundle, kind)
         names = self.tables_of(kind)
         if asked and asked not in names:
-            raise WorkflowError(
+            raise InputError(
                 f"config, bundle.{kind}: {asked} is not a table of kind {kind}. Choose one of"
                 f" {', '.join(names) or 'none, there is no such table'}."
             )
         if asked or not names:
             return asked
         if len(names) > 1 and kind not in names:
-            raise WorkflowError(
+            raise InputError(
                 f"config, bundle.{kind}: say which of {', '.join(names)} goes into exports that"
                 " hold one table of each kind."
             )
@@ -280,7 +224,7 @@ class Plan:
 
     def of_reduce(self, wildcards: Wildcards) -> list[Settings]:
         """How PCAs are fitted."""
-        return [self.config.reduce, pick(Mode, self.config)]
+        return [replace(self.config.reduce, fit_on=self.fit_on), pick(Mode, self.config)]
 
     def of_align(self, wildcards: Wildcards) -> list[Settings]:
         """How vectors are aligned."""
@@ -355,15 +299,6 @@ class Plan:
             return "" if found is None else shlex.join(flag_of(key, found))
 
         return value
-
-
-def has_checkpoint(base: Model) -> bool:
-    """Return whether a checkpoint is among the files, or whether that can't be seen from here."""
-    sources = base.source if isinstance(base.source, tuple) else (base.source,)
-    return any(
-        isinstance(source, str) or any(name.endswith(".index") for name in source)
-        for source in sources
-    )
 
 
 def grown(amount: int) -> Callable[[Wildcards, int], int]:

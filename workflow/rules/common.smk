@@ -3,7 +3,6 @@ import gc
 import importlib.util
 import sys
 
-from snakemake.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 # Jobs are many small objects that live to the end: looking for garbage among them, as often as
@@ -17,7 +16,7 @@ if (ROOT / "src").is_dir():
 
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
-    modules = ("__init__", "plan", "inputs", "content", "targets")
+    modules = ("__init__", "checks", "plan", "inputs", "content", "targets")
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
     paths = [str(Path(workflow.source_path(f"../lib/{name}.py"))) for name in modules]
     spec = importlib.util.spec_from_file_location(
@@ -30,17 +29,35 @@ def load_helpers():
 
 
 load_helpers()
+from kgtextvec.errors import InputError
+from kgtextvec_workflow.checks import check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.targets import Targets
 
-plan = Plan(
-    config,
-    catalogue=Path(workflow.source_path("../../config/models.yaml")),
-    root=ROOT,
-    in_conda=DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method,
-)
+
+def checked_plan():
+    """Check the config; stop with one line, without a traceback, at what is wrong with it."""
+    try:
+        made = Plan(
+            config,
+            catalogue=Path(workflow.source_path("../../config/models.yaml")),
+            root=ROOT,
+            in_conda=DeploymentMethod.CONDA
+            in workflow.deployment_settings.deployment_method,
+        )
+        # As a module of another workflow, files may be made by rules of that one.
+        if workflow.is_main_process and workflow.modifier.is_main_snakefile():
+            check_files(made)
+    except InputError as error:
+        files = [*workflow.configfiles, *workflow.overwrite_configfiles]
+        print(f"ERROR: {with_config_file(str(error), files)}", file=sys.stderr)
+        sys.exit(2)
+    return made
+
+
+plan = checked_plan()
 inputs = Inputs(plan)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)

@@ -207,6 +207,7 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
         wrong = str(error).partition(" - at ")[0]
         if setting.choices and wrong.startswith("Invalid enum"):
             wrong = f"choose among {', '.join(setting.choices)}"
+        wrong = wrong.partition(" matching regex ")[0]  # the description says it in words
         raise InputError(f"{where}: {value!r} is not allowed: {wrong}. {setting.help}") from None
     is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
     if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):
@@ -214,7 +215,9 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     if setting.names is not None:
         for name in [found] if isinstance(found, str) else found:
             if name not in setting.names:
-                raise InputError(f"{where}: {name!r} is unknown. {setting.names.choices()}")
+                near = get_close_matches(name, setting.names.examples(), n=1)
+                advice = f"Did you mean {near[0]}? " if near else ""
+                raise InputError(f"{where}: {name!r} is unknown. {advice}{setting.names.choices()}")
     return found
 
 

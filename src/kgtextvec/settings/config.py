@@ -18,7 +18,7 @@ class Config(Mode, kw_only=True):
 
     tables: Annotated[dict[TableName, Table], Meta(min_length=1)]
     """The inputs, by a name of yours; a table that is null is left out."""
-    models: Annotated[tuple[ModelName, ...], Meta(min_length=1)] = (
+    models: Annotated[tuple[str, ...], Meta(min_length=1)] = (
         "biobert-base-cased-v1.1",
         "RoBERTa-large-PM-M3-Voc",
         "bioelmo",
@@ -44,7 +44,7 @@ class Config(Mode, kw_only=True):
     """Language models to train further, by the new models' names: docs/finetune.md."""
     probe: Probe = Probe()
     """What the models' word vectors know of your corpora: docs/probe.md."""
-    catalogue: dict[str, Model] = field(default_factory=dict)
+    catalogue: dict[ModelName, Model] = field(default_factory=dict)
     """Your own models, by name."""
     store: Annotated[FilePath, RUN] = ".kgtextvec/store"
     """Vectors by content, kept between runs and configs."""

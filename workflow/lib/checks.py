@@ -1,0 +1,211 @@
+"""What no single setting of the config shows, checked when the plan is made."""
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from kgtextvec.errors import InputError
+from kgtextvec.models.entry import locations_of
+from kgtextvec.models.sources import scheme_of
+from kgtextvec.models.sources.file import path_in
+from kgtextvec.settings.models import Model
+from kgtextvec.settings.scores import LinkPrediction
+from kgtextvec.settings.tables import Table
+from kgtextvec.settings.training import GeneFiles
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+# Folders beside those of the models in results/.
+RESERVED = ("texts", "exports")
+
+
+def add_finetuned(plan: "Plan") -> None:
+    """Add the models to be fine-tuned to the catalogue: the base's entry, another source."""
+    for name, wanted in plan.finetuned.items():
+        base = plan.catalogue.get(wanted.origin)
+        if name in plan.catalogue or name in RESERVED:
+            raise InputError(
+                f"config, finetune: the name {name} is taken. Choose another one for the new model."
+            )
+        if base is None or base.kind != "elmo" or not has_checkpoint(base):
+            raise InputError(
+                f"config, finetune.{name}.from: {wanted.origin} is not an ELMo of the catalogue"
+                " that comes with a training checkpoint. Name one, such as bioelmo-checkpoint."
+            )
+        plan.entries[name] = plan.entries[wanted.origin] | {"source": f"finetune:{wanted.origin}"}
+        plan.catalogue[name] = base
+
+
+def has_checkpoint(base: Model) -> bool:
+    """Return whether a checkpoint is among the files, or whether that can't be seen from here."""
+    sources = base.source if isinstance(base.source, tuple) else (base.source,)
+    return any(
+        isinstance(source, str) or any(name.endswith(".index") for name in source)
+        for source in sources
+    )
+
+
+def check_plan(plan: "Plan") -> None:
+    """Raise InputError at the first thing that can't be done, one line that names the key."""
+    check_models(plan)
+    config = plan.config
+    if plan.fit_on not in plan.tables and plan.reduced:
+        raise InputError(
+            f"config, reduce.fit_on: there is no table {plan.fit_on}. Choose one of"
+            f" {', '.join(plan.tables)}."
+        )
+    needing = [*plan.bundle_forms, *(["align"] if config.align else [])]
+    if needing and not any(plan.bundle.values()):
+        raise InputError(
+            f"config, bundle: exports ({', '.join(needing)}) need a table of entities or of"
+            " relation types."
+        )
+    if config.align and not plan.bundle["entities"]:
+        raise InputError("config, align: there is no table of entities to be aligned.")
+    if "biomedgps" in config.exports and len(config.report.layouts) < 2:
+        raise InputError(
+            "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
+            " [tsne, umap]."
+        )
+    if plan.links is not None:
+        check_links(plan, plan.links)
+
+
+def check_models(plan: "Plan") -> None:
+    """Check the models asked for: their names, where they come from, how many dims they have."""
+    for model in plan.models:
+        if "/" in model:
+            short = model.rpartition("/")[2]
+            raise InputError(
+                f"config, models: {model} is a hub's name. Write models: [{short}] and"
+                f" catalogue: {{{short}: {{source: hub:{model}@<commit>}}}}."
+            )
+        if model not in plan.catalogue:
+            near = get_close_matches(model.lower(), [one.lower() for one in plan.catalogue], n=1)
+            meant = [one for one in plan.catalogue if one.lower() in near]
+            advice = f" Did you mean {meant[0]}?" if meant else ""
+            raise InputError(
+                f"config, models: {model} is not in the catalogue.{advice} Add it under"
+                f" `catalogue:`, or choose one of {', '.join(sorted(plan.catalogue))}."
+            )
+        if model in RESERVED:
+            raise InputError(f"config, models: a model cannot be called {model}.")
+        entry = plan.catalogue[model]
+        if entry.dims and entry.layers != "concat":
+            for space in plan.fitted:
+                if plan.dims_in(space) > entry.dims:
+                    raise InputError(
+                        f"config, spaces: {space} asks for {plan.dims_in(space)} dims, {model} has"
+                        f" {entry.dims}. Ask for 1 to {entry.dims}, or leave {model} out."
+                    )
+    for model in plan.all_models:
+        if model not in plan.finetuned:
+            locations_of(model, plan.catalogue[model])
+
+
+def check_links(plan: "Plan", links: LinkPrediction) -> None:
+    """Check that link prediction has a graph, its spaces, and PyKEEN where it would run."""
+    if not (plan.tables_of("entities") and plan.config.evaluate.triples):
+        raise InputError(
+            "config, evaluate.link_prediction: needs a table of entities and evaluate.triples, the"
+            " graph to train on."
+        )
+    for space in links.spaces or ():
+        if space not in plan.spaces:
+            raise InputError(
+                f"config, evaluate.link_prediction.spaces: {space} is not among spaces. Choose"
+                f" among {', '.join(plan.spaces)}, or add it there."
+            )
+    if not plan.in_conda and find_spec("pykeen") is None:
+        raise InputError(
+            "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links`, or leave"
+            " the section out."
+        )
+
+
+def check_files(plan: "Plan") -> None:
+    """Check that every file that the config names is there, whether or not results exist.
+
+    Raises InputError that names the key.
+    """
+    for key, path in named_files(plan):
+        if "://" not in path and not Path(plan.file(path)).exists():
+            folder = Path(path).parent
+            names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+            near = get_close_matches(Path(path).name, names, n=1)
+            advice = f"Did you mean {folder / near[0]}?" if near else "Correct the path."
+            raise InputError(f"{key}: {path}: no such file. {advice}")
+    for name, table in plan.tables.items():
+        if table.text is not None:
+            check_columns_of_text(name, table, Path(plan.file(table.file)))
+
+
+def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of every file that the config names."""
+    config = plan.config
+    for name, table in plan.tables.items():
+        yield f"config, tables.{name}.file", table.file
+        if table.used_by:
+            yield f"config, tables.{name}.used_by", table.used_by
+    for key in ("triples", "test_triples"):
+        if path := getattr(config.evaluate, key):
+            yield f"config, evaluate.{key}", path
+    if config.align:
+        paths = [config.align.to] if isinstance(config.align.to, str) else config.align.to
+        yield from (("config, align.to", path) for path in paths)
+    for name, wanted in plan.finetuned.items():
+        if wanted.text not in plan.tables:
+            yield f"config, finetune.{name}.text", wanted.text
+        if isinstance(wanted.held_out, str):
+            yield f"config, finetune.{name}.held_out", wanted.held_out
+    for probe in plan.probes:
+        corpora = getattr(config.probe, probe)
+        for part in ("train", "dev", "test"):
+            found = getattr(corpora, part, None)
+            paths = (
+                [found.sentences, found.genes] if isinstance(found, GeneFiles) else [found or ""]
+            )
+            yield from ((f"config, probe.{probe}.{part}", path) for path in paths if path)
+    for model in plan.all_models:
+        source = plan.catalogue[model].source
+        if model in plan.finetuned or isinstance(source, tuple):  # the next source may be there
+            continue
+        for address in [source] if isinstance(source, str) else source.values():
+            if scheme_of(address) in ("path", "file"):
+                yield f"catalogue, {model}.source", str(path_in(address))
+
+
+def check_columns_of_text(name: str, table: Table, path: Path) -> None:
+    """Check that a table has the columns of its text rule. Other faults wait for read-texts."""
+    from kgtextvec.registry import FORMATS
+    from kgtextvec.texts.findings import Findings, TableError
+    from kgtextvec.texts.rules import parse_rule
+
+    text = table.text if isinstance(table.text, str) else ",".join(table.text or ())
+    rule = parse_rule(text)
+    try:
+        columns = FORMATS["tsv"].reader(path, Findings(), table, None).open().names
+    except (TableError, InputError, OSError):
+        return
+    for column in rule.columns:
+        if column not in columns:
+            raise InputError(
+                f"config, tables.{name}.text: {path} has no column {column}. It has"
+                f" {', '.join(columns)}."
+            )
+
+
+def with_config_file(message: str, files: Sequence[str]) -> str:
+    """Put the config file in front of a message about one of its keys; the last that has it."""
+    key = re.match(r"(?:config, )?(\w+)", message)
+    for file in reversed(files):
+        values = yaml.safe_load(Path(file).read_text("utf-8"))
+        if key and isinstance(values, dict) and key[1] in values:
+            return f"{file}: {message}"
+    return message

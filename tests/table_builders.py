@@ -109,6 +109,8 @@ SIMPLE: dict[str, bytes] = {
     "comment_inside": raw(lines()[0], "# half way", *lines()[1:]),
     "upper_case_columns": table(EYE, [name.upper() for name in COLUMNS]),
     "blank_around_column": table(EYE, (" id ", *COLUMNS[1:])),
+    "two_columns_alike": table(EYE, ("ID", *COLUMNS[1:4], "Id")),
+    "exact_column_wins": table(EYE, (*COLUMNS[:4], "ID")),
     "quoted_header": PLAIN.replace(b"id\tname", b'"id"\t"name"', 1),
     "header_again": PLAIN + table([eye()]),
     "header_after_blank_line": b"\n" + PLAIN,
@@ -262,9 +264,10 @@ SIMPLE: dict[str, bytes] = {
     "gz_two_members": gzip.compress(PLAIN[:100]) + gzip.compress(PLAIN[100:]),
     "gz_padded": gzip.compress(PLAIN) + b"\0" * 512,
     "gz_named_tsv": gzip.compress(PLAIN),
-    "zst": zstandard.ZstdCompressor().compress(PLAIN),
+    "zst": zstandard.ZstdCompressor(write_checksum=True).compress(PLAIN),
     "zst_two_frames": b"".join(
-        zstandard.ZstdCompressor().compress(part) for part in (PLAIN[:100], PLAIN[100:])
+        zstandard.ZstdCompressor(write_checksum=True).compress(part)
+        for part in (PLAIN[:100], PLAIN[100:])
     ),
     "xz": lzma.compress(PLAIN),
     "xz_two_streams": lzma.compress(PLAIN[:100]) + lzma.compress(PLAIN[100:]),

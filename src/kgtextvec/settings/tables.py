@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from kgtextvec.registry import KIND_NAMES
-from kgtextvec.settings.base import FilePath, Settings, named_in
+from kgtextvec.settings.base import RUN, FilePath, Settings, named_in
 
 
 class Reading(Settings, kw_only=True):
@@ -32,6 +32,8 @@ class Reading(Settings, kw_only=True):
     text_clean: Literal["standard", "nfc", "none"] = "standard"
     """`standard` folds white space and removes control characters; `nfc` also composes letters and
     accents; `none` keeps texts as they are."""
+    max_ratio: Annotated[int, Meta(ge=1), RUN] = 200
+    """How many times its packed size a compressed file may unpack to; the first 64 MiB are free."""
 
 
 class Sharding(Reading, kw_only=True):

@@ -56,6 +56,8 @@ def report(table: CheckedTable, lists: bool) -> dict[str, Any]:
         "findings": table.findings.as_json(),
         **table.quality.as_json(),
     }
+    if table.findings.notes:
+        found["notes"] = table.findings.notes
     if table.used:
         found["used_by"] = table.used.as_json()
     return found

@@ -13,11 +13,18 @@ from kgtextvec.texts.findings import Findings, TableError, plain
 
 BLOCK = 4 << 20
 RAW = 1 << 18
+UNJUDGED = 64 << 20
 # zstd can't be told to stop after so many bytes of output, and 4 bytes may stand for 128 KiB.
 ZSTD_RAW = 1 << 10
 
 GZIP, XZ, ZSTD = b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 NAMES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".xz": "xz"}
+# A frame's magic number and descriptor, and the bit of the descriptor that promises a checksum.
+ZSTD_HEAD, ZSTD_HAS_CHECKSUM = 5, 4
+NO_CHECKSUM = (
+    "the zstd file has no checksum, so damage to it can go unnoticed. Pack it by the zstd program,"
+    " which adds one"
+)
 CUT = "damaged or cut short: fetch the file again"
 
 OTHER_FORMATS = (
@@ -50,15 +57,27 @@ def packing(head: bytes) -> str:
 
 
 def open_blocks(
-    path: Path, findings: Findings, seen: Callable[[int], None] | None = None
+    path: Path,
+    findings: Findings,
+    seen: Callable[[int], None] | None = None,
+    max_ratio: int | None = None,
 ) -> Iterator[bytes]:
     """Yield a table's unpacked bytes in blocks of about BLOCK bytes, read once from the start.
 
     `seen` is told how many bytes of the file were read. Records a finding when the file's name
-    and its content disagree. Raises TableError for a file that is absent, empty, damaged, or
-    another thing than a table (a web page, an archive, a Git LFS pointer …).
+    and its content disagree, and notes a zstd file without checksum. Raises TableError for a file
+    that is absent, empty, damaged, or another thing than a table (a web page, an archive, a Git LFS
+    pointer …), and once it unpacks to more than `max_ratio` times its size.
     """
-    raw = raw_blocks(path, seen)
+    packed_bytes = 0
+
+    def count(size: int) -> None:
+        nonlocal packed_bytes
+        packed_bytes += size
+        if seen:
+            seen(size)
+
+    raw = raw_blocks(path, count)
     head, raw = with_head(raw, 512)
     if not head:
         raise TableError("empty_file", "the file is empty (0 bytes). Make or fetch it again.")
@@ -68,7 +87,12 @@ def open_blocks(
         what = f"packed by {packed}" if packed else "not compressed"
         says = f"named {path.suffix}" if announced else "not named so"
         findings.add("name", None, f"the file is {what} though {plain(says)}; it was read as it is")
-    blocks = {"": gathered, "gzip": gunzip, "xz": unxz, "zstd": unzstd}[packed](raw)
+    if packed == "zstd":
+        blocks = unzstd(raw, findings)
+    else:
+        blocks = {"": gathered, "gzip": gunzip, "xz": unxz}[packed](raw)
+    if packed and max_ratio:
+        blocks = within_ratio(blocks, lambda: packed_bytes, max_ratio)
     head, blocks = with_head(blocks, 4096)
     if not head:
         raise TableError("empty_file", "the file is empty (0 bytes) once unpacked.")
@@ -76,7 +100,23 @@ def open_blocks(
     return blocks
 
 
-def raw_blocks(path: Path, seen: Callable[[int], None] | None) -> Iterator[bytes]:
+def within_ratio(
+    blocks: Iterator[bytes], packed_bytes: Callable[[], int], most: int
+) -> Iterator[bytes]:
+    """Yield the blocks; raise TableError once they are `most` times what was read for them."""
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > max(UNJUDGED, most * packed_bytes()):
+            raise TableError(
+                "ratio",
+                f"the file unpacks to more than {most} times its size, as a decompression bomb"
+                " does. If it is sound, raise max_ratio.",
+            )
+        yield block
+
+
+def raw_blocks(path: Path, seen: Callable[[int], None]) -> Iterator[bytes]:
     """Yield a file's bytes as they are. Raises TableError when it can't be read."""
     advice = {
         errno.ENOENT: "not there. Check the path",
@@ -90,8 +130,7 @@ def raw_blocks(path: Path, seen: Callable[[int], None] | None) -> Iterator[bytes
             if stat.S_ISCHR(os.fstat(handle.fileno()).st_mode):
                 raise TableError("file", "the path is a device. Give a file.")
             while block := handle.read(RAW):
-                if seen:
-                    seen(len(block))
+                seen(len(block))
                 yield block
     except OSError as error:
         why = advice.get(error.errno or 0, f"not readable ({error.strerror})")
@@ -178,21 +217,27 @@ def unxz(raw: Iterator[bytes]) -> Iterator[bytes]:
         raise TableError("damaged", f"xz: the end is missing, so the file is {CUT}.")
 
 
-def unzstd(raw: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack zstd, any number of frames."""
+def unzstd(raw: Iterator[bytes], findings: Findings) -> Iterator[bytes]:
+    """Unpack zstd, any number of frames; note a frame whose maker gave it no checksum."""
     import zstandard
 
     unpacker = zstandard.ZstdDecompressor()
     frame = unpacker.decompressobj()
+    head = b""
 
     def pieces() -> Iterator[bytes]:
-        nonlocal frame
+        nonlocal frame, head
         for block in raw:
             for start in range(0, len(block), ZSTD_RAW):
                 data = block[start : start + ZSTD_RAW]
                 while data:
                     if frame.eof:
-                        frame = unpacker.decompressobj()
+                        frame, head = unpacker.decompressobj(), b""
+                    if len(head) < ZSTD_HEAD:
+                        head = (head + data)[:ZSTD_HEAD]
+                        unsure = len(head) == ZSTD_HEAD and not head[-1] & ZSTD_HAS_CHECKSUM
+                        if unsure and head.startswith(ZSTD) and NO_CHECKSUM not in findings.notes:
+                            findings.notes.append(NO_CHECKSUM)
                     out = frame.decompress(data)
                     if out:
                         yield out

@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
+from itertools import chain
 
 from kgtextvec.errors import InputError
 from kgtextvec.texts.containers import with_head
@@ -33,7 +34,9 @@ def codec_name(encoding: str) -> str:
         found = codecs.lookup(encoding)
         if not found._is_text_encoding:
             raise LookupError
-        b"".decode(encoding)
+        # idna, punycode and undefined claim to be text encodings, and can't decode a table.
+        decoder = codecs.getincrementaldecoder(encoding)(HANDLER)
+        decoder.decode("id\tlabel\n".encode(encoding), True)
     except (LookupError, UnicodeError, ValueError):
         raise InputError(
             f"encoding: {plain(encoding)!r} is no text encoding that Python knows. Give one such"
@@ -96,15 +99,23 @@ def without_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def recoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Decode from `encoding` and encode as UTF-8, block by block."""
+    """Decode from `encoding` and encode as UTF-8, block by block.
+
+    Raises TableError for what a codec can't stand a mark for, such as UTF-16 without its mark.
+    """
     decoder = codecs.getincrementaldecoder(encoding)(HANDLER)
     first = True
-    for block in blocks:
-        text = decoder.decode(block)
-        if first and text:
-            text, first = text.removeprefix("\ufeff"), False
-        yield text.encode("utf-8", "surrogatepass")
-    yield decoder.decode(b"", True).encode("utf-8", "surrogatepass")
+    try:
+        for block in chain(blocks, [None]):
+            text = decoder.decode(block or b"", block is None)
+            if first and text:
+                text, first = text.removeprefix("\ufeff"), False
+            yield text.encode("utf-8", "surrogatepass")
+    except UnicodeError as error:
+        raise TableError(
+            "encoding",
+            f"the file is not {plain(encoding)} ({plain(str(error))}). Correct encoding.",
+        ) from None
 
 
 def bad_byte(line: bytes, carried: bool) -> tuple[int, int, bool] | None:

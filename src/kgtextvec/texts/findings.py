@@ -68,6 +68,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.kinds: dict[str, Finding] = {}
+        self.notes: list[str] = []  # warnings about the file, which say nothing against its rows
 
     def add(
         self,
@@ -102,9 +103,9 @@ class Findings:
         return [found.as_json() for found in sorted(self.kinds.values(), key=by_line)]
 
     def warnings(self) -> list[str]:
-        """Return the messages of what isn't an error, by first line."""
+        """Return the notes, then the messages of what isn't an error, by first line."""
         kinds = sorted(self.kinds.values(), key=by_line)
-        return [found.message() for found in kinds if not found.error]
+        return [*self.notes, *(found.message() for found in kinds if not found.error)]
 
     def error_message(self) -> str:
         """Return all errors in one line: the first LISTED by line, how many more, the hints."""

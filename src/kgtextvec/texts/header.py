@@ -1,5 +1,6 @@
 """The first line of a table: its columns, or why it isn't a header."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -93,32 +94,61 @@ def read_header(line: bytes, number: int, findings: Findings, encoding: str) -> 
     return Header(names, again)
 
 
-def check_columns(header: Header, needed: Sequence[str], findings: Findings, line: int) -> None:
-    """Check that each column of `needed` is there once; others twice are only warned of.
+def match_columns(
+    header: Header, needed: Sequence[str], optional: Sequence[str], findings: Findings, line: int
+) -> dict[str, int]:
+    """Return name → place of the columns `needed`, then of those `optional` that are there.
 
-    Raises TableError that tells what was found, and a column that differs only in blanks or case.
+    A column whose name differs only in case or in blanks around it is taken, with a warning, when
+    there is one such column; an exact name wins. Columns that stand twice are warned of if they
+    aren't needed. Raises TableError that says what is missing or twice, and what was found.
     """
-    names = header.names
-    twice = list(dict.fromkeys(name for name in names if name and names.count(name) > 1))
+    places = {name: place for place, name in reversed([*enumerate(header.names)])}
+    twice = [name for name, count in Counter(header.names).items() if name and count > 1]
+    alike = defaultdict[str, list[str]](list)
+    for name in places:
+        if name not in needed and name not in optional:
+            alike[simplified(name)].append(name)
+    for name in dict.fromkeys((*needed, *optional)):
+        found = alike[simplified(name)] if name not in places else []
+        if len(found) == 1 and found[0] not in twice:
+            places[name] = places[found[0]]
+            findings.add("column_name", line, f"column {plain(found[0])!r} was read as {name}")
     faults = [
         f"column {plain(name)} stands twice in the header: remove or rename one"
         for name in twice
         if name in needed
     ]
-    missing = [name for name in needed if name not in names]
+    missing = [name for name in needed if name not in places]
     if missing:
-        near = {name.strip().strip("\ufeff").lower(): name for name in names}
-        alike = [f"{plain(near[name])!r} to {name}" for name in missing if name in near]
-        hint = f" Rename {', '.join(alike)}" if alike else ""
-        if not hint and not set(needed) & {name.strip().lower() for name in names}:
-            hint = " Does the table lack its header line?"
-        found = ", ".join(plain(name, 30) for name in names[:12])
-        found += ", …" if len(names) > 12 else ""
-        told = ", ".join(f"column {plain(name)} missing" for name in missing)
-        faults.append(f"{told}. Found: {found}.{hint}")
+        faults.append(missing_columns(header.names, missing, needed))
     if faults:
         raise TableError("columns", "; ".join(faults), line)
     for name in twice:
         findings.add(
             "duplicate_column", line, f"column {plain(name)}, which is not used, stands twice"
         )
+    wanted = dict.fromkeys((*needed, *optional))
+    return {name: places[name] for name in wanted if name in places}
+
+
+def missing_columns(names: list[str], missing: list[str], needed: Sequence[str]) -> str:
+    """Return what to say of columns that aren't there."""
+    near = {simplified(name): name for name in names}
+    alike = [
+        f"{plain(near[simplified(name)])!r} to {name}"
+        for name in missing
+        if simplified(name) in near
+    ]
+    hint = f" Rename {', '.join(alike)}" if alike else ""
+    if not hint and not {simplified(name) for name in needed} & set(near):
+        hint = " Does the table lack its header line?"
+    found = ", ".join(plain(name, 30) for name in names[:12])
+    found += ", …" if len(names) > 12 else ""
+    absent = ", ".join(f"column {plain(name)} missing" for name in missing)
+    return f"{absent}. Found: {found}.{hint}"
+
+
+def simplified(name: str) -> str:
+    """Return a column's name without blanks and byte order marks around it, in lower case."""
+    return name.strip().strip("\ufeff").strip().lower()

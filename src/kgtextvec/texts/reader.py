@@ -40,7 +40,8 @@ class Reader:
     """One pass over a table; `findings` fills while `batches` runs.
 
     `bad_lines` is `error` or `skip`, `quoting` is `minimal` or `none`, `encoding` any text
-    encoding of Python; `seen` is told how many bytes were read. Call open, take, batches.
+    encoding of Python; `seen` is told how many bytes were read. A compressed file may unpack to
+    `max_ratio` times its size (None: to any size). Call open, take, batches.
     """
 
     path: Path
@@ -49,11 +50,13 @@ class Reader:
     quoting: str = "minimal"
     encoding: str = "utf-8"
     seen: Callable[[int], None] | None = None
+    max_ratio: int | None = None
 
     def open(self) -> Header:
         """Read the header. Raises TableError when the file isn't a table."""
         self.codec = codec_name(self.encoding)
-        blocks = as_utf8(open_blocks(self.path, self.findings, self.seen), self.codec)
+        packed = open_blocks(self.path, self.findings, self.seen, self.max_ratio)
+        blocks = as_utf8(packed, self.codec)
         head, blocks = with_head(blocks, 1 << 16)
         while b"\n" not in head and len(head) < LONGEST_ROW:
             longer, blocks = with_head(blocks, 2 * len(head) + 1)

@@ -1,7 +1,7 @@
 """One strict pass over a table: rows that can be used, their texts, and all that is wrong."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kgtextvec.progress import Progress
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.findings import Findings, TableError, plain
-from kgtextvec.texts.header import check_columns
+from kgtextvec.texts.header import match_columns
 from kgtextvec.texts.quality import Quality
 from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import (
@@ -77,13 +77,19 @@ class CheckedTable:
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         if self.used_by:
-            self.used = UsedRows(self.used_by, self.kind.in_triples, self.settings.encoding)
+            self.used = UsedRows(
+                self.used_by,
+                self.kind.in_triples,
+                self.settings.encoding,
+                self.settings.max_ratio,
+            )
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
             reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)
             header = reader.open()
-            check_columns(header, self.needed(), self.findings, reader.at - 1)
-            columns = {name: header.names.index(name) for name in self.wanted(header.names)}
+            columns = match_columns(
+                header, self.needed(), self.kind.optional, self.findings, reader.at - 1
+            )
             reader.take(columns, [columns[key] for key in self.keys])
             for batch in reader.batches():
                 rows = self.check(batch)
@@ -103,12 +109,6 @@ class CheckedTable:
     def needed(self) -> list[str]:
         """Return the columns that the table must have."""
         return list(dict.fromkeys((*self.keys, *self.rule.columns)))
-
-    def wanted(self, names: Sequence[str]) -> list[str]:
-        """Return the columns to read out of those that there are, the key's first."""
-        optional = [name for name in self.kind.optional if name in names]
-        needed = [name for name in self.needed() if name in names]
-        return list(dict.fromkeys((*needed, *optional)))
 
     def check(self, batch: Batch) -> UsableRows:
         """Check keys and texts of a block; return the rows that stay."""

@@ -16,7 +16,7 @@ class UsedRows:
     of such names, packed or not. Nodes are `label::id` or a bare id.
     """
 
-    def __init__(self, path: Path, places: tuple[int, ...], encoding: str) -> None:
+    def __init__(self, path: Path, places: tuple[int, ...], encoding: str, max_ratio: int) -> None:
         """Read the columns at `places` (of 3). Raises InputError when they can't be read."""
         self.path = path
         self.triples = 0
@@ -24,7 +24,7 @@ class UsedRows:
         self.found: set[str] = set()
         self.rows_used = self.rows_unused = 0
         findings = Findings()
-        reader = Reader(path, findings, quoting="none", encoding=encoding)
+        reader = Reader(path, findings, quoting="none", encoding=encoding, max_ratio=max_ratio)
         try:
             header = reader.open()
             if len(header.names) != 3:

@@ -18,7 +18,11 @@ from kgtextvec.texts.findings import plain
 from kgtextvec.texts.table import CheckedTable
 
 # What a table's findings depend on, besides the kind of its rows and the text rule.
-POLICIES = [name for name in settings_of(Reading) if name not in ("kind", "text")]
+POLICIES = [
+    name
+    for name, setting in settings_of(Reading).items()
+    if name not in ("kind", "text") and setting.acts != "run"
+]
 
 
 def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> None:

@@ -6,6 +6,6 @@ from kgtextvec.texts.reader import Reader
 FORMAT = TableFormat(
     "tab-separated text with a header; plain, .gz, .zst or .xz",
     lambda path, findings, how, seen: Reader(
-        path, findings, how.bad_lines, how.quoting, how.encoding, seen
+        path, findings, how.bad_lines, how.quoting, how.encoding, seen, how.max_ratio
     ),
 )

@@ -1,0 +1,70 @@
+"""Tables that cost too much, hide damage or are in no text encoding."""
+
+import time
+
+import pytest
+import zstandard
+from table_builders import COLUMNS, EYE, PLAIN, table
+from test_texts_reader import checked
+
+from kgtextvec.__main__ import main
+
+
+def seconds_with(columns: int) -> float:
+    """CPU seconds to check a table of one row and this many columns more."""
+    names = [f"c{n}" for n in range(columns)]
+    data = table([(*EYE[0], *["v"] * columns)], (*COLUMNS, *names))
+    start = time.process_time()
+    assert checked(data)["outcome"] == "ok"
+    return time.process_time() - start
+
+
+def test_time_grows_with_the_number_of_columns_and_not_its_square():
+    seconds_with(10)
+    assert seconds_with(64_000) < 3
+
+
+@pytest.mark.parametrize("encoding", ["idna", "punycode", "undefined", "base64", "rot13", "a\0b"])
+def test_what_is_no_text_encoding_is_refused_in_one_line(tmp_path, capsys, encoding):
+    (tmp_path / "t.tsv").write_bytes(PLAIN)
+    assert (
+        main(["lint", str(tmp_path / "t.tsv"), "--kind", "entities", "--encoding", encoding]) == 2
+    )
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "is no text encoding that Python knows" in told
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_bytes_without_the_mark_that_their_encoding_needs_are_refused(encoding):
+    found = checked(PLAIN, encoding=encoding)
+    assert f"the file is not {encoding}" in found["findings"][0]["message"]
+
+
+def zstd(data: bytes, checksum: bool) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=checksum).compress(data)
+
+
+@pytest.mark.parametrize("sums", [(True, False), (False, True), (False, False)])
+def test_a_zstd_file_without_checksum_is_warned_of(tmp_path, capsys, sums):
+    path = tmp_path / "t.tsv.zst"
+    path.write_bytes(zstd(PLAIN[:100], sums[0]) + zstd(PLAIN[100:], sums[1]))
+    assert main(["lint", str(path), "--kind", "entities"]) == 0
+    told = capsys.readouterr().err
+    assert told.count("the zstd file has no checksum, so damage to it can go unnoticed") == 1
+    assert ": ok, 5 rows" in told
+
+
+def test_a_zstd_file_with_checksums_is_not_warned_of():
+    found = checked(zstd(PLAIN, True), "t.tsv.zst")
+    assert not found["table"].findings.warnings()
+
+
+def test_a_table_that_unpacks_without_limit_is_refused_unless_a_setting_allows_it():
+    packed = zstd(table([("X:1", "a", "Gene", "b" * (66 << 10), "") for _ in range(1000)]), True)
+    found = checked(packed, "t.tsv.zst", duplicates="ok")
+    (message,) = (one["message"] for one in found["findings"] if one["level"] == "error")
+    assert "the file unpacks to more than 200 times its size" in message
+    assert "raise max_ratio" in message
+    found = checked(packed, "t.tsv.zst", max_ratio=100_000, duplicates="ok")
+    assert (found["outcome"], found["rows"]) == ("ok", 1000)

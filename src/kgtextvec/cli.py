@@ -9,7 +9,6 @@ stands for a flag per setting.
 
 import argparse
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -141,7 +140,7 @@ def setting_value(setting: Setting, given: object) -> object:
     """Return the value of what argparse found."""
     try:
         return value_of_word(setting, given) if isinstance(given, str) else given
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise InputError(f"--{setting.key}: not a JSON list ({error}).") from None
 
 

@@ -4,7 +4,6 @@ Standard library only (settings apart): it runs before any conda environment exi
 """
 
 import gzip
-import json
 import lzma
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import existing_parent
+from kgtextvec.files import existing_parent, parse_json
 from kgtextvec.progress import say
 
 STORED_TEXT_BYTES = 41  # of a text in the store, besides its vector
@@ -44,7 +43,7 @@ def disk(
     What exists already isn't counted. Raises InputError when the plan is not JSON.
     """
     try:
-        wanted = json.loads(plan)
+        wanted = parse_json(plan)
     except ValueError as error:
         raise InputError(
             f"the plan: not valid JSON ({error}). See kgtextvec disk --help."
@@ -99,7 +98,7 @@ def expected_sizes(
 def count_rows(table: str, file: Path, results: Path) -> tuple[int, int]:
     """Return rows and distinct texts of a table: as read, or as many as its file has lines."""
     try:
-        manifest = json.loads((results / "texts" / table / "manifest.json").read_text("utf-8"))
+        manifest = parse_json((results / "texts" / table / "manifest.json").read_text("utf-8"))
         return int(manifest["rows"]), int(manifest["texts"])
     except (OSError, ValueError, KeyError):
         pass
@@ -131,7 +130,7 @@ def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
 def dims_of(about: dict[str, Any], converted: Path) -> int:
     """Return a model's dims: as converted, as in the catalogue, or those of a large model."""
     try:
-        return int(json.loads((converted / "kgtextvec.json").read_text("utf-8"))["dims"])
+        return int(parse_json((converted / "kgtextvec.json").read_text("utf-8"))["dims"])
     except (OSError, ValueError, KeyError):
         return int(about.get("dims") or 1024)
 

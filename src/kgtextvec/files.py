@@ -13,6 +13,8 @@ from uuid import uuid4
 from kgtextvec.errors import InputError
 
 CHUNK = 1 << 20
+# Levels of lists and mappings in a JSON text. Python's own limit varies with who calls.
+DEEPEST_JSON = 100
 
 
 def temporary_name(path: Path) -> Path:
@@ -146,14 +148,31 @@ def write_json(path: Path, value: Any) -> None:
         part.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file of ours. Raises InputError when it is absent or damaged."""
+def read_json(path: Path, advice: str = "Delete it and rerun.") -> Any:
+    """Read a JSON file. Raises InputError, which ends with `advice`, when it is damaged."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        return parse_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: not there. Run the step that makes it first.") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}). Delete it and rerun.") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}). {advice}") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON from anyone. Raises ValueError for what is no JSON or nested too deeply."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [found] if isinstance(found, dict | list) else []
+    for _ in range(DEEPEST_JSON):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [child for one in inner for child in one if isinstance(child, dict | list)]
+        if not level:
+            return found
+    raise ValueError("nested too deeply")
 
 
 def file_or_none(word: str) -> Path | None:

@@ -7,7 +7,6 @@ are written under a temporary name, flushed and renamed, so two writers and kill
 and a name that doesn't fit its bytes tells of damage.
 """
 
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from kgtextvec.files import as_input_error, digest_of, whole_file, write_json
+from kgtextvec.files import as_input_error, digest_of, parse_json, whole_file, write_json
 from kgtextvec.progress import say
 
 KEY_BYTES = 32
@@ -123,7 +122,7 @@ class Store:
                 (size,) = struct.unpack("<Q", handle.read(8))
                 if size > HEADER_LIMIT:
                     raise ValueError("the header is too long")
-                place = json.loads(handle.read(size))["keys"]
+                place = parse_json(handle.read(size))["keys"]
                 start, end = place["data_offsets"]
                 if place["dtype"] != "U8" or end - start != place["shape"][0] * KEY_BYTES:
                     raise ValueError("the keys have another form")

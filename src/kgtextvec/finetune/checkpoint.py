@@ -6,7 +6,6 @@ sha256 of both. Random numbers need no state: they follow from the seed and the 
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of, need_space, sha256_of, whole_folder, write_json
+from kgtextvec.files import digest_of, need_space, parse_json, sha256_of, whole_folder, write_json
 from kgtextvec.progress import say
 
 KEPT = 2
@@ -96,7 +95,7 @@ def read_snapshot(folder: Path) -> Snapshot:
     Raises InputError when it is incomplete.
     """
     try:
-        record = json.loads((folder / STATE).read_text("utf-8"))
+        record = parse_json((folder / STATE).read_text("utf-8"))
         digest = record.pop("digest")
         if digest_of(record) != digest:
             raise ValueError("its checksum is another")

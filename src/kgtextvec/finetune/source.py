@@ -24,7 +24,7 @@ from kgtextvec.encoders.elmo.convert import (
 from kgtextvec.encoders.elmo.options import read_options
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of
+from kgtextvec.files import read_json, sha256_of
 from kgtextvec.finetune.checkpoint import Snapshot, read_snapshot
 from kgtextvec.finetune.language_model import SLOT, SOFTMAX_BIAS, SOFTMAX_WEIGHTS
 
@@ -173,7 +173,7 @@ def read_training(options: Path) -> dict[str, Any]:
 
     Raises InputError, naming the option.
     """
-    values = json.loads(options.read_bytes())
+    values = read_json(options, "Get the file again.")
     found = {}
     for name, kind, least in (
         ("batch_size", int, 1),

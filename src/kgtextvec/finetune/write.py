@@ -11,7 +11,7 @@ import numpy as np
 from kgtextvec import __version__
 from kgtextvec.encoders.elmo.convert import tensor_places
 from kgtextvec.encoders.elmo.options import INFERENCE_CHARACTERS
-from kgtextvec.files import link_or_copy, whole_file, whole_folder, write_json
+from kgtextvec.files import link_or_copy, parse_json, whole_file, whole_folder, write_json
 from kgtextvec.finetune import RECIPE
 from kgtextvec.finetune.measure import perplexity_of
 from kgtextvec.finetune.plan import TrainingPlan
@@ -24,7 +24,7 @@ def write_model(planned: TrainingPlan, outcome: Outcome, out: Path) -> None:
     """Make the folder `out`: weights.hdf5, options.json, vocabulary.txt, checkpoint/."""
     with whole_folder(out) as part:
         write_hdf5(planned.source, outcome, part / "weights.hdf5")
-        options = json.loads(planned.source.options.read_bytes())
+        options = parse_json(planned.source.options.read_bytes())
         options["char_cnn"]["n_characters"] = INFERENCE_CHARACTERS
         (part / "options.json").write_text(json.dumps(options), "utf-8")
         shutil.copyfile(planned.source.vocabulary, part / "vocabulary.txt")

@@ -1,10 +1,9 @@
 """Earlier downloads: each location has its own folder of the cache, marked once it is complete."""
 
-import json
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of, sha256_of, write_json
+from kgtextvec.files import digest_of, parse_json, sha256_of, write_json
 from kgtextvec.models.entry import Location
 from kgtextvec.models.sources import Files
 
@@ -23,7 +22,7 @@ def from_cache(folder: Path, model: str) -> Files:
     """
     marker = folder / MARKER
     try:
-        sums = json.loads(marker.read_text("utf-8"))["files"]
+        sums = parse_json(marker.read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     files = {name: folder / name for name in sums}

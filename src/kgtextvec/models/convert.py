@@ -162,7 +162,7 @@ def check_saved(out: Path, vectors: Any) -> None:
 
 def remove_local_settings(path: Path) -> None:
     """Remove from a tokenizer's settings what depends on where and how it was loaded."""
-    values = json.loads(path.read_text("utf-8"))
+    values = read_json(path)
     for key in ("is_local", "local_files_only", "name_or_path", "trust_remote_code"):
         values.pop(key, None)
     path.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")

@@ -1,12 +1,12 @@
 """A catalogue entry, checked, and the locations of its files."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from kgtextvec.errors import InputError
+from kgtextvec.files import parse_json
 from kgtextvec.models.known import PLAIN_NAME
 from kgtextvec.models.sources import (
     Destination,
@@ -30,7 +30,7 @@ def read_entry(model: str, text: str, keys: type[Keys]) -> Keys:
     """
     where = f"catalogue, {model}"
     try:
-        given = json.loads(text)
+        given = parse_json(text)
     except ValueError as error:
         raise InputError(f"{where}: --entry is not valid JSON ({error}).") from None
     if not isinstance(given, dict):

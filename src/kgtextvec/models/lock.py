@@ -52,7 +52,9 @@ def read_lock(path: Path) -> dict[str, LockedFiles]:
         for files in values.values():
             for locked in files.values():
                 locked["sha256"].lower()
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError) as error:
+    except (
+        yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError, KeyError, RecursionError
+    ) as error:  # fmt: skip
         raise InputError(
             f"{path}: cannot be read ({' '.join(str(error).split())[:100]}). Take it from version"
             " control, or delete it to trust the next download."

@@ -1,6 +1,5 @@
 """A model's tokenizer: all its files are there; the case is kept if the vocabulary is cased."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from typing import Any
 
 from kgtextvec.encoders.pretrained import LOCAL_ONLY
 from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
 from kgtextvec.progress import say
 
 SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
@@ -103,10 +103,7 @@ def tokenizer_config(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
     if not path.exists():
         return {}
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}). Get the right file.") from None
+    values = read_json(path, "Get the right file.")
     return values if isinstance(values, dict) else {}
 
 

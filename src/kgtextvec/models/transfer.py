@@ -12,6 +12,7 @@ from pathlib import Path
 import requests
 import urllib3
 
+from kgtextvec.files import parse_json
 from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
 from kgtextvec.models.retry import RetryPolicy, retry_after
 from kgtextvec.models.web_pages import decoded_head, looks_like_page, page_title
@@ -68,7 +69,7 @@ class PartialFile:
     def recall(self) -> None:
         """Continue what an earlier process left, if it came from the same address."""
         try:
-            known = json.loads(self.side.read_text("utf-8"))
+            known = parse_json(self.side.read_text("utf-8"))
             if known["url"] != self.url:
                 raise ValueError
             self.validator, self.total = known["validator"], known["total"]

@@ -1,6 +1,5 @@
 """Load a checkpoint into its transformers model, and refuse what would give wrong vectors."""
 
-import json
 import pickle
 import warnings
 import zipfile
@@ -9,8 +8,10 @@ from typing import Any
 
 from kgtextvec.encoders.pretrained import load_with_report
 from kgtextvec.errors import InputError
+from kgtextvec.files import read_json
 
 POOLER = "pooler."
+RIGHT_FILE = "Get the right file."
 POINTER = b"version https://git-lfs"
 # Buffers that old checkpoints carry and new models compute.
 COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
@@ -21,10 +22,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         raise InputError(f"{folder}: config.json missing. The folder is not a model's.")
-    try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}). Get the right file.") from None
+    values = read_json(path, RIGHT_FILE)
     if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
         raise InputError(
             f"{path}: model_type missing, such as bert. Add it, or get the right file."
@@ -46,7 +44,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def check_own_code(path: Path) -> None:
     """Raise InputError if a config asks to run Python files of the model."""
-    values = json.loads(path.read_text("utf-8"))
+    values = read_json(path, RIGHT_FILE)
     if isinstance(values, dict) and values.get("auto_map"):
         raise InputError(
             f"{path}: the model needs custom code (auto_map), which is never run. Take a model that"
@@ -64,8 +62,8 @@ def check_weight_files(folder: Path) -> None:
             )
     for index in names & {"model.safetensors.index.json", "pytorch_model.bin.index.json"}:
         try:
-            parts = set(json.loads((folder / index).read_text("utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError, UnicodeDecodeError) as error:
+            parts = set(read_json(folder / index, RIGHT_FILE)["weight_map"].values())
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{folder / index}: cannot be read ({error}).") from None
         missing = sorted(str(part) for part in parts if part not in names)
         if missing:

@@ -1,6 +1,5 @@
 """The users' corpora: CoNLL files and BC2GM's own for entities, JSON lines for inference."""
 
-import json
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -10,6 +9,7 @@ from typing import Any
 
 from kgtextvec.encoders.elmo.words import split_words
 from kgtextvec.errors import InputError
+from kgtextvec.files import parse_json
 from kgtextvec.probe.tags import Entity, read_tags, split_tag
 from kgtextvec.settings.training import PairReading
 
@@ -216,7 +216,7 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = PairReading().labels
             continue
         where = f"{path}, line {number}"
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise InputError(f"{where}: not valid JSON ({error}). Correct the line.") from None
         premise, hypothesis, label = (

@@ -17,6 +17,7 @@ from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 
 from kgtextvec.errors import InputError
+from kgtextvec.files import parse_json
 from kgtextvec.registry import Registry
 
 # How a setting acts: changes results, unless it is marked as one of speed and place only.
@@ -287,7 +288,7 @@ def value_of_word(setting: Setting, word: str) -> object:
     if word in allowed:
         return word
     if lists and word.startswith("["):
-        return json.loads(word)
+        return parse_json(word)
     if str in allowed:
         for number in (int, float):
             if number in allowed:

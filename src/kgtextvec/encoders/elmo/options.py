@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from kgtextvec.errors import InputError
+from kgtextvec.files import parse_json
 
 if TYPE_CHECKING:
     from kgtextvec.encoders.elmo.model import ElmoConfig
@@ -79,10 +80,10 @@ def read_options(path: Path) -> "ElmoConfig":
     from kgtextvec.encoders.elmo.model import ACTIVATIONS, ElmoConfig
 
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such options file. Check its path.") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}). Get the file again.") from None
     top = Options(path, "", values, None)
     lstm = Options(path, "lstm.", values.get("lstm"), LSTM_KEYS)

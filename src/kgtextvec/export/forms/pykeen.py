@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from kgtextvec.export.idmaps import (
     read_maps,
     two_fields,
 )
+from kgtextvec.files import parse_json
 
 MAP_HEADER = ["id", "label"]
 
@@ -46,7 +46,7 @@ def read_saved_map(path: Path) -> MapLines:
     """Read a JSON object of ids and rows, or lines of row and id, with or without a header."""
     if path.suffix == ".json":
         try:
-            found = json.loads("".join(line for _, line in numbered_lines(path)))
+            found = parse_json("".join(line for _, line in numbered_lines(path)))
             yield from ((1, str(row), identifier) for identifier, row in found.items())
         except (ValueError, AttributeError) as error:
             raise InputError(f"{path}: is no JSON object of labels to ids ({error}).") from None

@@ -5,7 +5,6 @@ bytes of the right size. The listing has the sha256 of large files and git's dig
 """
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of
+from kgtextvec.files import parse_json, sha256_of
 from kgtextvec.models.fetch_errors import FetchError
 from kgtextvec.models.known import wanted
 from kgtextvec.models.sources import Destination, Files, FolderSource
@@ -122,7 +121,7 @@ def ask_hub(url: str, folder: Path, headers: dict[str, str]) -> Any:
     target = folder / ".answer.json"
     try:
         fetch(Request(url, target, headers=headers))
-        return json.loads(target.read_text("utf-8"))
+        return parse_json(target.read_text("utf-8"))
     except ValueError as error:
         raise FetchError(f"{url}: the answer is not JSON") from error
     finally:

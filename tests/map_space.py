@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from manifests import space_manifest
 
+from kgtextvec.files import sha256_of
+
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
     "<img src=x onerror=\"document.title='owned'\">",
@@ -49,7 +51,14 @@ def write_space(folder: Path, n: int = 120, dims: int = 24, seed: int = 0, **vec
     }
     pq.write_table(pa.table(index), folder / "index.parquet")
     (folder / "manifest.json").write_text(
-        json.dumps(space_manifest(rows=n, texts=n, dims=values.shape[1]))
+        json.dumps(
+            space_manifest(
+                rows=n,
+                texts=n,
+                dims=values.shape[1],
+                vectors_digest=sha256_of(folder / "embeddings.npy"),
+            )
+        )
     )
     kept = dict(zip(digests, texts, strict=True))
     order = sorted(kept)

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from kgtextvec.errors import InputError
 from kgtextvec.export.bundle import export_bundle
 from kgtextvec.export.loaders import write_loaders
+from kgtextvec.files import sha256_of
 from kgtextvec.registry import FORMS
 
 
@@ -184,7 +185,8 @@ def test_tables_without_rows_and_single_tables_are_written(form, tmp_path):
     table = pq.read_table(nothing / "index.parquet").slice(0, 0)
     pq.write_table(table, nothing / "index.parquet")
     np.save(nothing / "embeddings.npy", np.empty((0, 4), np.float32))
-    manifest = json.loads((nothing / "manifest.json").read_text()) | {"rows": 0}
+    changes = {"rows": 0, "vectors_digest": sha256_of(nothing / "embeddings.npy")}
+    manifest = json.loads((nothing / "manifest.json").read_text()) | changes
     (nothing / "manifest.json").write_text(json.dumps(manifest))
     export_bundle([nothing], form=form, out_dir=tmp_path / "out")
     told = json.loads((tmp_path / "out/manifest.json").read_text())

@@ -1,16 +1,23 @@
 """Damage is noticed by whoever reads a file next: one bit is flipped at a time, by fixed seeds."""
 
+import re
+import shutil
+from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tiny_models import tiny_bert
 
+import kgtextvec
 from kgtextvec.__main__ import main
 from kgtextvec.digests import checked_text_keys
 from kgtextvec.errors import InputError
+from kgtextvec.files import sha256_of
 from kgtextvec.parquet_files import read_parquet
 
 FLIPS = 20
@@ -26,6 +33,10 @@ def write_shard(path: Path, texts: list[str], keys_of: list[str] | None = None) 
 
 def ascending(texts: list[str]) -> list[str]:
     return sorted(texts, key=lambda text: sha256(text.encode()).digest())
+
+
+def embed(shard: Path, model: Path, store: Path, out: Path) -> list[object]:
+    return ["embed-shard", shard, "--model", model, "--store", store, "--out", out]
 
 
 def ended(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, list[str]]:
@@ -51,7 +62,7 @@ def test_a_text_with_a_flipped_bit_is_refused_before_anything_is_stored(model, t
     flipped = [*texts[:7], texts[7].replace("gene", "gdne"), *texts[8:]]
     shard = write_shard(tmp_path / "000-of-001.parquet", flipped, keys_of=texts)
     store, out = tmp_path / "store", tmp_path / "out.npy"
-    words = ["embed-shard", shard, "--model", model, "--store", store, "--out", out]
+    words = embed(shard, model, store, out)
     code, (line,) = ended(capsys, *words)
     assert code == 2
     assert f"{shard}: row 7" in line and "rerun read-texts" in line
@@ -73,3 +84,143 @@ def test_a_key_of_another_form_is_refused(tmp_path, key):
 def test_a_shard_without_keys_or_texts_is_refused(tmp_path, columns):
     with pytest.raises(InputError, match="rerun read-texts"):
         checked_text_keys(tmp_path / "shard.parquet", pa.table(columns))
+
+
+def flipped(path: Path, seed: int) -> Iterator[Path]:
+    """Yield the file FLIPS times, each time with another bit flipped; then as it was."""
+    sound = path.read_bytes()
+    random = np.random.default_rng(seed)
+    try:
+        for place in random.integers(0, len(sound) * 8, FLIPS).tolist():
+            damaged = bytearray(sound)
+            damaged[place // 8] ^= 1 << place % 8
+            path.write_bytes(damaged)
+            yield path
+    finally:
+        path.write_bytes(sound)
+
+
+@pytest.fixture(scope="module")
+def made(model, tmp_path_factory) -> Path:
+    """A table's texts, its shard's vectors, `full`, and a basis of two components."""
+    home = tmp_path_factory.mktemp("made")
+    lines = [f"A:{i}\tGene\tname {i}\tthe text {i // 2}" for i in range(60)]
+    (home / "table.tsv").write_text("\n".join(["id\tlabel\tname\tdescription", *lines]) + "\n")
+    texts, shard = home / "texts/t", home / "shards/000-of-001.npy"
+    pca = home / "pca2.npz"
+    for words in (
+        ["read-texts", home / "table.tsv", "--table=t", "--kind=entities", "--out-dir", texts],
+        embed(texts / "shards/000-of-001.parquet", model, home / "store", shard),
+        ["gather-shards", shard, "--texts", texts, "--out-dir", home / "full"],
+        ["fit-pca", home / "full/embeddings.npy", "--space", "pca2", "--out", pca],
+    ):
+        assert main([str(word) for word in words]) == 0
+    return home
+
+
+def export(home: Path, form: str, out: Path) -> list[object]:
+    if form in ("npy", "tsv", "parquet"):
+        return ["export-table", home / "full", "--format", form, "--out", out]
+    return ["export-bundle", home / "full", "--form", form, "--out-dir", out]
+
+
+def apply(home: Path, out: Path) -> list[object]:
+    words = ["apply-pca", home / "full", "--pca", home / "pca2.npz", "--space", "pca2"]
+    return [*words, "--out-dir", out]
+
+
+def gather(home: Path, out: Path) -> list[object]:
+    shard = home / "shards/000-of-001.npy"
+    return ["gather-shards", shard, "--texts", home / "texts/t", "--out-dir", out]
+
+
+READERS = {
+    "texts/t/rows.parquet": [gather],
+    "shards/000-of-001.npy": [gather],
+    "shards/000-of-001.parquet": [gather],
+    "full/embeddings.npy": [
+        apply,
+        *(partial(export, form=form) for form in ("npy", "tsv", "parquet", "dglke", "pgvector")),
+    ],
+    "full/index.parquet": [
+        apply,
+        *(partial(export, form=form) for form in ("npy", "tsv", "parquet", "dglke", "pgvector")),
+    ],
+    "pca2.npz": [apply],
+}
+
+
+# Compared by their content, not byte by byte.
+BITS_WITHOUT_MEANING = {"texts/t/rows.parquet", "pca2.npz"}
+
+
+@pytest.mark.parametrize("damaged", READERS)
+def test_a_flipped_bit_is_refused_by_whoever_reads_the_file_next(made, tmp_path, capsys, damaged):
+    """Where a bit means nothing (a name of a program, padding), the results are the same."""
+    for number, reader in enumerate(READERS[damaged]):
+        sound, out = tmp_path / f"sound-{number}", tmp_path / f"out-{number}"
+        assert ended(capsys, *reader(made, out=sound)) == (0, [])
+        for _ in flipped(made / damaged, seed=number):
+            code, lines = ended(capsys, *reader(made, out=out))
+            if code == 0:
+                assert damaged in BITS_WITHOUT_MEANING
+                assert contents(out) == contents(sound)
+                remove(out)
+            else:
+                assert (code, len(lines)) == (2, 1), lines
+                assert not contents(out), "nothing is left of what was made from it"
+        assert ended(capsys, *reader(made, out=out)) == (0, [])
+
+
+def contents(out: Path) -> dict[str, str]:
+    """The digests of result files; manifests also say when and how they were made."""
+    files = [out] if out.is_file() else sorted(out.rglob("*"))
+    return {
+        path.name: sha256_of(path)
+        for path in files
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def remove(out: Path) -> None:
+    if out.is_file():
+        out.unlink()
+    else:
+        shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, -1])
+def test_a_cut_index_is_refused(made, tmp_path, capsys, size):
+    index = made / "full/index.parquet"
+    sound = index.read_bytes()
+    try:
+        index.write_bytes(sound[:size])
+        for reader in READERS["full/index.parquet"]:
+            code, (line,) = ended(capsys, *reader(made, out=tmp_path / "out"))
+            assert code == 2 and str(index) in line
+            assert not contents(tmp_path / "out")
+        with pytest.raises(InputError, match=re.escape(str(index))):
+            kgtextvec.open(made / "full")
+    finally:
+        index.write_bytes(sound)
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "index.parquet"])
+def test_open_compares_every_byte_if_asked(made, name):
+    assert len(kgtextvec.open(made / "full", verify=True)) == 60
+    for _ in flipped(made / "full" / name, seed=1):
+        with pytest.raises(InputError):
+            kgtextvec.open(made / "full", verify=True)
+
+
+def test_an_index_of_other_rows_is_refused(made, tmp_path, capsys):
+    """As large and as valid as the right one."""
+    index = made / "full/index.parquet"
+    sound = index.read_bytes()
+    table = pq.read_table(index)
+    try:
+        pq.write_table(table.take(pa.array(range(59, -1, -1))), index)
+        code, (line,) = ended(capsys, *apply(made, tmp_path / "out"))
+        assert code == 2 and "damaged or replaced" in line
+    finally:
+        index.write_bytes(sound)

@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def open(path: "Path | str") -> "Space":
-    """Open a space's folder: vectors, index, `get` and `align`. See docs/python.md."""
+def open(path: "Path | str", verify: bool = False) -> "Space":
+    """Open a space's folder: vectors, index, `get` and `align`. See docs/python.md.
+
+    Headers, sizes and numbers of rows are checked; with `verify` every byte of vectors and index.
+    """
     from kgtextvec.space import Space
 
-    return Space(path)
+    return Space(path, verify)

@@ -136,6 +136,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def refuse_other_digest(path: Path, recorded: str | None, computed: str) -> None:
+    """Raise InputError if a file's sha256 is another one than what a manifest records, if it does.
+
+    A manifest written by hand need not record it.
+    """
+    if recorded is not None and recorded != computed:
+        raise InputError(
+            f"{path}: damaged or replaced: expected sha256 {recorded}, got {computed}. Delete it"
+            " and rerun the step that made it."
+        )
+
+
 def digest_of(value: Any) -> str:
     """Return the sha256 of a JSON-able value in canonical form (sorted keys) as hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -18,7 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json
+from kgtextvec.files import read_json, refuse_other_digest
 
 
 @dataclass(frozen=True)
@@ -166,11 +166,5 @@ def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) ->
 def check_digest(embeddings: Path, digest: str) -> None:
     """Raise InputError if a manifest beside the vectors has another sha256 of them."""
     beside = embeddings.with_name("manifest.json")
-    if not beside.exists():
-        return
-    known = read_json(beside).get("vectors_digest", digest)
-    if known != digest:
-        raise InputError(
-            f"{embeddings}: damaged or replaced: expected sha256 {known}, got {digest}. Delete it"
-            " and rerun."
-        )
+    if beside.exists():
+        refuse_other_digest(embeddings, read_json(beside).get("vectors_digest"), digest)

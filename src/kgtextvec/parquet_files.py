@@ -47,12 +47,16 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def parquet_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
-    """Yield a Parquet file's rows in batches of up to `rows`. Raises InputError at damage."""
+    """Yield a Parquet file's rows in batches of up to `rows`.
+
+    Raises InputError at damage, strings that aren't UTF-8 included.
+    """
     with open_parquet(path) as file:
         batches = file.iter_batches(rows)
         while True:
             with parquet_errors(path):
                 batch = next(batches, None)
-            if batch is None:
-                return
+                if batch is None:
+                    return
+                batch.validate(full=True)
             yield batch

@@ -147,6 +147,7 @@ class ShardRecord(EmbeddedWith):
     seconds: float
     text_keys_digest: str
     vectors_sha256: str
+    tokens_sha256: NotRequired[str]
     recipe: int
 
 
@@ -162,7 +163,11 @@ class SpaceIdentity(EmbeddedWith):
 
 
 class SpaceManifest(SpaceIdentity, total=False):
-    """manifest.json of a space; `pca`: how a reduced one was reduced."""
+    """manifest.json of a space; `pca`: how a reduced one was reduced.
+
+    `vectors_digest` and `index_sha256` are those of the files' bytes, `index_digest` is over the
+    index's rows and the same whatever version of Parquet wrote them.
+    """
 
     text: str
     texts: int
@@ -173,6 +178,7 @@ class SpaceManifest(SpaceIdentity, total=False):
     texts_digest: str
     vectors_digest: str
     index_digest: str
+    index_sha256: str
     recipe: dict[str, int]
     versions: dict[str, str]
     command: str

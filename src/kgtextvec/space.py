@@ -9,7 +9,9 @@ See docs/python.md. Nothing here needs torch.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +23,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.files import refuse_other_digest, sha256_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
 from kgtextvec.records import SpaceManifest, read_record
 from kgtextvec.registry import KIND_NAMES
@@ -48,10 +51,12 @@ class Space:
     Columns of the index are read when they are asked for.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, verify: bool = False) -> None:
         """Open a folder (or its embeddings.npy or manifest.json).
 
-        Raises InputError when a file is missing or damaged, or when files disagree.
+        Headers, sizes, numbers of rows and dims are compared; with `verify` every byte, against
+        the digests in the manifest. Raises InputError when a file is missing or damaged, or when
+        files disagree.
         """
         path = Path(path)
         inside = path.name in {"embeddings.npy", "manifest.json"} and not path.is_dir()
@@ -82,6 +87,32 @@ class Space:
                 f"{self.folder}: embeddings.npy has {self.dims} dims, manifest.json has"
                 f" {self.manifest['dims']}. Delete the space and rerun the step that made it."
             )
+        if verify:
+            with self.vectors_checked():
+                self.check_index()
+
+    def check_index(self) -> None:
+        """Raise InputError unless index.parquet has the bytes that the manifest records."""
+        recorded = self.manifest.get("index_sha256")
+        if recorded is not None:
+            refuse_other_digest(self.index_path, recorded, sha256_of(self.index_path))
+
+    @contextmanager
+    def vectors_checked(self) -> Iterator[None]:
+        """Hash embeddings.npy in a thread of its own meanwhile, and compare at the end.
+
+        Reading and hashing overlap with the work, which need not read the rows in order. Raises
+        InputError when the file isn't the one that the manifest describes: write what is made of
+        the vectors under a temporary name (`whole_file`) around this.
+        """
+        recorded = self.manifest.get("vectors_digest")
+        if recorded is None:
+            yield
+            return
+        with ThreadPoolExecutor(1, "sha256") as thread:
+            computed = thread.submit(sha256_of, self.matrix.path)
+            yield
+            refuse_other_digest(self.matrix.path, recorded, computed.result())
 
     def __len__(self) -> int:
         return self.rows
@@ -223,6 +254,16 @@ def as_rows(found: pa.Array) -> Rows:
     """Return the answer of index_in as numbers, NO_ROW for null."""
     rows: Rows = pc.fill_null(found, NO_ROW).to_numpy(zero_copy_only=False).astype(np.int64)
     return rows
+
+
+def checked_space(path: Path | str) -> Space:
+    """Open a space as the steps do: its index is compared with the manifest, byte for byte.
+
+    A step that reads the vectors does so in `vectors_checked`, or hashes what it reads.
+    """
+    space = Space(path)
+    space.check_index()
+    return space
 
 
 class Averages(NamedTuple):

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.digests import TableDigest
 from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of, whole_file, write_json
+from kgtextvec.files import refuse_other_digest, sha256_of, whole_file, write_json
 from kgtextvec.kinds import KINDS
 from kgtextvec.matrices import MatrixWriter
+from kgtextvec.parquet_files import parquet_batches, read_parquet
 from kgtextvec.records import (
     ShardRecord,
     TextsManifest,
@@ -38,8 +41,9 @@ def gather_shards(
     Writes embeddings.npy (n_rows, dims) float32, index.parquet and manifest.json.
 
     Row i is row i of the table, duplicates included. Every shard is checked by its number of
-    texts, the digest of their keys and the digest of its vectors. Raises InputError when a shard
-    is missing, damaged, or made of other texts or with other settings than its siblings.
+    texts, the digest of their keys and the digests of its files; rows.parquet by the digest of its
+    content. Raises InputError when a shard is missing, damaged, or made of other texts or with
+    other settings than its siblings, and when rows.parquet is damaged.
     """
     table = read_record(texts / "manifest.json", TextsManifest)
     pieces = [Shard(path) for path in sorted(shards, key=lambda path: path.stem)]
@@ -47,8 +51,8 @@ def gather_shards(
     first = pieces[0].about
     dims = first["dims"]
     bounds = np.cumsum([0] + [piece.about["texts"] for piece in pieces])
-    rows = pq.ParquetFile(texts / "rows.parquet")
-    n_rows = rows.metadata.num_rows
+    rows = CheckedRows(texts / "rows.parquet", table)
+    n_rows = table["rows"]
     counts = {"truncated": 0, "tokens": 0, "unknown_tokens": 0}
     with (
         whole_file(out_dir / "embeddings.npy") as vectors_part,
@@ -58,7 +62,7 @@ def gather_shards(
         writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
         index_hash = hashlib.sha256()
         writer: pq.ParquetWriter | None = None
-        for batch in rows.iter_batches(ROWS):
+        for batch in rows.batches():
             place = batch["text_index"].to_numpy(zero_copy_only=False)
             found = take(pieces, bounds, place, dims)
             writer_of_vectors.add(found.vectors)
@@ -70,9 +74,10 @@ def gather_shards(
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
         if writer is None:
-            empty = index_of(rows.read(), table["kind"], Found(0, dims))
+            empty = index_of(read_parquet(rows.path), table["kind"], Found(0, dims))
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
+        index_sha256 = sha256_of(index_part)
     manifest = {
         "model": first["model"],
         "table": table["table"],
@@ -97,11 +102,56 @@ def gather_shards(
         "texts_digest": table["digest"],
         "vectors_digest": writer_of_vectors.hash.hexdigest(),
         "index_digest": index_hash.hexdigest(),
+        "index_sha256": index_sha256,
         "recipe": {"embed_shard": first["recipe"], "gather_shards": RECIPE["gather_shards"]},
         "versions": versions_of(*PACKAGES),
         "command": " ".join(["kgtextvec", *sys.argv[1:]]),
     }
     write_json(out_dir / "manifest.json", manifest)
+
+
+class CheckedRows:
+    """The rows of rows.parquet, compared with the manifest of the table's texts."""
+
+    def __init__(self, path: Path, table: TextsManifest) -> None:
+        self.path, self.table = path, table
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in batches of up to ROWS.
+
+        Raises InputError at a row that refers to no text, and after the last batch if the content
+        isn't the one that the manifest describes.
+        """
+        done, digest = 0, None
+        for batch in parquet_batches(self.path, ROWS):
+            if digest is None:
+                digest = TableDigest(self.names_of(batch.schema))
+            digest.add(batch)
+            done += len(batch)
+            place = batch["text_index"].to_numpy(zero_copy_only=False)
+            if len(place) and not 0 <= place.min() <= place.max() < self.table["texts"]:
+                raise self.damaged(f"a row refers to none of the {self.table['texts']} texts")
+            if done <= self.table["rows"]:
+                yield batch
+        if done != self.table["rows"]:
+            raise self.damaged(f"has {done} rows, manifest.json has {self.table['rows']}")
+        if digest and digest.hexdigest() != self.table["digest"]:
+            raise self.damaged("its rows aren't those of manifest.json")
+
+    def names_of(self, schema: pa.Schema) -> list[str]:
+        """Return the columns' names. Raises InputError when one is missing or of another type."""
+        for name in ("id", "label", "name", "text_index", "text_sha256"):
+            if name not in schema.names:
+                raise self.damaged(f"has no column {name!r}")
+        for field in schema:
+            if field.type not in (pa.int64(), pa.string()):
+                raise self.damaged(f"its column {field.name!r} is of type {field.type}")
+        names: list[str] = schema.names
+        return names
+
+    def damaged(self, why: str) -> InputError:
+        """Return the error that says what is wrong with the file."""
+        return InputError(f"{self.path}: damaged or replaced: {why}. Rerun read-texts.")
 
 
 class Shard:
@@ -110,10 +160,12 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about = read_record(path.with_suffix(".json"), ShardRecord)
-        if sha256_of(path) != self.about["vectors_sha256"]:
-            raise InputError(f"{path}: damaged (digest differs). Delete it and rerun.")
+        refuse_other_digest(path, self.about["vectors_sha256"], sha256_of(path))
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
-        tokens = pq.read_table(path.with_suffix(".parquet"))
+        beside = path.with_suffix(".parquet")
+        tokens = read_parquet(beside, ["n_tokens", "truncated", "n_unknown"])
+        if "tokens_sha256" in self.about:
+            refuse_other_digest(beside, self.about["tokens_sha256"], sha256_of(beside))
         self.n_tokens = tokens["n_tokens"].to_numpy()
         self.truncated = tokens["truncated"].to_numpy()
         self.n_unknown = tokens["n_unknown"].to_numpy()

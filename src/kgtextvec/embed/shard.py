@@ -101,6 +101,7 @@ def embed_shard(
         "fingerprint": vectors.folder.name,
         "text_keys_digest": digest_of_keys,
         "vectors_sha256": sha256_of(out),
+        "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
         "recipe": RECIPE["embed_shard"],
     }
     write_json(out.with_suffix(".json"), about)

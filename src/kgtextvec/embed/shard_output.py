@@ -60,6 +60,7 @@ class ShardOutput:
                     }
                 ),
                 part,
+                write_page_checksum=True,
             )
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.embed.shard_lock import SHARD_LOCKS
 from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of, read_json
+from kgtextvec.files import digest_of, read_json, refuse_other_digest, sha256_of
 from kgtextvec.locks import is_unlocked
+from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import Progress, say
 
 # A writer renames its temporary file within minutes; one this old was left by a killed job.
@@ -94,7 +94,10 @@ def used_vectors(used_in: Sequence[Path]) -> dict[str, UsedTexts]:
             about = read_json(path)
             here = used[about["fingerprint"]]
             here.names.add(about["model"]["name"])
-            texts = pq.read_table(path.with_name("index.parquet"), columns=["text_sha256"])
+            index = path.with_name("index.parquet")
+            if "index_sha256" in about:
+                refuse_other_digest(index, about["index_sha256"], sha256_of(index))
+            texts = read_parquet(index, ["text_sha256"])
             keys = keys_of(texts["text_sha256"].unique().to_pylist())
             here.keys.update(key.tobytes() for key in keys)
     return used

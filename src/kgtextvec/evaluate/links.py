@@ -46,10 +46,10 @@ def predict_links(
         from kgtextvec.evaluate.readers import identity
         from kgtextvec.evaluate.scorecard import name_and_digest
         from kgtextvec.gpu_lock import leased
-        from kgtextvec.space import Space
+        from kgtextvec.space import checked_space
         from kgtextvec.versions import versions_of
 
-        space = Space(space_dir)
+        space = checked_space(space_dir)
         check_trainable(space, training.models)
         read = read_graph_triples(triples, space)
         if test_triples:
@@ -58,7 +58,7 @@ def predict_links(
             cut = split_for_links(read, seeded.seed)
         # Apple's GPUs lack complex numbers, which two of the models are made of.
         chosen = choose_device(device.device, runs_on_mps=False)
-        with threadpool_limits(threads or None), leased(chosen) as place:
+        with threadpool_limits(threads or None), leased(chosen) as place, space.vectors_checked():
             set_threads(threads)
             scores, runs = train_all(space, cut, training, seeded.seed, place, Path(folder))
     files = {"triples": triples, "test_triples": test_triples}

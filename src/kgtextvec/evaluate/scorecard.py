@@ -42,11 +42,11 @@ def evaluate_space(
 
     from kgtextvec.evaluate.baselines import Baselines
     from kgtextvec.evaluate.readers import identity
-    from kgtextvec.space import Space
+    from kgtextvec.space import checked_space
 
     if test_triples and not triples:
         raise InputError("evaluate.test_triples: needs evaluate.triples, the ones that are known.")
-    space = Space(space_dir)
+    space = checked_space(space_dir)
     context = ScoringContext(
         space=space,
         baselines=Baselines(space, texts, scoring.seed),
@@ -60,7 +60,7 @@ def evaluate_space(
     notes: list[str] = []
     counts: dict[str, Any] = {}
     files: dict[str, Path | None] = {}
-    with threadpool_limits(threads or None):
+    with threadpool_limits(threads or None), space.vectors_checked():
         set_threads(threads)
         for name in scoring.scores:
             score = SCORES[name]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,7 +51,9 @@ def export_aligned(
     about = aligned[ENTITIES.name].space.manifest
     model = about["model"]["name"]
     coverage = {kind: each.coverage() for kind, each in aligned.items()}
-    with whole_folder(out_dir) as part:
+    with whole_folder(out_dir) as part, ExitStack() as stack:
+        for each in aligned.values():
+            stack.enter_context(each.space.vectors_checked())
         check = {
             kind: write_pair(
                 form.files, each.space, model, part, map(scaling.apply, each.blocks()), each.ids

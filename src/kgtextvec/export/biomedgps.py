@@ -10,15 +10,15 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.export.tsv import filled, quoted, string_bytes, write_tsv
 from kgtextvec.files import whole_file, write_json
+from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
-from kgtextvec.space import Space
+from kgtextvec.space import Space, checked_space
 
 DIMS_OF_SERVER = 400  # of its default table
 PLANE_COLUMNS = ("umap_x", "umap_y", "tsne_x", "tsne_y")
@@ -35,7 +35,7 @@ def export_biomedgps(
 
     Raises InputError when the space doesn't have the dims in the file's name.
     """
-    space = Space(space_dir)
+    space = checked_space(space_dir)
     if space.dims != dims:
         raise InputError(
             f"{space_dir}: has {space.dims} dims; ask for …_embeddings_{space.dims}.tsv, or add"
@@ -115,8 +115,8 @@ def export_entity2d(
     Rows that the map leaves out (a sample of a large table) are left out here, since the server
     takes no empty place. Raises InputError when the map lacks t-SNE or UMAP.
     """
-    space = Space(space_dir)
-    places = pq.read_table(layout)
+    space = checked_space(space_dir)
+    places = read_parquet(layout)
     if places.num_rows != space.rows:
         raise InputError(f"{layout}: has {places.num_rows} rows, {space_dir} {space.rows}. Rerun.")
     lacking = [name for name in PLANE_COLUMNS if name not in places.schema.names]

@@ -1,12 +1,13 @@
 """export_bundle: entities and relation types of one space, in the files of one consumer."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_folder, write_json
 from kgtextvec.registry import FORMS
-from kgtextvec.space import Space
+from kgtextvec.space import Space, checked_space
 
 
 def export_bundle(
@@ -31,8 +32,9 @@ def export_bundle(
     about = spaces[0].manifest
     model = about["model"]["name"]
     manifest: dict[str, Any] = {"form": form, "model": model, "space": about["space"]}
-    with whole_folder(out_dir) as part:
+    with whole_folder(out_dir) as part, ExitStack() as stack:
         for space in spaces:
+            stack.enter_context(space.vectors_checked())
             manifest[space.kind.name] = {
                 "table": space.manifest["table"],
                 **write(space, part, model),
@@ -46,7 +48,7 @@ def export_bundle(
 
 def open_together(space_dirs: list[Path]) -> list[Space]:
     """Open spaces: at most one of each kind, of one model and one basis, else InputError."""
-    spaces = [Space(folder) for folder in space_dirs]
+    spaces = [checked_space(folder) for folder in space_dirs]
     kinds = [space.kind.name for space in spaces]
     if len(set(kinds)) != len(kinds):
         raise InputError(f"{spaces[1].folder}: a second table of {kinds[1]}; one of each kind.")

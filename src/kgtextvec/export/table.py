@@ -17,10 +17,10 @@ def export_table(
 ) -> None:
     """Write a space in one form to `out`, complete or not at all.
 
-    Raises InputError when the space's files disagree on rows or dims, at NaN or Inf, and for a
-    form that isn't one of a space.
+    Raises InputError when the space's files disagree on rows or dims or aren't those that its
+    manifest describes, at NaN or Inf, and for a form that isn't one of a space.
     """
-    from kgtextvec.space import Space
+    from kgtextvec.space import checked_space
 
     write = FORMS[format].write_space
     if write is None:
@@ -28,4 +28,4 @@ def export_table(
             f"--format {format}: is not a form of one space; export-bundle writes it, or a verb of"
             " its own."
         )
-    write(Space(space_dir), out, threads or available_cores())
+    write(checked_space(space_dir), out, threads or available_cores())

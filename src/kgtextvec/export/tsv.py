@@ -44,12 +44,14 @@ def write_tsv(space: Space, out: Path, threads: int, names: Sequence[str] = ()) 
 
     `embedding_id` (1, 2, …) goes before the columns of its kind, or those of the names, and
     `embedding` after them. Fields are quoted only where they hold a tab, a line end or a quote.
-    Memory: about 4 MB a thread, whatever the number of rows. Raises InputError at NaN or Inf.
+    Memory: about 4 MB a thread, whatever the number of rows. Raises InputError at NaN or Inf, and
+    when the vectors aren't those that the manifest describes.
     """
     columns = {name: space.kind.tsv[name] for name in names or space.kind.tsv}
     header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
     starts = line_starts(space, list(columns.values()))
-    write_lines(space.matrix, header, starts, out, threads)
+    with whole_file(out) as part, space.vectors_checked():
+        write_lines(space.matrix, header, starts, part, threads)
 
 
 def write_lines(
@@ -68,8 +70,7 @@ def write_lines(
     waiting: deque[Future[int]] = deque()
     end: Future[int] = Future()
     with (
-        whole_file(out) as part,
-        part.open("wb", buffering=0) as file,
+        out.open("wb", buffering=0) as file,
         matrix.path.open("rb", buffering=0) as source,
         ThreadPoolExecutor(threads) as pool,
         Progress("export-table", matrix.rows, unit="rows") as progress,

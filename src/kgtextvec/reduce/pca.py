@@ -9,7 +9,9 @@ sample variance"). Without the shift a large mean would cancel away the digits o
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from struct import error as StructError
 from zipfile import BadZipFile
+from zlib import error as ZlibError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,11 @@ from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.progress import Progress
 
 Doubles = NDArray[np.float64]
+# What numpy and zipfile raise for a file with damaged headers or contents.
+NOT_AN_NPZ = (
+    ValueError, TypeError, KeyError, OSError, EOFError, OverflowError, MemoryError, BadZipFile,
+    NotImplementedError, RuntimeError, StructError, ZlibError,
+)  # fmt: skip
 PART = 1024  # rows projected at a time
 
 
@@ -175,5 +182,5 @@ def load_pca(path: Path) -> Pca:
             )
     except FileNotFoundError:
         raise InputError(f"{path}: not there. Run fit-pca first.") from None
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+    except NOT_AN_NPZ as error:
         raise InputError(f"{path}: not a PCA of fit-pca ({error}). Delete it and rerun.") from None

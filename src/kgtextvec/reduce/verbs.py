@@ -66,10 +66,10 @@ def apply_pca(
         refuse_non_finite,
         rows_per_block,
     )
-    from kgtextvec.space import Space
+    from kgtextvec.space import checked_space
 
     began = time.monotonic()
-    full = Space(space_dir)
+    full = checked_space(space_dir)
     matrix, manifest = full.matrix, full.manifest
     form = SPACES[space]
     if form.projection is None:

@@ -20,7 +20,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.progress import say
 from kgtextvec.settings.spaces import Examples
-from kgtextvec.space import Space
+from kgtextvec.space import Space, checked_space
 
 PLOTLY = "application/vnd.plotly.v1+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -47,7 +47,7 @@ def render_notebook(
     PCA or scores.json are missing. The same inputs give the same bytes.
     Raises InputError when a file of the space is missing, does not fit the others, or a cell fails.
     """
-    opened = Space(space)
+    opened = checked_space(space)
     if pca and not pca.exists():
         raise InputError(f"{pca}: not there. Run the step that makes it first.")
     notebook = read_template(template)
@@ -70,7 +70,8 @@ def render_notebook(
             "NAMED": list(examples.named),
         },
     )
-    execute(notebook, folder, template)
+    with opened.vectors_checked():
+        execute(notebook, folder, template)
     write_notebook(notebook, out_notebook)
     with whole_file(out_html) as part:
         part.write_text(as_page(notebook, title), "utf-8")

@@ -22,15 +22,15 @@ def score_retention(context: ScoringContext) -> ScoreResult:
     """Compare a reduced space with the full one; a full space has no such score."""
     from kgtextvec.device import choose_cuda_or_cpu
     from kgtextvec.gpu_lock import leased
-    from kgtextvec.space import Space
+    from kgtextvec.space import checked_space
 
     space = context.space
     if context.full is None:
         reduced = space.manifest["space"] != "full"
         return ScoreResult(notes=["retention: left out, --full wasn't given"] if reduced else [])
-    full = Space(context.full)
+    full = checked_space(context.full)
     device = choose_cuda_or_cpu(context.device, 5e3 * space.matrix.rows * full.matrix.dims)
-    with leased(device) as place:
+    with leased(device) as place, full.vectors_checked():
         scores, notes = compare_to_full(space, full, context.settings.seed, place)
     return ScoreResult({"all": {"all": scores}}, notes)
 

@@ -20,7 +20,8 @@ def write_parquet(space: "Space", out: Path, threads: int) -> None:
 
     The manifest goes into the schema's metadata under the key kgtextvec. Strings are compressed;
     vectors aren't, since that gains a tenth of the size and costs a multiple of the time. Memory:
-    about 150 MB, whatever the number of rows. Raises InputError at NaN or Inf.
+    about 150 MB, whatever the number of rows. Raises InputError at NaN or Inf, and when the
+    vectors aren't those that the manifest describes.
     """
     import numpy as np
     import pyarrow as pa
@@ -39,6 +40,7 @@ def write_parquet(space: "Space", out: Path, threads: int) -> None:
     batches = source.iter_batches(rows)
     with (
         whole_file(out) as part,
+        space.vectors_checked(),
         pq.ParquetWriter(
             part,
             schema,

@@ -18,7 +18,7 @@ from kgtextvec.matrices import take_rows
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.settings.spaces import MapLayout
-from kgtextvec.space import Space
+from kgtextvec.space import Space, checked_space
 from kgtextvec.triples import read_columns
 
 LAYOUT_METHODS = ("tsne", "umap")
@@ -51,7 +51,7 @@ def draw_map(
     from kgtextvec.report.map.picture import draw_picture
 
     seed, max_points, wanted = layout.seed, layout.max_points, layout.layouts
-    space = Space(space_dir)
+    space = checked_space(space_dir)
     if not space.rows:
         raise InputError(f"{space_dir}: no rows, so there is nothing to draw. Look at the table.")
     index = space.read_index()
@@ -65,7 +65,8 @@ def draw_map(
     rows = sampled(space.rows, max_points, seed)
     shown = index.take(pa.array(rows))
     say(f"draw-map: {len(rows):,} of {space.rows:,} rows, {space.dims} dimensions")
-    units = unit_vectors(finite_rows(space, rows))
+    with space.vectors_checked():
+        units = unit_vectors(finite_rows(space, rows))
     k = max(3 * PERPLEXITY if "tsne" in wanted else 0, 14 if "umap" in wanted else 0, LIST_LENGTH)
     found, cosines = nearest(units, k, seed)
     positions = compute_layouts(units, found, cosines, wanted, seed)
@@ -206,4 +207,5 @@ def write_layout(
             places[rows] = positions[name]
         columns[f"{name}_x"], columns[f"{name}_y"] = places.T.copy()
     table = pa.table(columns)
-    pq.write_table(table.replace_schema_metadata({"kgtextvec": json.dumps(about)}), path)
+    table = table.replace_schema_metadata({"kgtextvec": json.dumps(about)})
+    pq.write_table(table, path, write_page_checksum=True)

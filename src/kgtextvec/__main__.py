@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from kgtextvec import __version__
 from kgtextvec.cli import call
 from kgtextvec.errors import InputError, Stopped
+from kgtextvec.files import as_input_error
 
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
 # embed_shard), from whose signature the flags follow. Only the module of the verb that is called
@@ -82,6 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        shown = as_input_error(error, Path(verb))
+        if shown is error:
+            raise
+        print(f"ERROR: {shown}", file=sys.stderr)
+        return 2
     return 0
 
 

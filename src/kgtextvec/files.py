@@ -1,11 +1,16 @@
 """Files that are either whole or absent: temp name, fsync, rename; digests; JSON."""
 
+import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,13 +18,99 @@ from uuid import uuid4
 from kgtextvec.errors import InputError
 
 CHUNK = 1 << 20
+DISK_ADVICE = {
+    errno.ENOSPC: "free some space, then run the same command again: it resumes",
+    errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
+    errno.EFBIG: "raise the file-size limit (ulimit -f), then run the same command again",
+    errno.EACCES: "make the folder writable, or choose another one",
+    errno.EPERM: "make the folder writable, or choose another one",
+    errno.EROFS: "choose a folder on a file system that can be written",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path, a part of it is a file",
+    errno.EEXIST: "check the path, a file is where a folder must be",
+    errno.EISDIR: "check the path, a folder is where a file must be",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: "the disk or its connection fails; check it, then run the same command again",
+    errno.ESTALE: "the file was replaced meanwhile; run the same command again",
+}
+# Their exceptions are of types of their own.
+WRITING_LIBRARIES = ("safetensors", "safetensors_rust", "sqlite3", "pyarrow", "h5py", "faiss")
 # Levels of lists and mappings in a JSON text. Python's own limit varies with who calls.
 DEEPEST_JSON = 100
 
 
+@cache
+def writer_tag() -> str:
+    """Return what stands for this machine in temporary names: host and, on Linux, PID namespace.
+
+    A container may have its host's name and process ids of its own.
+    """
+    tag = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40]
+    try:
+        return f"{tag}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return tag
+
+
 def temporary_name(path: Path) -> Path:
     """Return a name beside `path` that no other process uses; it starts with a dot."""
-    return path.with_name(f".{path.name[:80]}.{os.getpid()}-{uuid4().hex[:8]}.part")
+    start = os.fsencode(path.name)[:80].decode("utf-8", "ignore")
+    return path.with_name(f".{start}.{writer_tag()}.{os.getpid()}-{uuid4().hex[:8]}.part")
+
+
+@cache
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers on this machine left in a folder when they were killed; once per run.
+
+    A leftover has a name of temporary_name's, and no process of its number runs any more.
+    """
+    name = re.compile(rf"\..*\.{re.escape(writer_tag())}\.(\d+)-[0-9a-f]{{8}}\.part", re.DOTALL)
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            found = name.fullmatch(path.name)
+            if found and not is_running(int(found.group(1))):
+                remove_temporary(path)
+
+
+def remove_temporary(path: Path) -> None:
+    """Remove a temporary file or folder, if it is there and can be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process of this machine has this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """Yield a temporary name for `path` to be made; parent folders are made, leftovers removed.
+
+    Afterwards nothing of that name is left. Raises InputError when the disk is full, a folder
+    can't be written and the like, whichever library says so.
+    """
+    part = temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent.absolute())
+        yield part
+    except Exception as error:
+        shown = as_input_error(error, path)
+        if shown is error:
+            raise
+        raise shown from error
+    finally:
+        remove_temporary(part)
 
 
 @contextmanager
@@ -27,34 +118,29 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary name; on success fsync it and rename it to `path`, else remove it.
 
     Whatever happens (an exception, kill -9, a full disk), `path` holds the old content or the
-    whole new one. Parent folders are made. Raises InputError when the disk is full.
+    whole new one, with the mode that the umask gives. Parent folders are made. Raises InputError
+    when the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary_name(path)
-    try:
+    with temporary_beside(path) as part:
         yield part
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
+        apply_umask(part)
         part.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        raise as_input_error(error, path) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder; on success rename it to `path` (an old one is replaced)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary_name(path)
-    try:
+    with temporary_beside(path) as part:
         part.mkdir()
         yield part
         for file in part.rglob("*"):
             if file.is_file():
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
+                apply_umask(file)
         if path.exists():
             old = temporary_name(path)
             path.rename(old)
@@ -63,10 +149,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         else:
             part.rename(path)
         sync_folder(path.parent)
-    except OSError as error:
-        raise as_input_error(error, path) from error
+
+
+def apply_umask(path: Path) -> None:
+    """Give a file that a library made for its owner alone the mode that any new file here gets."""
+    about = path.lstat()
+    if stat.S_IMODE(about.st_mode) != 0o600 or about.st_nlink > 1:
+        return
+    example = temporary_name(path)
+    try:
+        example.touch()
+        path.chmod(stat.S_IMODE(example.stat().st_mode))
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        example.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -86,20 +181,43 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def as_input_error(error: OSError, path: Path) -> Exception:
-    """Turn what a user can mend (no space, a file-size limit, no permission) into InputError."""
-    import errno
+def as_input_error(error: Exception, path: Path) -> Exception:
+    """Turn what a user can correct (no space, no permission …) into InputError of one line.
 
-    advice = {
-        errno.ENOSPC: "free some space, then run the same command again: it resumes",
-        errno.EDQUOT: "free some of your quota, then run the same command again: it resumes",
-        errno.EFBIG: "raise the file-size limit (ulimit -f), then run the same command again",
-        errno.EACCES: "make the folder writable, or choose another one",
-        errno.EROFS: "choose a folder on a file system that can be written",
-    }
-    if error.errno in advice:
-        return InputError(f"{path}: {os.strerror(error.errno)}; {advice[error.errno]}.")
+    `path` is what was written or read, unless the error names another file. Libraries that don't
+    raise OSError are understood by their words. Any other error comes back as it is.
+    """
+    if isinstance(error, InputError):
+        return error
+    code = error_number(error)
+    named = error.filename if isinstance(error, OSError) else None
+    if isinstance(named, str | bytes | os.PathLike) and not os.fsdecode(named).endswith(".part"):
+        path = Path(os.fsdecode(named))
+    if code == errno.EACCES and path.is_file() and not os.access(path, os.R_OK):
+        return InputError(f"{path}: {os.strerror(code)}; make the file readable.")
+    if code in DISK_ADVICE:
+        return InputError(f"{path}: {os.strerror(code)}; {DISK_ADVICE[code]}.")
     return error
+
+
+def error_number(error: Exception) -> int:
+    """Return the number of the system's error that an exception stands for; 0 if it is none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    library = type(error).__module__.partition(".")[0]
+    if not isinstance(error, OSError | RuntimeError) and library not in WRITING_LIBRARIES:
+        return 0
+    words = str(error)
+    found = re.search(r"(?:os error |Os \{ code: |errno = |\[[Ee]rrno )(\d+)", words)
+    if found:
+        return int(found.group(1))
+    if re.search(
+        r"\d+ requested and \d+ written|unexpected pos \d+ vs|database or disk is full", words
+    ):
+        return errno.ENOSPC
+    if re.search(r"unable to open database|readonly database", words):
+        return errno.EACCES
+    return next((code for code in DISK_ADVICE if os.strerror(code) in words), 0)
 
 
 def need_space(sizes: dict[Path, int]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from kgtextvec.encoders.folder import RECORD, WEIGHTS, file_digests, tokenizer_digest
 from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_folder, write_json
+from kgtextvec.files import need_space, read_json, whole_folder, write_json
 from kgtextvec.models import RECIPE
 from kgtextvec.models.entry import read_entry
 from kgtextvec.models.known import is_known
@@ -101,6 +101,8 @@ def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path)
     tokenizer.model_max_length = limit
     tokenizer.save_pretrained(str(out))
     remove_local_settings(out / "tokenizer_config.json")
+    parameters = sum(value.numel() for value in model.parameters())
+    need_space({out.parent: 4 * parameters})
     # Else old names of weights (gamma, beta) would be written again.
     model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
     check_saved(out, vectors)
@@ -109,7 +111,7 @@ def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path)
         "max_tokens": limit,
         "do_lower_case": case.effective,
         "default_lower_case": case.default,
-        "parameters": sum(value.numel() for value in model.parameters()),
+        "parameters": parameters,
     }
 
 

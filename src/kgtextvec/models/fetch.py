@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from kgtextvec.files import as_input_error, sha256_of, sync_folder
+from kgtextvec.files import as_input_error, remove_leftovers, sha256_of, sync_folder
 from kgtextvec.models.encoding import undo_encoding
 from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
 from kgtextvec.models.retry import RetryPolicy
@@ -32,6 +32,7 @@ def fetch(request: Request, policy: RetryPolicy | None = None) -> str:
     """
     policy = policy or RetryPolicy.from_environment()
     request.target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(request.target.parent.absolute())
     part = PartialFile(request.target.with_name(request.target.name + ".part"), request.url)
     part.recall()
     failures, restarts, ends = 0, 0, list[int]()

@@ -7,7 +7,13 @@ from pathlib import Path
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
-from kgtextvec.files import as_input_error, sync_folder, temporary_name, write_json
+from kgtextvec.files import (
+    as_input_error,
+    remove_leftovers,
+    sync_folder,
+    temporary_name,
+    write_json,
+)
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest
 from kgtextvec.settings.base import settings_of
@@ -40,6 +46,7 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
     done = False
     try:
         part.mkdir(parents=True)
+        remove_leftovers(out_dir.absolute())
         spill = Spill(part)
         with refused(table):
             for rows in table.rows():

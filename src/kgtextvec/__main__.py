@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kgtextvec import __version__
 from kgtextvec.cli import call
-from kgtextvec.errors import InputError, Stopped
+from kgtextvec.errors import InputError, Stopped, without_escapes
 from kgtextvec.files import as_input_error
 
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
@@ -75,9 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module = import_module(f"kgtextvec.{VERBS[verb][0]}")
         call(getattr(module, verb.replace("-", "_")), verb, words[1:])
-    except InputError as error:
-        print(f"ERROR: {error}", file=sys.stderr)
-        return 2
     except Stopped as error:
         print(f"stopped: {error}", file=sys.stderr)
         return 143
@@ -86,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except Exception as error:
         shown = as_input_error(error, Path(verb))
-        if shown is error:
+        if not isinstance(shown, InputError):
             raise
-        print(f"ERROR: {shown}", file=sys.stderr)
+        print(f"ERROR: {without_escapes(str(shown))}", file=sys.stderr)
         return 2
     return 0
 

@@ -9,5 +9,15 @@ class InputError(Exception):
     """
 
 
+def without_escapes(text: str) -> str:
+    """Return what anyone said as one line that is safe to print: control characters escaped.
+
+    A server's answer or a file's name may hold line breaks and commands to the terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Stopped(Exception):
     """A signal asked the job to stop; what was finished is stored, and a rerun resumes."""

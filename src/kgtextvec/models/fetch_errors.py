@@ -1,10 +1,13 @@
 """How a download can fail."""
 
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, without_escapes
 
 
 class FetchError(InputError):
     """A source could not give the file; another one may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_escapes(message))
 
 
 class NoSpace(InputError):
@@ -25,5 +28,5 @@ class RetryableError(Exception):
         restart: bool = False,
         final_if_repeated: bool = False,
     ) -> None:
-        super().__init__(reason)
+        super().__init__(without_escapes(reason))
         self.wait, self.restart, self.final_if_repeated = wait, restart, final_if_repeated

@@ -31,7 +31,7 @@ def load_tokenizer(folder: Path, asked: bool | None, model_type: str) -> tuple[A
 
     `asked` is the catalogue's do_lower_case. Raises InputError that names what is missing.
     """
-    check_files(folder, model_type)
+    check_tokenizer_files(folder, model_type)
     plain = open_tokenizer(folder)
     default = lower_cases(plain)
     chosen = asked if asked is not None else detect_case(folder)
@@ -62,7 +62,7 @@ def open_tokenizer(folder: Path, **options: bool) -> Any:
         raise InputError(f"{folder}: its tokenizer cannot be read: {what}") from error
 
 
-def check_files(folder: Path, model_type: str) -> None:
+def check_tokenizer_files(folder: Path, model_type: str) -> None:
     """Raise InputError that names the tokenizer's missing files."""
     if (folder / "tokenizer.json").exists():
         return

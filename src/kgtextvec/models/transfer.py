@@ -20,6 +20,7 @@ from kgtextvec.progress import Progress
 
 ANSWER_BYTES = 1 << 18
 PAGE_LIMIT = 1 << 20
+SERVER_WORDS = 200  # characters of a server's own words in a message
 RETRYABLE_STATUSES = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 522, 524}
 KNOWN_ENCODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}
 CONNECTION_ERRORS = (
@@ -135,12 +136,12 @@ def read_answer(
     url: str, answer: requests.Response, request: Request, part: PartialFile, policy: RetryPolicy
 ) -> str | None:
     """Check status and headers, then store the bytes; return where a page leads, else None."""
-    status = answer.status_code
+    status, reason = answer.status_code, str(answer.reason)[:SERVER_WORDS]
     if status in RETRYABLE_STATUSES:
         asked = retry_after(answer.headers.get("Retry-After"))
         if asked is not None and asked > policy.longest_asked:
             raise FetchError(f"{request.url}: {status}, the server asks to wait {asked:.0f} s")
-        raise RetryableError(f"{status} {answer.reason}", wait=asked)
+        raise RetryableError(f"{status} {reason}", wait=asked)
     if status == 416 and part.size and content_range(answer)[1] == part.size:
         part.total = part.size
         return None
@@ -152,12 +153,12 @@ def read_answer(
         return None
     if status != 200:
         hint = {401: " (it asks for a sign-in)", 403: " (access refused)"}.get(status, "")
-        raise FetchError(f"{request.url}: {status} {answer.reason}{hint}")
+        raise FetchError(f"{request.url}: {status} {reason}{hint}")
     encoding = answer.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in KNOWN_ENCODINGS:
         raise FetchError(
-            f"{request.url}: came with Content-Encoding {encoding}, though plain bytes were asked"
-            " for"
+            f"{request.url}: came with Content-Encoding {encoding[:SERVER_WORDS]}, though plain"
+            " bytes were asked for"
         )
     head = next_bytes(answer)
     if looks_like_page(decoded_head(head, encoding), answer.headers.get("Content-Type", "")):
@@ -254,7 +255,7 @@ def check_free_space(path: Path, need: int) -> None:
 def check_redirects(url: str, answer: requests.Response) -> None:
     """Refuse a redirect from https to http."""
     if url.startswith("https:") and not answer.url.startswith("https:"):
-        raise FetchError(f"{url}: leads to {answer.url}, which is not encrypted")
+        raise FetchError(f"{url}: leads to {answer.url[:SERVER_WORDS]}, which is not encrypted")
 
 
 def content_range(answer: requests.Response) -> tuple[int | None, int | None]:

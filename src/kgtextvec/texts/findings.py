@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, without_escapes
 
 LISTED = 20
 
@@ -18,8 +18,7 @@ class TableError(InputError):
 
 def plain(text: str, longest: int = 80) -> str:
     """Return `text` for a message: one line, control characters escaped, not over `longest`."""
-    shown = text[: longest + 1]
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    shown = without_escapes(text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 

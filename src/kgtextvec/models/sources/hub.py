@@ -56,7 +56,7 @@ class HubSource(FolderSource):
         listed = list_repository(endpoint, repository, revision, to.cache, headers)
         names = wanted(listed, to.kind)
         if "config.json" not in names and to.kind == "transformer":
-            held = ", ".join(sorted(listed)[:5])
+            held = ", ".join(sorted(listed)[:5])[:200]
             raise FetchError(f"{address}: the repository holds no config.json, only {held}")
         for name in names:
             entry = listed[name]
@@ -95,7 +95,7 @@ def list_repository(
     except (KeyError, TypeError, AttributeError) as error:
         raise FetchError(f"{url}: the answer is not a listing of files") from error
     if commit != revision:
-        raise FetchError(f"{url}: the hub answers for commit {commit}")
+        raise FetchError(f"{url}: the hub answers for commit {str(commit)[:80]}")
     return files
 
 
@@ -107,10 +107,10 @@ def newest_commit(repository: str, folder: Path) -> str:
     endpoint = hub_endpoint()
     url = f"{endpoint}/api/models/{repository}"
     answer = ask_hub(url, folder, hub_headers(endpoint))
-    try:
-        return str(answer["sha"])
-    except (KeyError, TypeError) as error:
-        raise FetchError(f"{url}: the answer has no commit") from error
+    commit = answer.get("sha") if isinstance(answer, dict) else None
+    if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{40}", commit):
+        raise FetchError(f"{url}: the answer has no commit")
+    return commit
 
 
 def ask_hub(url: str, folder: Path, headers: dict[str, str]) -> Any:

@@ -12,6 +12,7 @@ from kgtextvec.files import read_json
 from kgtextvec.progress import say
 
 SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
+FEWEST_TOKENS = 8
 # Classes that stand for whatever tokenizer.json says.
 GENERIC = {"None", "PreTrainedTokenizer", "TokenizersBackend"}
 OTHER_SENTENCE = "An opioid receptor antagonist that treats acute disease."
@@ -33,6 +34,7 @@ def load_tokenizer(folder: Path, asked: bool | None, model_type: str) -> tuple[A
     """
     check_tokenizer_files(folder, model_type)
     plain = open_tokenizer(folder)
+    check_length(folder, plain.model_max_length)
     default = lower_cases(plain)
     chosen = asked if asked is not None else detect_case(folder)
     tokenizer = plain if chosen is None else open_tokenizer(folder, do_lower_case=chosen)
@@ -60,6 +62,15 @@ def open_tokenizer(folder: Path, **options: bool) -> Any:
     except Exception as error:  # tokenizers and converters raise plain Exception, among others
         what = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: its tokenizer cannot be read: {what}") from error
+
+
+def check_length(folder: Path, most: object) -> None:
+    """Raise InputError for a model_max_length that leaves no room for a text."""
+    if not isinstance(most, int | float) or most < FEWEST_TOKENS:
+        raise InputError(
+            f"{folder}: model_max_length in tokenizer_config.json is {str(most)[:40]}; a text needs"
+            f" at least {FEWEST_TOKENS} tokens. Correct it, or get the right file."
+        )
 
 
 def check_tokenizer_files(folder: Path, model_type: str) -> None:

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from kgtextvec.files import read_json
 POOLER = "pooler."
 RIGHT_FILE = "Get the right file."
 POINTER = b"version https://git-lfs"
+NUMBER_KINDS = {"C": "complex numbers", "I": "integers", "U": "integers", "B": "true and false"}
 # Buffers that old checkpoints carry and new models compute.
 COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
 
@@ -101,6 +103,7 @@ def load_model(folder: Path) -> Any:
                 f"{folder}: the weights are damaged or cut short ({reason(error)})."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
+    check_number_types(folder)
     check_weight_names(folder, model, report)
     check_numbers(folder, model)
     if getattr(model, "pooler", None) is not None:
@@ -130,6 +133,41 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
         )
     if report.get("error_msgs"):
         raise InputError(f"{folder}: {' '.join(str(report['error_msgs'][0]).split())[:200]}")
+
+
+def check_number_types(folder: Path) -> None:
+    """Raise InputError for complex and integer weights, which transformers would cast in silence.
+
+    Buffers of integers that the model computes anyway, and single numbers, are let be.
+    """
+    for name, kind, shape in stored_tensors(folder):
+        numbers = None if kind == "BF16" else NUMBER_KINDS.get(kind[0])
+        if numbers and shape and not name.endswith(COMPUTED):
+            raise InputError(
+                f"{folder}: weight {name} holds {numbers}, not floats. Get the model's plain"
+                " weights."
+            )
+
+
+def stored_tensors(folder: Path) -> Iterator[tuple[str, str, Sequence[int]]]:
+    """Yield (name, type as safetensors writes it, shape) of what a folder's weights hold."""
+    import torch
+    from safetensors import safe_open
+
+    letters = {torch.bool: "BOOL", torch.bfloat16: "BF16"}
+    paths = sorted(folder.glob("model*.safetensors"))
+    for path in paths:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 (no mapping)
+                part = file.get_slice(name)
+                yield name, part.get_dtype(), part.get_shape()
+    for path in sorted(folder.glob("pytorch_model*.bin")) if not paths else []:
+        lazily = True if zipfile.is_zipfile(path) else None
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
+        for name, value in tensors.items():
+            if isinstance(value, torch.Tensor):
+                plain = "C" if value.is_complex() else "F" if value.is_floating_point() else "I"
+                yield str(name), letters.get(value.dtype, plain), value.shape
 
 
 def is_inner(name: str, model: Any) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.io import IOFile
 from workflow_run import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -92,6 +93,19 @@ def test_a_users_file_comes_from_the_working_directory_or_the_workflows(plan_of,
     (tmp_path / "only-here.tsv").write_text("")
     assert str(inputs.file("only-here.tsv")) == str(tmp_path / "only-here.tsv")
     assert str(inputs.file("nowhere.tsv")) == "nowhere.tsv"
+
+
+@pytest.mark.parametrize(
+    "name", ["a{table}.tsv", "{1}.tsv", "{a,b}/t.tsv", "a{b c}.tsv", "a{b.tsv", "{{a}}.tsv"]
+)
+def test_a_users_path_with_braces_is_no_wildcard(plan_of, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("the table")
+    inputs = Inputs(plan_of())
+    for _ in range(2):
+        found = IOFile(inputs.file(name)).apply_wildcards({"table": "genes"})
+        assert Path(str(found)).read_text() == "the table"
 
 
 def test_local_files_of_a_model_are_watched(plan_of, tmp_path, monkeypatch):

@@ -1,14 +1,35 @@
 """The users' files that rules read."""
 
+import hashlib
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
-from snakemake.io import local
+from snakemake.io import contains_wildcard, local
 
 from kgtextvec.models.sources import watched_files
 
 from .plan import Plan, Wildcards
 
+LINKS = Path(".kgtextvec/links")
 Input = Callable[[Wildcards], object]
+
+
+def without_wildcards(path: str) -> str:
+    """Return the path, or a link to it if Snakemake would take `{…}` in it for a wildcard.
+
+    Snakemake applies wildcards to what an input function returns and knows no way to escape them.
+    """
+    if "://" in path or not contains_wildcard(path):
+        return path
+    target = Path(path).absolute()
+    digest = hashlib.sha256(os.fsencode(target)).hexdigest()[:16]
+    link = LINKS / digest / target.name.replace("{", "(").replace("}", ")")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        link.symlink_to(target)
+    return str(link)
 
 
 class Inputs:
@@ -19,7 +40,7 @@ class Inputs:
 
     def file(self, path: str) -> object:
         """Return a user's path as an input that no storage plugin is to fetch."""
-        return local(self.plan.file(path))
+        return local(without_wildcards(self.plan.file(path)))
 
     def table(self, wildcards: Wildcards) -> object:
         """Return the table's file."""
@@ -49,7 +70,7 @@ class Inputs:
     def source_files(self, wildcards: Wildcards) -> list[object]:
         """Return a model's files on this machine (`path:`, `file:`): a change converts it again."""
         source = self.plan.entries[wildcards.model]["source"]
-        return [local(str(file)) for file in watched_files(source)]
+        return [local(without_wildcards(str(file))) for file in watched_files(source)]
 
     def held_out(self, wildcards: Wildcards) -> object:
         """Return the text that fine-tuning measures on, where it is a file of its own."""

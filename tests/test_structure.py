@@ -140,6 +140,30 @@ def test_conda_environments_have_the_locks_versions(path):
         assert pin == torch or lock[name] == version, pin
 
 
+def test_dependabot_looks_at_every_lock():
+    found = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
+    watched = {(one["package-ecosystem"], one["directory"].strip("/")) for one in found["updates"]}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    folders = {
+        "pip": ("lock*.txt", "torch.txt"),
+        "npm": ("package-lock.json",),
+    }
+    needed = {
+        (kind, str(path.parent))
+        for kind, patterns in folders.items()
+        for path in map(Path, listed.stdout.split())
+        if any(path.match(pattern) for pattern in patterns)
+    }
+    assert watched == needed
+
+
+def test_the_requirements_say_why_torch_stands_apart():
+    words = (ROOT / "requirements/README.md").read_text()
+    assert "Why PyTorch stands apart" in words
+    for path in (ROOT / "requirements").glob("lock*.txt"):
+        assert not re.search(r"^(torch|triton|nvidia-[\w-]+)==", path.read_text(), re.MULTILINE)
+
+
 def test_what_the_engine_imports_is_in_an_environment():
     names = {"yaml": "pyyaml", "sklearn": "scikit-learn", "umap": "umap-learn"}
     names |= {"openTSNE": "opentsne", "huggingface_hub": "huggingface-hub"}

@@ -127,11 +127,17 @@ def test_the_loss_stands_in_the_report(project):
     [
         ({"base": {"from": "base", "text": "t.txt"}}, "finetune: the name base is taken"),
         ({"bioelmo": {"from": "base", "text": "t.txt"}}, "the name bioelmo is taken"),
-        ({"new": {"from": "bioelmo", "text": "t.txt"}}, "bioelmo is no ELMo of the catalogue that"),
+        (
+            {"new": {"from": "bioelmo", "text": "t.txt"}},
+            "bioelmo is not an ELMo of the catalogue that",
+        ),
         ({"new": {"from": "all-MiniLM-L6-v2", "text": "t.txt"}}, "Name one, such as bioelmo-chec"),
-        ({"new": {"from": "nothing", "text": "t.txt"}}, "nothing is no ELMo of the catalogue"),
-        ({"new": {"from": "base"}}, "'text' is a required property"),
-        ({"new": {"from": "base", "text": "t.txt", "lr": 1}}, "'lr' was unexpected"),
+        ({"new": {"from": "nothing", "text": "t.txt"}}, "nothing is not an ELMo of the catalogue"),
+        ({"new": {"from": "base"}}, "finetune.new.text: missing"),
+        (
+            {"new": {"from": "base", "text": "t.txt", "lr": 1}},
+            "finetune.new.lr: there is no such key",
+        ),
     ],
 )
 def test_a_wrong_section_is_told(tmp_path, project, tuned, told):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -384,3 +385,21 @@ def test_a_length_without_room_for_a_text_is_refused(tmp_path, length):
         return
     with pytest.raises(InputError, match=r"model_max_length in tokenizer_config\.json is"):
         convert(tmp_path / "m")
+
+
+@pytest.mark.parametrize("weights", ["bin", "safetensors"])
+@pytest.mark.parametrize(
+    ("key", "claimed"),
+    [("num_hidden_layers", 10**6), ("vocab_size", 10**9), ("intermediate_size", 10**12)],
+)
+def test_a_config_that_claims_far_more_than_there_is_is_refused_at_once(
+    tmp_path, weights, key, claimed
+):
+    tiny_bert(tmp_path / "m")
+    write_weights(tmp_path / "m", read_weights(tmp_path / "m"), weights)
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    write(tmp_path / "m/config.json", config | {key: claimed})
+    start = time.process_time()
+    with pytest.raises(InputError, match=rf"config\.json claims {key} {claimed}, and the weights"):
+        convert(tmp_path / "m")
+    assert time.process_time() - start < 10

@@ -74,3 +74,10 @@ def test_an_error_is_printed_as_one_line_whatever_a_name_holds(tmp_path, capsys)
 
 def test_plain_words_stay_as_they_are():
     assert without_escapes("Ménière's, 中文: 5 %") == "Ménière's, 中文: 5 %"
+
+
+def test_a_body_without_length_has_a_limit(tmp_path):
+    body = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000
+    with answering(body) as url, pytest.raises(InputError, match="sends more than 1000 bytes"):
+        fetch(Request(url, tmp_path / "m.bin", most=1000), RetryPolicy(tries=1, first_wait=0.01))
+    assert not (tmp_path / "m.bin").exists()

@@ -42,6 +42,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     # Called with a web page and its address: returns the address to continue with, or raises.
     on_page: Callable[[str, str], str] | None = None
+    most: int = 64 << 30  # bytes to accept, whatever the server announces
 
 
 @dataclass
@@ -213,6 +214,8 @@ def store_bytes(
     ):
         data = head or next_bytes(answer)
         while data:
+            if part.size + len(data) > request.most:
+                raise FetchError(f"{request.url}: sends more than {request.most} bytes")
             handle.write(data)
             handle.flush()  # so that the bytes survive kill -9
             progress.add(len(data))

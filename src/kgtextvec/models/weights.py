@@ -15,6 +15,12 @@ POOLER = "pooler."
 RIGHT_FILE = "Get the right file."
 POINTER = b"version https://git-lfs"
 NUMBER_KINDS = {"C": "complex numbers", "I": "integers", "U": "integers", "B": "true and false"}
+# What config.json says of a model's size: its layers; its rows and columns.
+LAYER_KEYS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers")
+SIZE_KEYS = (
+    "vocab_size", "hidden_size", "dim", "d_model", "n_embd", "embedding_size",
+    "intermediate_size", "hidden_dim", "d_ff", "type_vocab_size",
+)  # fmt: skip
 # Buffers that old checkpoints carry and new models compute.
 COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
 
@@ -89,7 +95,10 @@ def load_model(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            check_stored(folder)
             model, report = load_with_report(AutoModel, folder)
+    except InputError:
+        raise
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{folder}: the weights are not plain tensors ({reason(error)}); a pickle can run code"
@@ -103,7 +112,6 @@ def load_model(folder: Path) -> Any:
                 f"{folder}: the weights are damaged or cut short ({reason(error)})."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
-    check_number_types(folder)
     check_weight_names(folder, model, report)
     check_numbers(folder, model)
     if getattr(model, "pooler", None) is not None:
@@ -135,17 +143,31 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
         raise InputError(f"{folder}: {' '.join(str(report['error_msgs'][0]).split())[:200]}")
 
 
-def check_number_types(folder: Path) -> None:
-    """Raise InputError for complex and integer weights, which transformers would cast in silence.
+def check_stored(folder: Path) -> None:
+    """Check what the weights' headers say before a model is made for them.
 
-    Buffers of integers that the model computes anyway, and single numbers, are let be.
+    Raises InputError for complex and integer weights, which transformers would cast in silence
+    (buffers of integers that the model computes anyway, and single numbers, are let be), and for
+    a config.json that claims far more layers or rows than the weights have: the memory for them
+    would be taken before their absence shows.
     """
+    tensors, longest = 0, 0
     for name, kind, shape in stored_tensors(folder):
+        tensors, longest = tensors + 1, max(longest, *shape, 0)
         numbers = None if kind == "BF16" else NUMBER_KINDS.get(kind[0])
         if numbers and shape and not name.endswith(COMPUTED):
             raise InputError(
                 f"{folder}: weight {name} holds {numbers}, not floats. Get the model's plain"
                 " weights."
+            )
+    config = read_json(folder / "config.json", RIGHT_FILE)
+    limits = dict.fromkeys(LAYER_KEYS, tensors) | dict.fromkeys(SIZE_KEYS, 2 * longest + (1 << 16))
+    for key, most in limits.items():
+        claimed = config.get(key)
+        if isinstance(claimed, int | float) and claimed > most:
+            raise InputError(
+                f"{folder}: config.json claims {key} {claimed}, and the weights hold {tensors}"
+                f" tensors of at most {longest} rows. It is of another model."
             )
 
 

@@ -18,6 +18,7 @@ from kgtextvec.models.fetch_errors import FetchError
 from kgtextvec.models.known import wanted
 from kgtextvec.models.sources import Destination, Files, FolderSource
 
+MOST_ANSWER_BYTES = 64 << 20
 HUB_ADDRESS = re.compile(r"(?i:hub):[\w.-]+(/[\w.-]+)?@[0-9a-f]{40}")
 
 
@@ -120,7 +121,7 @@ def ask_hub(url: str, folder: Path, headers: dict[str, str]) -> Any:
 
     target = folder / ".answer.json"
     try:
-        fetch(Request(url, target, headers=headers))
+        fetch(Request(url, target, headers=headers, most=MOST_ANSWER_BYTES))
         return parse_json(target.read_text("utf-8"))
     except ValueError as error:
         raise FetchError(f"{url}: the answer is not JSON") from error

@@ -224,3 +224,81 @@ def test_an_index_of_other_rows_is_refused(made, tmp_path, capsys):
         assert code == 2 and "damaged or replaced" in line
     finally:
         index.write_bytes(sound)
+
+
+@pytest.fixture(scope="module")
+def results(made, tmp_path_factory) -> Path:
+    """A results folder: texts, `full` with exports, `pca2`, a basis, a bundle."""
+    root = tmp_path_factory.mktemp("verify") / "results"
+    shutil.copytree(made / "texts", root / "texts")
+    shutil.copytree(made / "full", root / "tiny/t/full")
+    shutil.copytree(made / "store", root.parent / "store")
+    shutil.copy(made / "pca2.npz", root / "tiny/pca2.npz")
+    for words in (
+        apply(made, root / "tiny/t/pca2"),
+        export(made, "parquet", root / "tiny/t/full/embeddings.parquet"),
+        export(made, "dglke", root / "exports/dglke/tiny/full"),
+    ):
+        assert main([str(word) for word in words]) == 0
+    return root
+
+
+VERIFIED = {
+    "texts/t/rows.parquet": "read_texts",
+    "texts/t/shards/000-of-001.parquet": "read_texts",
+    "texts/t/manifest.json": "read_texts",
+    "tiny/t/full/embeddings.npy": "gather_shards",
+    "tiny/t/full/index.parquet": "gather_shards",
+    "tiny/t/full/embeddings.parquet": "export_table",
+    "tiny/t/full/manifest.json": "gather_shards",
+    "tiny/t/pca2/embeddings.npy": "apply_pca",
+    "tiny/t/pca2/index.parquet": "apply_pca",
+    "tiny/pca2.npz": "fit_pca",
+    "exports/dglke/tiny/full/tiny_entity.npy": "export_bundle",
+    "exports/dglke/tiny/full/entities.tsv": "export_bundle",
+    "exports/dglke/tiny/full/manifest.json": "export_bundle",
+}
+
+
+def verified(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    capsys.readouterr()
+    return main([str(word) for word in ("verify", *words)]), capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+@pytest.mark.parametrize("name", VERIFIED)
+def test_verify_names_what_is_damaged_and_its_rule(results, capsys, name, damage):
+    path = results / name
+    sound = path.read_bytes()
+    middle = len(sound) // 2
+    if damage == "flipped":
+        spoilt = sound[:middle] + bytes([sound[middle] ^ 0x80]) + sound[middle + 1 :]
+    else:
+        spoilt = sound[:middle]
+    try:
+        path.write_bytes(spoilt)
+        code, shown = verified(capsys, results)
+    finally:
+        path.write_bytes(sound)
+    assert code == 2
+    (line,) = (line for line in shown.splitlines() if line.startswith("DAMAGED: "))
+    assert str(path) in line or str(path.parent) in line
+    assert f"Rule: {VERIFIED[name]}." in line
+    assert shown.splitlines()[-1].startswith(f"ERROR: {results}: 1 damaged")
+
+
+def test_verify_reads_the_store_too(results, capsys):
+    store = results.parent / "store"
+    assert verified(capsys, results, "--store", store)[0] == 0
+    (part,) = store.glob("*/*.safetensors")
+    spoilt = bytearray(part.read_bytes())
+    spoilt[-1] ^= 1
+    part.write_bytes(spoilt)
+    code, shown = verified(capsys, results, "--store", store)
+    assert code == 2
+    assert "Rule: embed_shard." in shown and str(store) in shown.splitlines()[-1]
+
+
+def test_verify_says_when_there_is_nothing_to_check(tmp_path, capsys):
+    code, shown = verified(capsys, tmp_path)
+    assert code == 2 and "no results" in shown

@@ -24,8 +24,8 @@ BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
 BASE |= {"neighbours", "digests", "parquet_files"}
-# Verbs that chain steps, as the workflow does, for those who have no workflow.
-CHAINS = {"upstream"}
+# Verbs that chain steps, as the workflow does, or check the files of all.
+CHAINS = {"upstream", "verify"}
 OURS = [
     *SOURCES,
     *sorted((ROOT / "tests").glob("*.py")),

@@ -30,6 +30,7 @@ VERBS = {
     "embed-shard": ("embed.shard", "turn the texts of a shard into vectors"),
     "gather-shards": ("embed.gather", "put the vectors of all shards in the order of the table"),
     "store": ("embed.store_admin", "report on the vector store, check it, drop what is unused"),
+    "verify": ("verify", "compare all results with what was recorded when they were made"),
     "disk": ("disk", "tell how much disk a run takes, about, and how much is free"),
     "fit-pca": ("reduce.verbs", "fit an exact PCA"),
     "apply-pca": ("reduce.verbs", "project a table's vectors on a fitted PCA"),

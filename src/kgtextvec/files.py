@@ -254,6 +254,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def digests_in(folder: Path, known: dict[str, str]) -> dict[str, str]:
+    """Return {name: sha256} of the files in a folder, by name; `known` ones aren't read again."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    return {name: known.get(name) or sha256_of(folder / name) for name in names}
+
+
 def refuse_other_digest(path: Path, recorded: str | None, computed: str) -> None:
     """Raise InputError if a file's sha256 is another one than what a manifest records, if it does.
 

@@ -12,7 +12,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.export.bundle import open_together
 from kgtextvec.export.scaling import choose_scaling
 from kgtextvec.export.trainers import write_pair
-from kgtextvec.files import sha256_of, whole_folder, write_json
+from kgtextvec.files import digests_in, sha256_of, whole_folder, write_json
 from kgtextvec.kinds import ENTITIES
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.progress import say
@@ -62,6 +62,7 @@ def export_aligned(
         }
         write_json(part / "coverage.json", coverage)
         write_json(part / "selfcheck.json", check)
+        known = {one["file"]: one["sha256"] for one in check.values()}
         write_json(
             part / "manifest.json",
             {
@@ -77,6 +78,7 @@ def export_aligned(
                     kind: each.space.manifest["vectors_digest"] for kind, each in aligned.items()
                 },
                 **check,
+                "files": digests_in(part, known),
             },
         )
     for kind, found in coverage.items():

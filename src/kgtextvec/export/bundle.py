@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import whole_folder, write_json
+from kgtextvec.files import digests_in, whole_folder, write_json
 from kgtextvec.registry import FORMS
 from kgtextvec.space import Space, checked_space
 
@@ -43,7 +43,9 @@ def export_bundle(
                 "table_rows": space.rows,
                 "vectors_digest": space.manifest["vectors_digest"],
             }
-        write_json(part / "manifest.json", manifest)
+        entries = [manifest[space.kind.name] for space in spaces]
+        known = {one["file"]: one["sha256"] for one in entries if "sha256" in one}
+        write_json(part / "manifest.json", manifest | {"files": digests_in(part, known)})
 
 
 def open_together(space_dirs: list[Path]) -> list[Space]:

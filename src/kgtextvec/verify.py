@@ -1,0 +1,229 @@
+"""`kgtextvec verify`: every file of a results folder against what was recorded when it was made."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from kgtextvec.digests import checked_text_keys
+from kgtextvec.embed.gather import CheckedRows
+from kgtextvec.embed.store_admin import store as store_verb
+from kgtextvec.errors import InputError
+from kgtextvec.files import read_json, refuse_other_digest, sha256_of
+from kgtextvec.matrices import rows_per_block, take_rows
+from kgtextvec.parquet_files import parquet_batches, parquet_errors, read_parquet
+from kgtextvec.progress import Progress, say
+from kgtextvec.records import SpaceManifest, TextsManifest, read_record
+from kgtextvec.reduce.pca import load_pca
+from kgtextvec.space import Space
+
+
+def verify(
+    results: Annotated[Path, "the folder of the results"],
+    *,
+    store: Annotated[Path | None, "the vector store, to check its parts too"] = None,
+) -> None:
+    """Compare every file of a results folder with what was recorded when it was made.
+
+    Tables' texts, spaces (vectors, index, embeddings.parquet, layout.parquet, scores.json), bases
+    of reduced spaces and exports that record digests; with --store every part of the vector store.
+    Each damaged file is named with the rule that makes it again. embeddings.tsv and pages have no
+    recorded digest. Raises InputError when anything is damaged, and when there are no results.
+    """
+    checks = list(checks_of(results))
+    if not checks:
+        raise InputError(f"{results}: no results in it. Give the folder that the workflow wrote.")
+    damaged = []
+    with Progress("verify", len(checks), "files") as progress:
+        for check in checks:
+            try:
+                check.run()
+            except InputError as error:
+                damaged.append(check.path)
+                say(f"DAMAGED: {error} Rule: {check.rule}.")
+            progress.add(1)
+    if store is not None:
+        try:
+            store_verb("verify", store)
+        except InputError as error:
+            damaged.append(store)
+            say(f"DAMAGED: {error} Rule: embed_shard.")
+    if damaged:
+        names = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
+        raise InputError(
+            f"{results}: {len(damaged):,} damaged, of {len(checks):,} files checked: {names}."
+            " Delete them and run the workflow, which makes them again."
+        )
+    say(f"{results}: {len(checks):,} files checked, none is damaged")
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """A check of one file, and the rule that makes the file; `run` raises InputError at damage."""
+
+    path: Path
+    rule: str
+    function: Callable[..., object]
+    given: tuple[Any, ...] = field(default=())
+
+    def run(self) -> None:
+        """Check the file."""
+        self.function(*self.given)
+
+
+def checks_of(results: Path) -> Iterator[FileCheck]:
+    """Yield a check for each file of a results folder that has something to be compared with."""
+    for path in sorted(results.glob("texts/*/manifest.json")):
+        yield from checks_of_texts(path)
+    for path in sorted(results.glob("*/*.npz")):
+        yield FileCheck(path, "fit_pca", load_pca, (path,))
+    for path in sorted(results.glob("*/*/*/manifest.json")):
+        if path.relative_to(results).parts[0] not in ("texts", "exports"):
+            yield from checks_of_space(path)
+    for path in sorted(results.glob("exports/*/*/*/manifest.json")):
+        rule = "export_aligned" if path.parts[-4] == "aligned" else "export_bundle"
+        yield from checks_of_bundle(path, rule)
+
+
+def checks_of_texts(path: Path) -> Iterator[FileCheck]:
+    """Yield the checks of a table's rows and of its shards of texts, given its manifest."""
+    folder, rule = path.parent, "read_texts"
+    try:
+        table = read_record(path, TextsManifest)
+    except InputError:
+        yield FileCheck(path, rule, read_record, (path, TextsManifest))
+        return
+    yield FileCheck(
+        folder / "rows.parquet", rule, check_table_rows, (folder / "rows.parquet", table)
+    )
+    for name in table["shards"]:
+        shard = folder / f"shards/{name}.parquet"
+        yield FileCheck(shard, rule, check_shard_of_texts, (shard, table))
+    yield FileCheck(folder / "findings.json", rule, read_json, (folder / "findings.json",))
+
+
+def check_table_rows(path: Path, table: TextsManifest) -> None:
+    """Raise InputError unless rows.parquet holds the rows that the manifest describes."""
+    for _ in CheckedRows(path, table).batches():
+        pass
+
+
+def check_shard_of_texts(path: Path, table: TextsManifest) -> None:
+    """Raise InputError unless a shard holds the texts that the manifest describes."""
+    keys = checked_text_keys(path, read_parquet(path))
+    wanted = table["shards"][path.stem]
+    refuse_other_digest(path, wanted["digest"], hashlib.sha256(keys.tobytes()).hexdigest())
+
+
+def checks_of_space(path: Path) -> Iterator[FileCheck]:
+    """Yield the checks of a space's files, given its manifest."""
+    folder = path.parent
+    rule = "gather_shards" if folder.name == "full" else "apply_pca"
+    try:
+        space = Space(folder)
+    except InputError:
+        yield FileCheck(folder, rule, Space, (folder,))
+        return
+    yield FileCheck(space.matrix.path, rule, check_vectors, (space,))
+    yield FileCheck(space.index_path, rule, check_index_rows, (space,))
+    for name, rule, check in (
+        ("embeddings.parquet", "export_table", check_export),
+        ("layout.parquet", "draw_map", check_layout),
+        ("scores.json", "evaluate_space", check_scores),
+    ):
+        if (folder / name).exists():
+            yield FileCheck(folder / name, rule, check, (folder / name, space))
+
+
+def check_vectors(space: Space) -> None:
+    """Raise InputError unless embeddings.npy has the sha256 that the manifest records."""
+    with space.vectors_checked():
+        pass
+
+
+def check_index_rows(space: Space) -> None:
+    """Raise InputError unless index.parquet is the one that the manifest describes.
+
+    Manifests of earlier versions record the digest of its rows alone, which takes longer.
+    """
+    space.check_index()
+    recorded: SpaceManifest = space.manifest
+    if "index_sha256" in recorded or "index_digest" not in recorded:
+        return
+    digest = hashlib.sha256()
+    with parquet_errors(space.index_path), pq.ParquetFile(space.index_path) as file:
+        for group in range(file.num_row_groups):
+            digest.update(repr(file.read_row_group(group).to_pydict()).encode())
+    refuse_other_digest(space.index_path, recorded["index_digest"], digest.hexdigest())
+
+
+def check_export(path: Path, space: Space) -> None:
+    """Raise InputError unless embeddings.parquet holds the vectors and ids of the space.
+
+    A damaged space isn't compared with: its own check reports it.
+    """
+    if not is_sound(check_index_rows, space):
+        return
+    done = 0
+    for batch in parquet_batches(path, rows_per_block(space.dims)):
+        end = done + len(batch)
+        if end > space.rows or not {"embedding", "node_id"} <= set(batch.schema.names):
+            break
+        vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False)
+        expected = take_rows(space.matrix, np.arange(done, end)).reshape(-1)
+        ids = space.column("node_id").slice(done, len(batch))
+        if vectors.tobytes() != expected.tobytes() or not batch["node_id"].equals(ids):
+            break
+        done = end
+    if done != space.rows and is_sound(check_vectors, space):
+        raise InputError(
+            f"{path}: differs from embeddings.npy or index.parquet after row {done}. Delete it and"
+            " rerun the step that made it."
+        )
+
+
+def is_sound(check: Callable[[Space], None], space: Space) -> bool:
+    """Return whether a check of a space finds no damage."""
+    try:
+        check(space)
+    except InputError:
+        return False
+    return True
+
+
+def check_layout(path: Path, space: Space) -> None:
+    """Raise InputError unless layout.parquet can be read and has the space's rows."""
+    if read_parquet(path).num_rows != space.rows:
+        raise InputError(f"{path}: doesn't have the rows of the space. Delete it and rerun.")
+
+
+def check_scores(path: Path, space: Space) -> None:
+    """Raise InputError unless scores.json can be read and is of the space's vectors."""
+    scores = read_json(path)
+    recorded = space.manifest.get("vectors_digest")
+    if not isinstance(scores, dict) or scores.get("vectors_digest", recorded) != recorded:
+        raise InputError(f"{path}: isn't of the vectors beside it. Delete it and rerun.")
+
+
+def checks_of_bundle(path: Path, rule: str) -> Iterator[FileCheck]:
+    """Yield the checks of a bundle's files, given its manifest."""
+    try:
+        manifest = read_json(path)
+    except InputError:
+        yield FileCheck(path, rule, read_json, (path,))
+        return
+    entries = [one for one in manifest.values() if isinstance(one, dict) and "sha256" in one]
+    recorded = {one["file"]: one["sha256"] for one in entries} | manifest.get("files", {})
+    for name, digest in recorded.items():
+        yield FileCheck(path.with_name(name), rule, check_file, (path.with_name(name), digest))
+
+
+def check_file(path: Path, digest: str) -> None:
+    """Raise InputError unless a file is there and has that sha256."""
+    if not path.is_file():
+        raise InputError(f"{path}: not there. Run the step that makes it first.")
+    refuse_other_digest(path, digest, sha256_of(path))

@@ -146,6 +146,15 @@ class Plan:
         there = self.root / path
         return str(there) if not Path(path).exists() and there.exists() else path
 
+    def shown_in_report(self) -> dict[str, object]:
+        """Return what the captions of Snakemake's report say of the config, defaults included."""
+        return {
+            "tables": {name: {"file": table.file} for name, table in self.tables.items()},
+            "models": list(self.models),
+            "spaces": list(self.spaces),
+            "reduce": {"fit_on": self.fit_on},
+        }
+
     # --- params ----------------------------------------------------------------------------
 
     def engine(self, wildcards: Wildcards, resources: object) -> str:

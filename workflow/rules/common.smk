@@ -58,6 +58,7 @@ def checked_plan():
 
 
 plan = checked_plan()
+config |= plan.shown_in_report()
 inputs = Inputs(plan)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)

@@ -186,7 +186,7 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
         if key in values:
             found[setting.attribute] = read_value(setting, values[key], place, strict)
         elif setting.required:
-            raise InputError(f"{place}: missing. It means: {setting.help}.")
+            raise InputError(f"{place}: missing. {setting.help}")
     return kind(**found)
 
 

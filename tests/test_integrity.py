@@ -104,6 +104,7 @@ def flipped(path: Path, seed: int) -> Iterator[Path]:
 def made(model, tmp_path_factory) -> Path:
     """A table's texts, its shard's vectors, `full`, and a basis of two components."""
     home = tmp_path_factory.mktemp("made")
+    shutil.copytree(model, home / "model")
     lines = [f"A:{i}\tGene\tname {i}\tthe text {i // 2}" for i in range(60)]
     (home / "table.tsv").write_text("\n".join(["id\tlabel\tname\tdescription", *lines]) + "\n")
     texts, shard = home / "texts/t", home / "shards/000-of-001.npy"
@@ -134,16 +135,31 @@ def gather(home: Path, out: Path) -> list[object]:
     return ["gather-shards", shard, "--texts", home / "texts/t", "--out-dir", out]
 
 
+def embed_again(home: Path, out: Path) -> list[object]:
+    """With an empty store of its own."""
+    shard, store = home / "texts/t/shards/000-of-001.parquet", out.with_suffix(".store")
+    shutil.rmtree(store, ignore_errors=True)
+    return embed(shard, home / "model", store, out / "shard.npy")
+
+
+def evaluate(home: Path, out: Path) -> list[object]:
+    words = ["evaluate-space", home / "full", "--texts", home / "texts/t/shards", "--out", out]
+    return [*words, "--scores", '["geometry", "labels"]']
+
+
 READERS = {
+    "texts/t/shards/000-of-001.parquet": [embed_again, evaluate],
     "texts/t/rows.parquet": [gather],
     "shards/000-of-001.npy": [gather],
     "shards/000-of-001.parquet": [gather],
     "full/embeddings.npy": [
         apply,
+        evaluate,
         *(partial(export, form=form) for form in ("npy", "tsv", "parquet", "dglke", "pgvector")),
     ],
     "full/index.parquet": [
         apply,
+        evaluate,
         *(partial(export, form=form) for form in ("npy", "tsv", "parquet", "dglke", "pgvector")),
     ],
     "pca2.npz": [apply],
@@ -151,7 +167,11 @@ READERS = {
 
 
 # Compared by their content, not byte by byte.
-BITS_WITHOUT_MEANING = {"texts/t/rows.parquet", "pca2.npz"}
+BITS_WITHOUT_MEANING = {
+    "texts/t/rows.parquet",
+    "texts/t/shards/000-of-001.parquet",
+    "pca2.npz",
+}
 
 
 @pytest.mark.parametrize("damaged", READERS)
@@ -173,12 +193,12 @@ def test_a_flipped_bit_is_refused_by_whoever_reads_the_file_next(made, tmp_path,
 
 
 def contents(out: Path) -> dict[str, str]:
-    """The digests of result files; manifests also say when and how they were made."""
+    """The digests of result files; manifests and records also say how long they took."""
     files = [out] if out.is_file() else sorted(out.rglob("*"))
     return {
-        path.name: sha256_of(path)
+        str(path.relative_to(out)): sha256_of(path)
         for path in files
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path.name not in ("manifest.json", "shard.json")
     }
 
 

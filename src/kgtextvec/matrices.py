@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, refuse_other_digest
+
+# What numpy raises for a damaged header, which it parses as Python.
+NOT_AN_NPY = (ValueError, TypeError, EOFError, SyntaxError, TokenError, MemoryError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def open_matrix(path: Path) -> Matrix:
             offset = file.tell()
     except FileNotFoundError:
         raise InputError(f"{path}: not there. Run the step that makes it first.") from None
-    except (ValueError, EOFError) as error:
+    except NOT_AN_NPY as error:
         raise InputError(f"{path}: not a .npy file ({error}). Delete it and rerun.") from None
     if len(shape) != 2 or fortran or dtype != np.dtype("<f4"):
         order = "Fortran" if fortran else "C"

@@ -1,12 +1,14 @@
 """The JSON files that steps leave for those that follow: their keys and types."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, TypeVar, cast
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json
+from kgtextvec.files import digest_of, read_json, write_json
 
 R = TypeVar("R")
+OWN_DIGEST = "record_digest"
 
 
 class DownloadOrigin(TypedDict):
@@ -100,7 +102,10 @@ class ShardTexts(TypedDict):
 
 
 class TextsManifest(TypedDict):
-    """results/texts/{table}/manifest.json; `shards` by name."""
+    """results/texts/{table}/manifest.json; `shards` by name.
+
+    `digest` is over the content of rows.parquet, `rows_sha256` that of its bytes.
+    """
 
     table: str
     kind: str
@@ -111,6 +116,7 @@ class TextsManifest(TypedDict):
     rows: int
     texts: int
     digest: str
+    rows_sha256: NotRequired[str]
     shards: dict[str, ShardTexts]
     recipe: int
     versions: dict[str, str]
@@ -238,14 +244,28 @@ class ScoreCard(TypedDict):
     notes: list[str]
 
 
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON file with a digest of its own content, which `read_record` compares."""
+    content = {key: value for key, value in record.items() if key != OWN_DIGEST}
+    write_json(path, {**content, OWN_DIGEST: digest_of(content)})
+
+
 def read_record(path: Path, kind: type[R]) -> R:
     """Read a JSON file and check its keys and their types against `kind`, one of these classes.
 
-    Keys that `kind` does not name are kept. Raises InputError that names the file and the key.
+    Keys that `kind` does not name are kept. Raises InputError that names the file and the key,
+    and when the file was damaged or edited since `write_record` wrote it.
     """
     from msgspec import ValidationError, convert
 
     found = read_json(path)
+    if isinstance(found, dict) and OWN_DIGEST in found:
+        content = {key: value for key, value in found.items() if key != OWN_DIGEST}
+        if found[OWN_DIGEST] != digest_of(content):
+            raise InputError(
+                f"{path}: damaged or edited: its content doesn't have the digest in {OWN_DIGEST}."
+                " Delete it and rerun the step that made it."
+            )
     try:
         convert(found, kind)
     except ValidationError as error:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
+from kgtextvec.parquet_files import parquet_errors
 from kgtextvec.records import SpaceManifest, read_record
 from kgtextvec.registry import KIND_NAMES
 
@@ -66,16 +67,8 @@ class Space:
         self.kind = KIND_NAMES[self.manifest["kind"]]
         self.rows, self.dims = self.matrix.rows, self.matrix.dims
         self.index_path = self.folder / "index.parquet"
-        try:
+        with parquet_errors(self.index_path):
             index_rows = pq.read_metadata(self.index_path).num_rows
-        except FileNotFoundError:
-            raise InputError(
-                f"{self.index_path}: not there. Run the step that makes it first."
-            ) from None
-        except (ValueError, OSError) as error:
-            raise InputError(
-                f"{self.index_path}: not a Parquet file ({error}). Rerun its step."
-            ) from None
         for name, rows in (("index.parquet", index_rows), ("manifest.json", self.manifest["rows"])):
             if rows != self.rows:
                 raise InputError(
@@ -136,7 +129,7 @@ class Space:
         """Read columns of the index, all if None. Raises InputError when one is missing."""
         try:
             return pq.read_table(self.index_path, columns=columns and list(columns))
-        except (ValueError, OSError, KeyError) as error:
+        except (pa.ArrowException, ValueError, OSError, KeyError) as error:
             raise InputError(
                 f"{self.index_path}: not an index of a space ({error}). Rerun its step."
             ) from None

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from kgtextvec.digests import TableDigest
 from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
-from kgtextvec.files import refuse_other_digest, sha256_of, whole_file, write_json
-from kgtextvec.kinds import KINDS
+from kgtextvec.files import refuse_other_digest, sha256_of, whole_file
 from kgtextvec.matrices import MatrixWriter
 from kgtextvec.parquet_files import parquet_batches, read_parquet
 from kgtextvec.records import (
@@ -23,7 +22,9 @@ from kgtextvec.records import (
     TextsManifest,
     embedded_with,
     read_record,
+    write_record,
 )
+from kgtextvec.registry import KIND_NAMES
 from kgtextvec.versions import versions_of
 
 ROWS = 16384
@@ -107,7 +108,7 @@ def gather_shards(
         "versions": versions_of(*PACKAGES),
         "command": " ".join(["kgtextvec", *sys.argv[1:]]),
     }
-    write_json(out_dir / "manifest.json", manifest)
+    write_record(out_dir / "manifest.json", manifest)
 
 
 class CheckedRows:
@@ -122,6 +123,8 @@ class CheckedRows:
         Raises InputError at a row that refers to no text, and after the last batch if the content
         isn't the one that the manifest describes.
         """
+        if "rows_sha256" in self.table:
+            refuse_other_digest(self.path, self.table["rows_sha256"], sha256_of(self.path))
         done, digest = 0, None
         for batch in parquet_batches(self.path, ROWS):
             if digest is None:
@@ -231,7 +234,7 @@ def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
     index = rows.drop_columns(
         [name for name in ("text_index", "line") if name in rows.schema.names]
     )
-    node_ids = KINDS[kind].node_ids(rows["label"].to_pylist(), rows["id"].to_pylist())
+    node_ids = KIND_NAMES[kind].node_ids(rows["label"].to_pylist(), rows["id"].to_pylist())
     index = index.append_column("node_id", pa.array(node_ids, pa.string()))
     index = index.append_column("n_tokens", pa.array(found.n_tokens))
     return index.append_column("truncated", pa.array(found.truncated))

@@ -26,11 +26,11 @@ from kgtextvec.embed.store import Store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
-from kgtextvec.files import need_space, sha256_of, whole_file, write_json
+from kgtextvec.files import need_space, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
-from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest
+from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest, write_record
 from kgtextvec.settings.base import changed
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
@@ -104,7 +104,7 @@ def embed_shard(
         "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
         "recipe": RECIPE["embed_shard"],
     }
-    write_json(out.with_suffix(".json"), about)
+    write_record(out.with_suffix(".json"), about)
 
 
 @dataclass

@@ -9,8 +9,9 @@ from typing import Annotated
 from threadpoolctl import threadpool_limits
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import whole_file, write_json
+from kgtextvec.files import whole_file
 from kgtextvec.progress import Progress
+from kgtextvec.records import write_record
 from kgtextvec.reduce import RECIPE
 from kgtextvec.reduce.blas import choose_kernels
 from kgtextvec.registry import SPACES
@@ -113,4 +114,4 @@ def apply_pca(
         "recipe": manifest.get("recipe", {}) | RECIPE,
         "pca": about,
     }
-    write_json(out_dir / "manifest.json", {**manifest, **changes})
+    write_record(out_dir / "manifest.json", {**manifest, **changes})

@@ -10,12 +10,13 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import (
     as_input_error,
     remove_leftovers,
+    sha256_of,
     sync_folder,
     temporary_name,
     write_json,
 )
 from kgtextvec.progress import say
-from kgtextvec.records import TextsManifest
+from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import settings_of
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
@@ -74,6 +75,7 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,
             "digest": digest,
+            "rows_sha256": sha256_of(part / "rows.parquet"),
             "shards": shards_written,
             "recipe": RECIPE["read_texts"],
             "versions": {
@@ -83,7 +85,7 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
             },
         }
         write_json(part / "findings.json", report(table, lists=False))
-        write_json(part / "manifest.json", manifest)
+        write_record(part / "manifest.json", manifest)
         put_in_place(part, out_dir)
         done = True
     except OSError as error:

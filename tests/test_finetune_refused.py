@@ -67,7 +67,7 @@ def test_other_faults_are_told(tmp_path, text):
     bad.write_text("one line\n")
     refused(tmp_path, model, bad, "one sentence, so none can be held out")
     refused(tmp_path, model, tmp_path / "none.txt", "none.txt: no such text")
-    wrong = "held_out: 2.0 is not allowed: Expected `float` < 1.0"
+    wrong = "--held-out: 2.0 is not allowed: Expected `float` < 1.0"
     refused(tmp_path, model, text, wrong, "--held-out", 2)
     refused(tmp_path, model, text, "samples: 16 of a vocabulary of 16 words",
             "--softmax", "sampled", "--samples", 16)  # fmt: skip

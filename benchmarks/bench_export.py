@@ -51,7 +51,10 @@ def make_space(folder: Path, rows: int, dims: int) -> NDArray[np.float32]:
     }
     pq.write_table(pa.table(columns), folder / "index.parquet", row_group_size=16384)
     manifest = {
+        "model": {"name": "made up"},
+        "table": "entities",
         "kind": "entities",
+        "space": "full",
         "rows": rows,
         "dims": dims,
         "vectors_digest": sha256_of(folder / "embeddings.npy"),

@@ -70,7 +70,7 @@ def run(encoder: TransformerEncoder, texts: Sequence[str]) -> tuple[float, int, 
     tokens, began = 0, time.process_time()
     for part in encoder.encode(texts):
         vectors[part.rows] = part.vectors
-        tokens += int(np.minimum(part.n_tokens, encoder.max_tokens).sum())
+        tokens += int(np.minimum(part.n_tokens, encoder.settings.max_tokens).sum())
     return time.process_time() - began, tokens, vectors
 
 

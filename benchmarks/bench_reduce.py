@@ -50,7 +50,8 @@ def make_space(folder: Path, rows: int, dims: int) -> Path:
             size = (min(4096, rows - first), dims)
             matrix.add(random.standard_normal(size, dtype=np.float32) @ turn + mean)
     pq.write_table(pa.table({"row": range(rows)}), folder / "index.parquet")
-    about = {"space": "full", "kind": "entities", "rows": rows, "dims": dims}
+    about: dict[str, Any] = {"model": {"name": "made up"}, "table": "entities", "kind": "entities"}
+    about |= {"space": "full", "rows": rows, "dims": dims}
     (folder / "manifest.json").write_text(json.dumps(about))
     return folder / "embeddings.npy"
 
@@ -100,7 +101,7 @@ def bench(
             ours = seconds(lambda: apply_pca(path.parent, pca=basis, space=space, out_dir=out))
             limit = reading + seconds(lambda: products(rows, dims, components))
             applied.append((ours, limit))
-        words = ["--dims", components, "--fit-on", "entities", "--out", folder / "again.npz"]
+        words = ["--space", space, "--out", folder / "again.npz"]
         peaks = [run_verb("fit-pca", path, *words).peak]
         words = ["--pca", basis, "--space", space, "--out-dir", out]
         peaks.append(run_verb("apply-pca", path.parent, *words).peak)

@@ -30,14 +30,14 @@ TELL = "import time; print(time.process_time(), time.time())"
 FIRST_BATCH = """
 import sys, time
 from kgtextvec.embed import shard
-real = shard.stored
+real = shard.store_as_finished
 def told(encoded, *rest):
     def first():
         for one in encoded:
             print(time.process_time(), time.time())
             yield one
     return real(first(), *rest)
-shard.stored = told
+shard.store_as_finished = told
 from kgtextvec.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """

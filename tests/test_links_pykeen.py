@@ -74,7 +74,7 @@ def told(space, triples, out, **settings):
     return json.loads(out.read_text())
 
 
-SMALL = {"epochs": 10, "batch_size": 64, "learning_rate": 0.01, "negatives": 16, "seeds": 2}
+SMALL = {"epochs": 16, "batch_size": 64, "learning_rate": 0.01, "negatives": 16, "seeds": 2}
 
 
 @pytest.fixture(scope="module")

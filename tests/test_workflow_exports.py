@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from safetensors.numpy import load_file
 from tiny_models import tiny_bert
-from workflow_run import RELATION_TYPES, ROOT, Project, entities
+from workflow_run import RELATION_TYPES, Project, entities
+
+from kgtextvec.registry import FORMS
 
 N = 24
 ROWS = entities(N)
@@ -158,8 +159,7 @@ def test_a_map_that_lacks_ids_stops_the_run_with_one_line(run):
 @pytest.mark.slow
 def test_all_exports_at_once(run):
     project, _ = run
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
-    forms = set(schema["properties"]["exports"]["items"]["enum"])
+    forms = set(FORMS.names())
     project.config = json.loads(json.dumps(CONFIG))
     project.config |= {"exports": sorted(forms), "spaces": ["full", "pca8"]}
     # The same file by another text rule: it stays out of bundles, which hold one of a kind.

@@ -250,6 +250,8 @@ def test_a_thousand_shards_times_four_models_are_planned_soon(tmp_path):
     project = Project(tmp_path / "many", config(tmp_path / "store", 1000))
     project.config["models"] = list("abcd")
     project.config["catalogue"] = {name: {"source": f"path:raw/{name}"} for name in "abcd"}
+    for name in "abcd":  # planning asks only whether a model's folder is there
+        (project.folder / "raw" / name).mkdir(parents=True)
     project.write_entities(entities(5000))
     project.run("--", "results/texts/entities/manifest.json")
     # a child of its own looks at what planning takes: this process has torch in its memory

@@ -36,6 +36,8 @@ def call(function: Verb, name: str, words: Sequence[str]) -> None:
         description=inspect.getdoc(function),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # Descriptions are read from source, and choices from all that is installed: 30 ms of a job.
+    described = not {"-h", "--help"}.isdisjoint(words)
     sections: dict[str, type[Settings]] = {}
     for parameter in inspect.signature(function).parameters.values():
         kind, *notes = parts_of(hints[parameter.name])
@@ -43,7 +45,7 @@ def call(function: Verb, name: str, words: Sequence[str]) -> None:
             sections[parameter.name] = kind
             group = parser.add_argument_group(heading(kind))
             for setting in settings_of(kind).values():
-                add_setting(group, setting)
+                add_setting(group, setting, described)
         else:
             add_argument(parser, parameter, kind, *notes)
     given = vars(parser.parse_args(words))
@@ -110,24 +112,24 @@ def path_or_none(word: str) -> Path | None:
     return None if word.strip().lower() in {"", "none"} else Path(word)
 
 
-def add_setting(group: Any, setting: Setting) -> None:
-    """Declare the flag of a setting; it is left out of the result unless it is given."""
+def add_setting(group: Any, setting: Setting, described: bool) -> None:
+    """Declare the flag of a setting; it is left out of the result unless it is given.
+
+    `described`: with its description and choices, which only --help shows.
+    """
     if setting.section is not None or dict in [get_origin(one) for one in setting.alternatives]:
         return
-    words = setting.help.replace("%", "%%")
-    if not setting.required and setting.default not in (None, ()):
-        words += f" (default: {word_of(setting.default)})"
-    options: dict[str, Any] = {
-        "dest": setting_dest(setting.key), "help": words, "default": argparse.SUPPRESS
-    }  # fmt: skip
     name = f"--{setting.key.replace('_', '-')}"
+    options: dict[str, Any] = {"dest": setting_dest(setting.key), "default": argparse.SUPPRESS}
+    if described:
+        options["help"] = setting.help.replace("%", "%%")
+        if not setting.required and setting.default not in (None, ()):
+            options["help"] += f" (default: {word_of(setting.default)})"
     if setting.alternatives == (bool,):
         group.add_argument(name, action=argparse.BooleanOptionalAction, **options)
         return
-    if setting.choices:
-        options["metavar"] = "{" + ",".join(setting.choices) + "}"
-    else:
-        options["metavar"] = setting.key.upper()
+    choices = setting.choices if described else []
+    options["metavar"] = "{" + ",".join(choices) + "}" if choices else setting.key.upper()
     group.add_argument(name, required=setting.required, **options)
 
 

@@ -1,5 +1,7 @@
 """The one error that a user can mend."""
 
+from collections.abc import Iterable
+
 
 class InputError(Exception):
     """Something the user can mend: one line that says where, what is wrong and what to do.
@@ -21,3 +23,15 @@ def without_escapes(text: str) -> str:
 
 class Stopped(Exception):
     """A signal asked the job to stop; what was finished is stored, and a rerun resumes."""
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """Return a question that offers the option most like a name; nothing if none is like it.
+
+    Upper and lower case are alike.
+    """
+    from difflib import get_close_matches
+
+    by_lower_case = {option.lower(): option for option in options}
+    near = get_close_matches(name.lower(), by_lower_case, n=1)
+    return f"Did you mean {by_lower_case[near[0]]}?" if near else ""

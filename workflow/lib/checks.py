@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, did_you_mean
 from kgtextvec.models.entry import locations_of
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
@@ -87,13 +86,11 @@ def check_models(plan: "Plan") -> None:
                 f" catalogue: {{{short}: {{source: hub:{model}@<commit>}}}}."
             )
         if model not in plan.catalogue:
-            near = get_close_matches(model.lower(), [one.lower() for one in plan.catalogue], n=1)
-            meant = [one for one in plan.catalogue if one.lower() in near]
-            advice = f" Did you mean {meant[0]}?" if meant else ""
-            raise InputError(
-                f"config, models: {model} is not in the catalogue.{advice} Add it under"
-                f" `catalogue:`, or choose one of {', '.join(sorted(plan.catalogue))}."
+            advice = (
+                f"{did_you_mean(model, plan.catalogue)} Add it under `catalogue:`, or choose one of"
+                f" {', '.join(sorted(plan.catalogue))}."
             )
+            raise InputError(f"config, models: {model} is not in the catalogue. {advice.strip()}")
         if model in RESERVED:
             raise InputError(f"config, models: a model cannot be called {model}.")
         entry = plan.catalogue[model]
@@ -137,9 +134,8 @@ def check_files(plan: "Plan") -> None:
     for key, path in named_files(plan):
         if "://" not in path and not Path(plan.file(path)).exists():
             folder = Path(path).parent
-            names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-            near = get_close_matches(Path(path).name, names, n=1)
-            advice = f"Did you mean {folder / near[0]}?" if near else "Correct the path."
+            names = [str(one) for one in folder.iterdir()] if folder.is_dir() else []
+            advice = did_you_mean(path, names) or "Correct the path."
             raise InputError(f"{key}: {path}: no such file. {advice}")
     for name, table in plan.tables.items():
         if table.text is not None:

@@ -36,6 +36,16 @@ class Part:
     truncated: NDArray[np.bool_]
     n_unknown: NDArray[np.int32]
 
+    def take(self, chosen: NDArray[np.bool_]) -> "Part":
+        """Return the texts that are chosen, (n,), in their order."""
+        return Part(
+            keys=self.keys[chosen],
+            vectors=self.vectors[chosen],
+            n_tokens=self.n_tokens[chosen],
+            truncated=self.truncated[chosen],
+            n_unknown=self.n_unknown[chosen],
+        )
+
 
 def keys_of(digests: list[str]) -> NDArray[np.uint8]:
     """Turn sha256 hex digests into keys, (n, 32) uint8."""
@@ -104,16 +114,7 @@ class Store:
                 continue
             rows = places[hit].astype(np.int64)
             missing[rows] = False
-            yield (
-                rows,
-                Part(
-                    keys=whole.keys[hit],
-                    vectors=whole.vectors[hit],
-                    n_tokens=whole.n_tokens[hit],
-                    truncated=whole.truncated[hit],
-                    n_unknown=whole.n_unknown[hit],
-                ),
-            )
+            yield rows, whole.take(hit)
 
     def keys_in(self, path: Path) -> NDArray[np.uint8] | None:
         """Read a part's keys alone; None (and set aside) when its header is damaged."""

@@ -217,15 +217,7 @@ def drop_vectors(one: Store, path: Path, kept: NDArray[np.bool_], yes: bool) -> 
         if part is None:
             return 0
         if yes:
-            one.write(
-                Part(
-                    keys=part.keys[kept],
-                    vectors=part.vectors[kept],
-                    n_tokens=part.n_tokens[kept],
-                    truncated=part.truncated[kept],
-                    n_unknown=part.n_unknown[kept],
-                )
-            )
+            one.write(part.take(kept))
     if yes:
         path.unlink(missing_ok=True)
     return size * int((~kept).sum()) // len(kept)

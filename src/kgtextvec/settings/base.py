@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from itertools import pairwise
 from textwrap import dedent
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, did_you_mean
 from kgtextvec.files import parse_json
 from kgtextvec.registry import Registry
 
@@ -177,8 +176,7 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
     known = settings_of(kind)
     for key in values:
         if key not in known:
-            near = get_close_matches(str(key), known, n=1)
-            advice = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+            advice = did_you_mean(str(key), known) or f"There are {', '.join(known)}."
             raise InputError(f"{where}{key}: there is no such key. {advice}")
     found = {}
     for key, setting in known.items():
@@ -216,9 +214,8 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     if setting.names is not None:
         for name in [found] if isinstance(found, str) else found:
             if name not in setting.names:
-                near = get_close_matches(name, setting.names.examples(), n=1)
-                advice = f"Did you mean {near[0]}? " if near else ""
-                raise InputError(f"{where}: {name!r} is unknown. {advice}{setting.names.choices()}")
+                advice = f"{did_you_mean(name, setting.names.examples())} {setting.names.choices()}"
+                raise InputError(f"{where}: {name!r} is unknown. {advice.strip()}")
     return found
 
 

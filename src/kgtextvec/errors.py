@@ -25,13 +25,16 @@ class Stopped(Exception):
     """A signal asked the job to stop; what was finished is stored, and a rerun resumes."""
 
 
-def did_you_mean(name: str, options: Iterable[str]) -> str:
-    """Return a question that offers the option most like a name; nothing if none is like it.
-
-    Upper and lower case are alike.
-    """
+def nearest(name: str, options: Iterable[str]) -> str:
+    """Return the option most like a name, in upper or lower case; "" if none is like it."""
     from difflib import get_close_matches
 
     by_lower_case = {option.lower(): option for option in options}
     near = get_close_matches(name.lower(), by_lower_case, n=1)
-    return f"Did you mean {by_lower_case[near[0]]}?" if near else ""
+    return by_lower_case[near[0]] if near else ""
+
+
+def did_you_mean(name: str, options: Iterable[str]) -> str:
+    """Return a question that offers the option most like a name; "" if none is like it."""
+    near = nearest(name, options)
+    return f"Did you mean {near}?" if near else ""

@@ -206,7 +206,8 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
         wrong = str(error).partition(" - at ")[0]
         if setting.choices and wrong.startswith("Invalid enum"):
             wrong = f"choose among {', '.join(setting.choices)}"
-        wrong = wrong.partition(" matching regex ")[0]  # the description says it in words
+        if " matching regex " in wrong:
+            wrong = "it has another form"  # which one, the description says in words
         raise InputError(f"{where}: {value!r} is not allowed: {wrong}. {setting.help}") from None
     is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
     if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):

@@ -25,7 +25,7 @@ class Stopped(Exception):
     """A signal asked the job to stop; what was finished is stored, and a rerun resumes."""
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
+def most_like(name: str, options: Iterable[str]) -> str:
     """Return the option most like a name, in upper or lower case; "" if none is like it."""
     from difflib import get_close_matches
 
@@ -36,5 +36,5 @@ def nearest(name: str, options: Iterable[str]) -> str:
 
 def did_you_mean(name: str, options: Iterable[str]) -> str:
     """Return a question that offers the option most like a name; "" if none is like it."""
-    near = nearest(name, options)
+    near = most_like(name, options)
     return f"Did you mean {near}?" if near else ""

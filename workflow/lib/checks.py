@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from kgtextvec.errors import InputError, did_you_mean, nearest
+from kgtextvec.errors import InputError, did_you_mean, most_like
 from kgtextvec.models.entry import locations_of
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
@@ -135,7 +135,7 @@ def check_files(plan: "Plan") -> None:
         if "://" not in path and not Path(plan.file(path)).exists():
             folder = Path(path).parent
             names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-            near = nearest(Path(path).name, names)
+            near = most_like(Path(path).name, names)
             advice = f"Did you mean {folder / near}?" if near else "Correct the path."
             raise InputError(f"{key}: {path}: no such file. {advice}")
     for name, table in plan.tables.items():

@@ -48,7 +48,11 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
         ({"model": ["x"]}, r"config, model: there is no such key\. Did you mean models\?"),
         ({"embedd": {}}, r"config, embedd: there is no such key\. Did you mean embed\?"),
         ({"models": ["all-MiniLM-L6-V2"]}, "config, models: .* Did you mean all-MiniLM-L6-v2"),
-        ({"models": ["owner/name"]}, "config, models: .* catalogue: .*source: hub:owner/name"),
+        ({"models": ["a/b/c"]}, r"catalogue, c\.source: 'hub:a/b/c' is not hub:owner/name"),
+        (
+            {"models": ["owner/bioelmo"]},
+            "config, models: owner/bioelmo: .* another model called bioelmo.*hub:owner/bioelmo",
+        ),
         ({"spaces": ["pca4OO"]}, "config, spaces: 'pca4OO' is unknown.* pcaN"),
         ({"spaces": ["pca400"]}, "config, spaces: pca400 asks for 400 dims, all-MiniLM.* 384"),
         ({"exports": ["pykeeen"]}, "config, exports: 'pykeeen' is unknown.*Did you mean pykeen"),

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
-from downloads import DATA, HUB, IDENT, content, run, server, sha
+from downloads import DATA, HUB, IDENT, content, locked, run, server, sha
 from fault_server import PAGE, FaultServer
 
 from kgtextvec.errors import InputError
@@ -26,10 +27,10 @@ def add_hub(server, files: dict[str, bytes], digests=True, commit=COMMIT, faults
         if digests and name.endswith((".bin", ".safetensors")):
             about |= {"blobId": "0" * 40, "lfs": {"sha256": sha(data), "size": len(data)}}
         siblings.append(about)
-        server.add(f"/some/model/resolve/{COMMIT}/{name}", data, faults)
+        server.add(f"/some/model/resolve/{commit}/{name}", data, faults)
     listing = json.dumps({"sha": commit, "siblings": siblings}).encode()
-    server.add(f"/api/models/some/model/revision/{COMMIT}", listing)
-    return f"hub:some/model@{COMMIT}"
+    server.add(f"/api/models/some/model/revision/{commit}", listing)
+    return f"hub:some/model@{commit}"
 
 
 @pytest.mark.parametrize("digests", [True, False], ids=["listing with digests", "names only"])
@@ -57,8 +58,11 @@ def test_a_hub_file_of_the_right_size_and_wrong_bytes_is_refused(server, tmp_pat
 
 
 def test_a_hub_that_answers_for_another_commit_is_refused(server, tmp_path):
+    add_hub(server, HUB, commit="f" * 40)
+    listing = server.entries[f"/api/models/some/model/revision/{'f' * 40}"].data
+    server.add(f"/api/models/some/model/revision/{COMMIT}", listing)
     with pytest.raises(InputError, match="answers for commit ffff"):
-        run(tmp_path, add_hub(server, HUB, commit="f" * 40))
+        run(tmp_path, f"hub:some/model@{COMMIT}")
 
 
 def test_a_token_goes_to_the_hub_and_nowhere_else(server, tmp_path, monkeypatch):
@@ -74,10 +78,72 @@ def test_a_token_goes_to_the_hub_and_nowhere_else(server, tmp_path, monkeypatch)
     assert all(asked.headers["Authorization"] == "Bearer hf_secret" for asked in server.requests)
 
 
-@pytest.mark.parametrize("revision", ["", "@main", "@0123abc", "@" + "g" * 40, "@" + COMMIT + "0"])
-def test_a_hub_source_needs_a_full_commit(tmp_path, revision):
-    with pytest.raises(InputError, match=r"hub:some/model.*40 hex"):
-        run(tmp_path, f"hub:some/model{revision}")
+@pytest.mark.parametrize(
+    ("revision", "asked"),
+    [("", ""), ("@main", "/revision/main"), ("@refs/pr/1", "/revision/refs%2Fpr%2F1")],
+)
+def test_a_branch_is_resolved_once_and_the_lock_file_keeps_its_commit(
+    server, tmp_path, revision, asked
+):
+    add_hub(server, HUB)
+    at = f"/api/models/some/model{asked}"
+    server.add(at, json.dumps({"sha": COMMIT}).encode(), ["503=0"])
+    source = f"hub:some/model{revision}"
+    record = run(tmp_path, source)
+    assert (record["source"], record["revision"]) == (source, COMMIT)
+    assert locked(tmp_path)["m"]["config.json"] == {
+        "sha256": sha(HUB["config.json"]),
+        "source": source,
+        "revision": COMMIT,
+    }
+    server.add(at, json.dumps({"sha": "f" * 40}).encode())  # the branch has moved on
+    server.requests.clear()
+    assert run(tmp_path, source, offline=True) == record
+    assert not server.requests, "what is here is not asked for again"
+    (other := tmp_path / "other").mkdir()
+    shutil.copyfile(tmp_path / "models.lock.yaml", other / "models.lock.yaml")
+    assert content(run(other, source)) == content(record), "a colleague gets the same commit"
+    assert not server.asked(at)
+
+
+def test_a_branch_that_moved_is_followed_once_its_entry_is_deleted(server, tmp_path):
+    add_hub(server, HUB)
+    server.add("/api/models/some/model", json.dumps({"sha": COMMIT}).encode())
+    run(tmp_path, "hub:some/model")
+    (tmp_path / "models.lock.yaml").unlink()
+    other = "f" * 40
+    add_hub(server, {**HUB, "vocab.txt": b"another"}, commit=other)
+    server.add("/api/models/some/model", json.dumps({"sha": other}).encode())
+    record = run(tmp_path, "hub:some/model")
+    assert (record["revision"], content(record)["vocab.txt"]) == (other, b"another")
+
+
+def test_a_name_alone_keeps_the_commit_of_the_branch_before(server, tmp_path):
+    record = run(tmp_path, add_hub(server, HUB))
+    server.requests.clear()
+    again = run(tmp_path, "hub:some/model", offline=True)
+    assert (again["files"], again["revision"]) == (record["files"], COMMIT)
+    assert not server.requests
+
+
+def test_offline_without_a_lock_nothing_is_asked(server, tmp_path):
+    with pytest.raises(InputError, match="hub:some/model@main: not downloaded yet, and the run is"):
+        run(tmp_path, "hub:some/model@main", offline=True)
+    assert not server.requests
+
+
+def test_a_repository_that_is_not_there_is_named(server, tmp_path):
+    with pytest.raises(InputError, match=r"/api/models/some/modle: .*404"):
+        run(tmp_path, "hub:some/modle")
+    assert not (tmp_path / "models.lock.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["hub:", "hub:a/b@", "hub:a/b/c", "hub:a/b@../x", "hub:a/b@x y"]
+)
+def test_an_address_that_names_no_repository_is_refused(tmp_path, address):
+    with pytest.raises(InputError, match="is not hub:owner/name"):
+        run(tmp_path, address)
 
 
 def test_drive_files_come_under_their_names(server, tmp_path):

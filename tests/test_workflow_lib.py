@@ -58,9 +58,22 @@ def test_a_model_param_is_its_part_of_the_entry(plan_of):
     assert plan_of().entry("license", "dims")(of(model="bert")) == '{"license": "free"}'
 
 
+def test_a_hubs_name_is_the_catalogues_entry_or_a_new_one(plan_of):
+    hub = {"mine": {"source": "hub:some/bert@" + "a" * 40, "pooling": "cls"}}
+    plan = plan_of(models=["some/bert", "other/roberta", "x/y@main"], catalogue=hub)
+    assert plan.models == ("mine", "roberta", "y")
+    entry = plan.entry("source", "pooling")
+    assert entry(of(model="mine")) == '{"pooling": "cls", "source": "hub:some/bert@%s"}' % (
+        "a" * 40
+    )
+    assert entry(of(model="roberta")) == '{"source": "hub:other/roberta"}'
+    assert entry(of(model="y")) == '{"source": "hub:x/y@main"}'
+
+
 @pytest.mark.parametrize(
     "more,message",
     [
+        ({"models": ["a/same", "b/same"]}, "config, models: .*b/same: .*another model called same"),
         ({"models": ["brt"]}, "config, models: brt is not in the catalogue"),
         ({"reduce": {"fit_on": "gnes"}}, "config, reduce.fit_on: there is no table gnes"),
         ({"bundle": {"entities": "relations"}, "exports": ["drkg"]}, "config, bundle.entities: "),

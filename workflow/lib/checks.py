@@ -12,6 +12,7 @@ from kgtextvec.errors import InputError, did_you_mean, most_like
 from kgtextvec.models.entry import locations_of
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
+from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
 from kgtextvec.settings.scores import LinkPrediction
 from kgtextvec.settings.tables import Table
@@ -22,6 +23,40 @@ if TYPE_CHECKING:
 
 # Folders beside those of the models in results/.
 RESERVED = ("texts", "exports")
+
+
+def add_hub_models(plan: "Plan") -> None:
+    """Take an `owner/name` among the models for the catalogue's entry of it, or for a new entry.
+
+    The new one is called `name`. Raises InputError when another model is called so.
+    """
+    names: list[str] = []
+    for given in plan.models:
+        address = f"hub:{given.removeprefix('hub:')}"
+        if "/" not in given or ":" in address.removeprefix("hub:"):
+            names.append(given)
+            continue
+        name = address.partition("@")[0].rpartition("/")[2]
+        same = [one for one, entry in plan.catalogue.items() if is_from(entry, address)]
+        if not same and name in plan.catalogue:
+            raise InputError(
+                f"config, models: {given}: the catalogue has another model called {name}. Write"
+                f" models: [{name}-2] and catalogue: {{{name}-2: {{source: {address}}}}}."
+            )
+        if not same:
+            plan.entries[name] = {"source": address}
+            plan.catalogue[name] = read_settings(Model, plan.entries[name], f"models, {given}.")
+        names += same[:1] or [name]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise InputError(f"config, models: {twice} is there twice. Remove one of them.")
+    plan.models = tuple(names)
+
+
+def is_from(entry: Model, address: str) -> bool:
+    """Return whether a source of a model is that address, or the same with a revision."""
+    sources = entry.source if isinstance(entry.source, tuple) else (entry.source,)
+    return any(address in (one, one.partition("@")[0]) for one in sources if isinstance(one, str))
 
 
 def add_finetuned(plan: "Plan") -> None:
@@ -79,12 +114,6 @@ def check_plan(plan: "Plan") -> None:
 def check_models(plan: "Plan") -> None:
     """Check the models asked for: their names, where they come from, how many dims they have."""
     for model in plan.models:
-        if "/" in model:
-            short = model.rpartition("/")[2]
-            raise InputError(
-                f"config, models: {model} is a hub's name. Write models: [{short}] and"
-                f" catalogue: {{{short}: {{source: hub:{model}@<commit>}}}}."
-            )
         if model not in plan.catalogue:
             advice = (
                 f"{did_you_mean(model, plan.catalogue)} Add it under `catalogue:`, or choose one of"

@@ -38,7 +38,7 @@ from kgtextvec.settings.training import (
     TokenCache,
 )
 
-from .checks import add_finetuned, check_plan
+from .checks import add_finetuned, add_hub_models, check_plan
 
 Wildcards = Any  # Snakemake's own: model, table, … are attributes
 # What Snakemake calls to get a param of a job.
@@ -69,6 +69,7 @@ class Plan:
         self.finetuned: dict[str, FineTune] = self.config.finetune
         self.links: LinkPrediction | None = self.config.evaluate.link_prediction
         self.probes = [name for name in ("ner", "nli") if getattr(self.config.probe, name)]
+        add_hub_models(self)
         add_finetuned(self)
         check_plan(self)
 

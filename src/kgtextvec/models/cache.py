@@ -12,7 +12,7 @@ MARKER = ".whole.json"
 
 def cache_of(folder: Path, location: Location) -> Path:
     """Return a location's folder, so that no location takes the files of another."""
-    return folder / digest_of(location.text)[:12]
+    return folder / digest_of(location.pinned or location.text)[:12]
 
 
 def from_cache(folder: Path, model: str) -> Files:

@@ -10,7 +10,7 @@ from kgtextvec.files import sha256_of, write_json
 from kgtextvec.models.cache import cache_of, from_cache, mark_complete
 from kgtextvec.models.entry import Location, locations_of, read_entry
 from kgtextvec.models.fetch_errors import NoSpace
-from kgtextvec.models.lock import lock_digests, lock_models, read_lock
+from kgtextvec.models.lock import lock_digests, lock_models, locked_commits, read_lock
 from kgtextvec.models.sources import Destination, Files
 from kgtextvec.progress import say
 from kgtextvec.records import DownloadRecord
@@ -46,26 +46,32 @@ def find_files(
 
     Raises InputError with every location's fault when none works.
     """
-    locations = locations_of(model, entry)
     folder = downloads / model
-    folder.mkdir(parents=True, exist_ok=True)
     locked = read_lock(lock).get(model, {})
+    commits = locked_commits(locked)
+    locations = [one.pin(commits) for one in locations_of(model, entry)]
+    folder.mkdir(parents=True, exist_ok=True)
     known = {name: file["sha256"] for name, file in locked.items()} | entry.sha256
     with lock_models(folder / ".lock", model):
         for location in locations:
             files = location.files_placed_by_hand(folder, entry.kind)
             if files:
                 return accept_files(model, entry, Location(f"file:{folder}"), files, lock)
-            files = from_cache(cache_of(folder, location), model)
+            files = from_cache(cache_of(folder, location), model) if location.pinned else {}
             if files:
                 return accept_files(model, entry, location, files, lock)
         faults = []
-        for location in locations:
-            to = Destination(entry.kind, cache_of(folder, location), known)
+        for listed in locations:
             try:
-                if location.needs_net and (offline or is_offline()):
-                    raise InputError(f"{location.text}: not downloaded yet, and the run is offline")
-                found = accept_files(model, entry, location, location.get_files(to), lock)
+                if listed.needs_net and (offline or is_offline()):
+                    raise InputError(f"{listed.text}: not downloaded yet, and the run is offline")
+                location = listed.resolve(folder)
+                if location != listed:
+                    say(f"{model}: {location.text} is commit {location.revision}; {lock} keeps it")
+                to = Destination(entry.kind, cache_of(folder, location), known)
+                files = from_cache(to.cache, model) if location != listed else {}
+                files = files or location.get_files(to)
+                found = accept_files(model, entry, location, files, lock)
             except NoSpace:
                 raise
             except InputError as error:

@@ -1,7 +1,7 @@
 """A catalogue entry, checked, and the locations of its files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,11 +57,13 @@ class Location:
     """One item of an entry's `source`, checked: an address, or several files with one each.
 
     `text` is how the lock file names it. `files` maps file names to addresses; it is empty if
-    `text` is the address of a folder.
+    `text` is the address of a folder. `pinned` is that address with its commit, None as long as it
+    is not known which one is meant.
     """
 
     text: str
     files: Mapping[str, str] = field(default_factory=dict)
+    pinned: str | None = None
 
     @property
     def folder_source(self) -> FolderSource | None:
@@ -78,12 +80,25 @@ class Location:
     @property
     def revision(self) -> str | None:
         """The pinned commit, if there is one."""
-        return self.folder_source.revision(self.text) if self.folder_source else None
+        address = self.pinned or self.text
+        return self.folder_source.revision(address) if self.folder_source else None
+
+    def pin(self, commits: Mapping[str, str]) -> "Location":
+        """Return the location as it was at an earlier download; `commits` are those, by address."""
+        source = self.folder_source
+        return replace(self, pinned=source.pinned(self.text, commits) if source else self.text)
+
+    def resolve(self, folder: Path) -> "Location":
+        """Return the location pinned; the server is asked if need be. Raises InputError."""
+        source = self.folder_source
+        if self.pinned or source is None:
+            return self
+        return replace(self, pinned=source.resolve(self.text, folder))
 
     def get_files(self, to: Destination) -> Files:
         """Find or fetch the model's files. Raises InputError for what cannot be had."""
         if self.folder_source:
-            return self.folder_source.get_files(self.text, to)
+            return self.folder_source.get_files(self.pinned or self.text, to)
         return {
             name: kind.get_file(address, to.cache / name, to.digests.get(name))
             for name, address in self.files.items()

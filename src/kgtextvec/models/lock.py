@@ -62,6 +62,12 @@ def read_lock(path: Path) -> dict[str, LockedFiles]:
     return dict(values)
 
 
+def locked_commits(locked: LockedFiles) -> dict[str, str]:
+    """Return the commit of each address that files of a model came from, where it has one."""
+    return {file["source"]: str(file["revision"]) for file in locked.values()
+            if file.get("source") and file.get("revision")}  # fmt: skip
+
+
 def check_locked(
     path: Path, model: str, locked: LockedFiles, source: str, digests: dict[str, str]
 ) -> None:

@@ -23,7 +23,7 @@ class Config(Mode, kw_only=True):
         "RoBERTa-large-PM-M3-Voc",
         "bioelmo",
     )
-    """Names of config/models.yaml, of `catalogue` or of `finetune`."""
+    """Names of config/models.yaml, of `catalogue` or of `finetune`, or a hub's `owner/name`."""
     spaces: Annotated[tuple[str, ...], Meta(min_length=1), named_in(SPACES)] = ("full", "pca400")
     """`full`: the model's own dims; `pcaN`: reduced to N dims."""
     exports: Annotated[tuple[str, ...], named_in(FORMS)] = ("npy", "tsv", "parquet")

@@ -66,7 +66,7 @@ class Model(ModelTraits, kw_only=True):
     """An entry of the catalogue."""
 
     source: Address | Annotated[tuple[Address, ...], Meta(min_length=1)]
-    """Where the files come from: `hub:owner/name@commit`, `https://….tar.gz`, `gdrive:id`,
+    """Where the files come from: `hub:owner/name`, `https://….tar.gz`, `gdrive:id`,
     `file:…`, `path:…`, `package:…`; a list is tried in order, a mapping gives each file its own
     address: docs/models.md."""
     subdir: str | None = None

@@ -60,6 +60,20 @@ class FolderSource(Source):
         """Return the pinned commit of an address, if it has one."""
         return None
 
+    def pinned(self, address: str, commits: Mapping[str, str]) -> str | None:
+        """Return the address of one fixed state; None if the server must be asked which one it is.
+
+        `commits` are those of earlier downloads, by address.
+        """
+        return address
+
+    def resolve(self, address: str, folder: Path) -> str:
+        """Ask the server what an address stands for now; return it pinned.
+
+        `folder` holds the answer meanwhile. Raises InputError, which names the address.
+        """
+        return address
+
     def files_placed_by_hand(self, present: Iterable[str], kind: str) -> list[str]:
         """Return which files of a folder can stand in for a download; none unless all are there.
 

@@ -1,4 +1,6 @@
-"""`hub:`, files of a model hub at a pinned commit, each checked against the hub's own listing.
+"""`hub:`, files of a model hub at one commit, each checked against the hub's own listing.
+
+A branch, a tag or a name alone is resolved to a commit once, and the lock file keeps it.
 
 Our own fetch moves the bytes: huggingface_hub's downloads do not retry after a 503 and accept wrong
 bytes of the right size. The listing has the sha256 of large files and git's digest of small ones.
@@ -7,7 +9,7 @@ bytes of the right size. The listing has the sha256 of large files and git's dig
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -19,27 +21,48 @@ from kgtextvec.models.known import wanted
 from kgtextvec.models.sources import Destination, Files, FolderSource
 
 MOST_ANSWER_BYTES = 64 << 20
-HUB_ADDRESS = re.compile(r"(?i:hub):[\w.-]+(/[\w.-]+)?@[0-9a-f]{40}")
+HUB_ADDRESS = re.compile(r"(?i:hub):[\w.-]+(/[\w.-]+)?(@[\w.+/-]+)?")
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 class HubSource(FolderSource):
     """A model hub. HF_ENDPOINT names another one, HF_TOKEN is sent to it."""
 
     schemes = ("hub",)
-    form = "hub:owner/name@<40 hex digits>"
+    form = "hub:owner/name[@<branch, tag or commit>]"
     needs_net = True
 
     def check(self, address: str) -> None:
-        """Raise InputError unless the address has a complete commit."""
-        if not HUB_ADDRESS.fullmatch(address):
+        """Raise InputError unless the address names a repository."""
+        if not HUB_ADDRESS.fullmatch(address) or ".." in address:
             raise InputError(
-                f"{address!r} needs a pinned revision, hub:owner/name@<the commit's 40 hex digits>;"
-                " a branch may change under you."
+                f"{address!r} is not hub:owner/name, hub:owner/name@<branch or tag> or"
+                " hub:owner/name@<the commit's 40 hex digits>."
             )
 
-    def revision(self, address: str) -> str:
-        """Return the commit."""
-        return address.rpartition("@")[2]
+    def revision(self, address: str) -> str | None:
+        """Return the commit, if the address has one."""
+        revision = repository_and_revision(address)[1]
+        return revision if COMMIT.fullmatch(revision) else None
+
+    def pinned(self, address: str, commits: Mapping[str, str]) -> str | None:
+        """Return the address with its commit, or with the one that the lock file has for it.
+
+        A name alone stands for the commit that was taken of this repository, whatever its address.
+        """
+        name, revision = repository_and_revision(address)
+        if COMMIT.fullmatch(revision):
+            return address
+        known = commits.get(address, "")
+        if not known and not revision:
+            same = (commit for one, commit in commits.items() if is_of_repository(one, name))
+            known = next(same, "")
+        return f"hub:{name}@{known}" if COMMIT.fullmatch(known) else None
+
+    def resolve(self, address: str, folder: Path) -> str:
+        """Ask the hub for the commit of a branch or tag, or the newest one of the repository."""
+        name, revision = repository_and_revision(address)
+        return f"hub:{name}@{newest_commit(name, folder, revision)}"
 
     def files_placed_by_hand(self, present: Iterable[str], kind: str) -> list[str]:
         """Return the files that a model needs; a transformer's only if config.json is there."""
@@ -51,8 +74,8 @@ class HubSource(FolderSource):
         from kgtextvec.models.fetch import fetch
         from kgtextvec.models.transfer import Request
 
-        endpoint, revision = hub_endpoint(), self.revision(address)
-        repository = address.partition(":")[2].partition("@")[0]
+        endpoint = hub_endpoint()
+        repository, revision = repository_and_revision(address)
         headers = hub_headers(endpoint)
         listed = list_repository(endpoint, repository, revision, to.cache, headers)
         names = wanted(listed, to.kind)
@@ -79,6 +102,17 @@ class HubSource(FolderSource):
 SOURCE = HubSource()
 
 
+def repository_and_revision(address: str) -> tuple[str, str]:
+    """Return owner/name and the branch, tag or commit of a well-formed address; "" for none."""
+    name, _, revision = address.partition(":")[2].partition("@")
+    return name, revision
+
+
+def is_of_repository(address: str, name: str) -> bool:
+    """Return whether an address is one of that repository, at whatever revision."""
+    return bool(HUB_ADDRESS.fullmatch(address)) and repository_and_revision(address)[0] == name
+
+
 def hub_endpoint() -> str:
     """Return the hub's address."""
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
@@ -100,16 +134,17 @@ def list_repository(
     return files
 
 
-def newest_commit(repository: str, folder: Path) -> str:
-    """Ask the hub for the newest commit of owner/name: 40 hex digits.
+def newest_commit(repository: str, folder: Path, revision: str = "") -> str:
+    """Ask the hub for the newest commit of owner/name, or of a branch or tag: 40 hex digits.
 
     Raises FetchError, an InputError, when there is no such repository or no way to the hub.
     """
     endpoint = hub_endpoint()
-    url = f"{endpoint}/api/models/{repository}"
+    at = f"/revision/{quote(revision, safe='')}" if revision else ""
+    url = f"{endpoint}/api/models/{repository}{at}"
     answer = ask_hub(url, folder, hub_headers(endpoint))
     commit = answer.get("sha") if isinstance(answer, dict) else None
-    if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{40}", commit):
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise FetchError(f"{url}: the answer has no commit")
     return commit
 

@@ -40,3 +40,6 @@ rule all:
         targets.scores(),
         targets.pages(),
     localrule: True
+
+
+name_jobs(workflow.modifier.rules)

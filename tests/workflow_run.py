@@ -84,7 +84,7 @@ class Project:
         if ok and done.returncode:
             logs = "".join(p.read_text() for p in sorted(self.folder.rglob("logs/**/*.log")))
             raise AssertionError(f"snakemake failed:\n{text[-3000:]}\n{logs[-3000:]}")
-        started = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):$", text, re.MULTILINE)
+        started = re.findall(r"^Job \d+: (\w+)", text, re.MULTILINE)
         return Outcome(done.returncode, text, Counter(name for name in started if name != "all"))
 
     def manifest(self, *parts: str) -> dict:

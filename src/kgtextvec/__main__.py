@@ -12,6 +12,7 @@ from kgtextvec import __version__
 from kgtextvec.cli import call
 from kgtextvec.errors import InputError, Stopped, without_escapes
 from kgtextvec.files import as_input_error
+from kgtextvec.signals import stoppable
 
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
 # embed_shard), from whose signature the flags follow. Only the module of the verb that is called
@@ -62,11 +63,23 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; return the exit code: 0, 2 for what the user can correct, 143 if stopped."""
+    """Run one verb; return the exit code.
+
+    0, 2 for what the user can correct, 130 after Ctrl-C and 143 after SIGTERM.
+    """
     # Imports make a million objects that stay; looking for garbage among them takes a
     # fifth of a small job.
     gc.set_threshold(100_000)
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    with stoppable():
+        try:
+            return run_verb(list(sys.argv[1:] if arguments is None else arguments))
+        except Stopped as error:
+            print(f"stopped: {error}", file=sys.stderr)
+            return error.exit_code
+
+
+def run_verb(words: Sequence[str]) -> int:
+    """Run the verb that the words begin with; return the exit code. Raises Stopped."""
     parser = argparse.ArgumentParser(
         prog="kgtextvec",
         description=__doc__,
@@ -79,9 +92,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         module = import_module(f"kgtextvec.{VERBS[verb][0]}")
         call(getattr(module, verb.replace("-", "_")), verb, words[1:])
-    except Stopped as error:
-        print(f"stopped: {error}", file=sys.stderr)
-        return 143
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -21,8 +21,15 @@ def without_escapes(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-class Stopped(Exception):
-    """A signal asked the job to stop; what was finished is stored, and a rerun resumes."""
+class Stopped(BaseException):
+    """A signal asked the job to stop; what was finished is stored, and a rerun resumes.
+
+    Like KeyboardInterrupt no Exception, so that no library takes it for an error of its own.
+    """
+
+    def __init__(self, message: str, signal_number: int = 15) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 def most_like(name: str, options: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ if (ROOT / "src").is_dir():
 
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
-    modules = ("__init__", "checks", "plan", "inputs", "content", "targets")
+    modules = ("__init__", "checks", "plan", "inputs", "content", "targets", "terminal")
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
     paths = [str(Path(workflow.source_path(f"../lib/{name}.py"))) for name in modules]
     spec = importlib.util.spec_from_file_location(
@@ -35,6 +35,8 @@ from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.targets import Targets
+from kgtextvec_workflow.terminal import name_jobs, report_jobs
+from snakemake.logging import logger
 
 
 def checked_plan():
@@ -62,6 +64,8 @@ config |= plan.shown_in_report()
 inputs = Inputs(plan)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)
+if workflow.is_main_process:
+    report_jobs(logger, workflow.output_settings)
 GPU = 0 if plan.config.embed.device == "cpu" else 1
 
 

@@ -41,7 +41,8 @@ def store_as_finished(
                 if stop:
                     raise Stopped(
                         f"{progress.done:,} of {progress.total:,} texts are in the store;"
-                        " resume by rerunning the same command"
+                        " resume by rerunning the same command",
+                        stop[0],
                     )
         except (InputError, Stopped):  # what was finished before is not lost
             writer.flush()

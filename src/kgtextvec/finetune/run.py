@@ -104,7 +104,8 @@ def train(planned: TrainingPlan, trainer: BilmTrainer, stop: list[int], every: f
         if stop and trainer.steps < planned.steps:
             raise Stopped(
                 f"step {trainer.steps:,} of {planned.steps:,} is stored in {folder}; resume by"
-                " rerunning the same command"
+                " rerunning the same command",
+                stop[0],
             )
     return folder or save(planned.work, trainer.steps, trainer.tensors(), trainer.about())
 

@@ -101,9 +101,9 @@ def test_baselines_stand_below_each_once(three):
     tables = Page(three[1]).tables
     below = [row[0] for row in tables["Cold start of entities"][10:]]
     assert below == [
-        "TF-IDF",
-        "TF-IDF + SVD, 64, 128, 256, 384 dims",
-        "TF-IDF + SVD, 8 dims",
+        "TF-IDF of words",
+        "TF-IDF of words + SVD, 64, 128, 256, 384 dims",
+        "TF-IDF of words + SVD, 8 dims",
         "popularity",
         "random vectors",
     ]
@@ -134,7 +134,7 @@ def test_text_rules_stand_side_by_side(three):
     rows = Page(three[1]).tables["Text rules"]
     assert rows[0] == ["Model and space", "entities “{name}. {description}”", "names name"]
     assert rows[1] == ["alpha full", "0.300 0.290 to 0.310", "0.200 0.190 to 0.210"]
-    assert rows[-1] == ["TF-IDF", "0.200 0.190 to 0.210", "0.200 0.190 to 0.210"]
+    assert rows[-1] == ["TF-IDF of words", "0.200 0.190 to 0.210", "0.200 0.190 to 0.210"]
 
 
 def test_costs_are_those_of_the_manifests(three):

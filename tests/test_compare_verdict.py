@@ -87,7 +87,7 @@ def test_the_paired_difference_decides_against_a_baseline():
     """The intervals overlap, yet the paired gain is above zero: the space is better."""
     one = with_baselines(0.3, {"tfidf": ScoreValue(0.005, 0.001, 0.009)}, tfidf=0.295, random=0.1)
     assert (
-        "a full beats its best baseline, TF-IDF at 0.295"
+        "a full beats its best baseline, TF-IDF of words at 0.295"
         " (difference +0.005, 95 % interval +0.001 to +0.009)."
     ) in table_verdict([one])
 
@@ -97,7 +97,7 @@ def test_a_loss_to_tfidf_is_told_as_one():
         0.25, {"tfidf": ScoreValue(-0.05, -0.06, -0.04)}, tfidf=0.3, popularity=0.1
     )
     assert (
-        "a full loses to its best baseline, TF-IDF at 0.300"
+        "a full loses to its best baseline, TF-IDF of words at 0.300"
         " (difference -0.050, 95 % interval -0.060 to -0.040): plain word counts do better than"
         " the model."
     ) in table_verdict([one])
@@ -113,7 +113,7 @@ def test_tfidf_is_told_of_beside_a_better_baseline():
     gains = {"popularity": ScoreValue(-0.1, -0.2, -0.05), "tfidf_svd": ScoreValue(0.1, 0.05, 0.2)}
     said = table_verdict([with_baselines(0.3, gains, popularity=0.4, tfidf_svd=0.2, tfidf=0.1)])
     assert any(one.startswith("a full loses to its best baseline, popularity") for one in said)
-    assert any(one.startswith("a full beats TF-IDF + SVD at 0.200") for one in said)
+    assert any(one.startswith("a full beats TF-IDF of words + SVD at 0.200") for one in said)
 
 
 def test_a_score_without_a_baseline_is_told_to_say_little():
@@ -278,7 +278,8 @@ def test_a_better_baseline_beside_another_space_is_told():
         "a", dims=64, scores={MRR: near(0.3), ("cold_start", "tfidf_svd", "mrr"): near(0.1)}
     )
     said = table_verdict([best, other])
-    assert "a full beats its best baseline, TF-IDF + SVD at 0.100." in said
+    assert "a full beats its best baseline, TF-IDF of words + SVD at 0.100." in said
     assert (
-        "A better baseline stands beside another space: TF-IDF + SVD, 3072 dims, at 0.350." in said
+        "A better baseline stands beside another space: TF-IDF of words + SVD, 3072 dims, at 0.350."
+        in said
     )

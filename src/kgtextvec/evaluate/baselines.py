@@ -11,14 +11,20 @@ from kgtextvec.evaluate.readers import read_texts_of, take_units, units_of
 from kgtextvec.space import Rows, Space
 
 SVD_TERMS = 1 << 16  # the SVD's memory grows by terms x dims; this keeps it under 1 GB
+CHARACTERS = 50_000_000  # of all texts together; three n-grams start at each: under 2 GB
 
 
 class Baselines:
-    """Makes unit vectors of rows of a space by each method; TF-IDF is fitted on just those rows."""
+    """Makes unit vectors of rows of a space by each method; TF-IDF is fitted on just those rows.
+
+    `notes` says what was left out to bound memory, each thing once.
+    """
 
     def __init__(self, space: Space, texts: Path, seed: int) -> None:
         self.space, self.texts, self.seed = space, texts, seed
-        self.last: tuple[Rows, Any, Rows] | None = None
+        self.notes: list[str] = []
+        self.read: tuple[Rows, list[str], Rows] | None = None
+        self.made: dict[str, Any] = {}
 
     def methods(self) -> Iterator[tuple[str, Callable[[Rows], Any]]]:
         """Yield name and maker: rows (m,), ascending and distinct, give (m, d) unit vectors."""
@@ -26,6 +32,8 @@ class Baselines:
         yield "random", self.random
         yield "tfidf", self.tfidf
         yield "tfidf_svd", self.tfidf_svd
+        yield "tfidf_chars", self.tfidf_chars
+        yield "tfidf_both", self.tfidf_both
 
     def vectors(self, rows: Rows) -> Any:
         """Return the space's own vectors."""
@@ -39,17 +47,34 @@ class Baselines:
 
     def tfidf(self, rows: Rows) -> Any:
         """Return TF-IDF of words and pairs of words, sparse float64."""
-        found, where = self.fitted(rows)
-        return found[where]
+        where = self.texts_of(rows)[1]
+        return self.fitted("words")[where]
+
+    def tfidf_chars(self, rows: Rows) -> Any:
+        """Return TF-IDF of character n-grams inside words (3 to 5 characters), sparse float64."""
+        where = self.texts_of(rows)[1]
+        return self.fitted("characters")[where]
+
+    def tfidf_both(self, rows: Rows) -> Any:
+        """Return both, side by side: a cosine is the mean of those of words and of characters.
+
+        Where a text has no word, the cosine is half that of its characters.
+        """
+        import scipy.sparse as sp
+
+        where = self.texts_of(rows)[1]
+        both = [self.fitted(name) * np.sqrt(0.5) for name in ("words", "characters")]
+        return sp.hstack(both, "csr")[where]
 
     def tfidf_svd(self, rows: Rows) -> Any:
-        """Return TF-IDF reduced to the space's dims, or to what the texts allow if that is less.
+        """Return TF-IDF of words reduced to the space's dims, or to what the texts allow.
 
         By randomised SVD of the commonest SVD_TERMS terms (latent semantic analysis).
         """
         from sklearn.decomposition import TruncatedSVD
 
-        found, where = self.fitted(rows)
+        where = self.texts_of(rows)[1]
+        found = self.fitted("words")
         if found.shape[1] > SVD_TERMS:
             uses = np.diff(found.tocsc().indptr)
             found = found[:, np.sort(np.argsort(-uses, kind="stable")[:SVD_TERMS])]
@@ -63,18 +88,49 @@ class Baselines:
             reduced = svd.fit_transform(found.astype(np.float32))
         return units_of(reduced)[where]
 
-    def fitted(self, rows: Rows) -> tuple[Any, Rows]:
-        """Return TF-IDF of the distinct texts of `rows`, and each row's place among them."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
+    def texts_of(self, rows: Rows) -> tuple[list[str], Rows]:
+        """Return the distinct texts of `rows`, and each row's place among them; read once."""
+        if self.read is None or not np.array_equal(self.read[0], rows):
+            self.read, self.made = (rows, *read_texts_of(self.texts, self.space, rows)), {}
+        return self.read[1], self.read[2]
 
-        if self.last is None or not np.array_equal(self.last[0], rows):
-            texts, where = read_texts_of(self.texts, self.space, rows)
-            by_terms = TfidfVectorizer(
-                ngram_range=(1, 2),
-                sublinear_tf=True,
-                token_pattern=r"(?u)\b\w+\b",  # noqa: S106 (a pattern of words)
-            )
+    def fitted(self, terms: str) -> Any:
+        """Return TF-IDF of `words` or `characters` of the distinct texts that were read last."""
+        if terms not in self.made:
+            from sklearn.feature_extraction.text import TfidfVectorizer
+
+            if self.read is None:
+                raise ValueError("texts_of must come first")
+            texts = self.read[1]
+            if terms == "words":
+                by_terms = TfidfVectorizer(
+                    ngram_range=(1, 2),
+                    sublinear_tf=True,
+                    token_pattern=r"(?u)\b\w+\b",  # noqa: S106 (a pattern of words)
+                )
+            else:
+                texts = self.beginnings(texts)
+                by_terms = TfidfVectorizer(
+                    analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True
+                )
             # A table of texts without any word would leave an empty vocabulary.
             padded = texts if any(map(by_terms.build_analyzer(), texts)) else ["0" for _ in texts]
-            self.last = rows, by_terms.fit_transform(padded).tocsr(), where
-        return self.last[1], self.last[2]
+            self.made[terms] = by_terms.fit_transform(padded).tocsr()
+        return self.made[terms]
+
+    def beginnings(self, texts: list[str]) -> list[str]:
+        """Cut texts so that all have CHARACTERS together at most: the longest lose their ends."""
+        lengths = np.sort([len(text) for text in texts])
+        left = CHARACTERS - np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        fits = lengths * np.arange(len(lengths), 0, -1) <= left
+        if fits.all():
+            return texts
+        first = int(np.argmin(fits))
+        most = int(left[first] // (len(lengths) - first))
+        note = (
+            f"tfidf_chars, tfidf_both: only the first {most} characters of each text, since all"
+            f" texts have {lengths.sum():,}"
+        )
+        if note not in self.notes:
+            self.notes.append(note)
+        return [text[:most] for text in texts]

@@ -71,6 +71,7 @@ def evaluate_space(
             if result.counts:
                 counts[name] = result.counts
                 files |= {one: getattr(context, one) for one in score.inputs}
+    notes += context.baselines.notes
     for note in notes:
         say(f"note: {note}")
     write_json(

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from kgtextvec.space import Space
 
 # Baselines that are vectors too: their names on pages.
-VECTOR_BASELINES = {"random": "random vectors", "tfidf": "TF-IDF", "tfidf_svd": "TF-IDF + SVD"}
+VECTOR_BASELINES = {
+    "random": "random vectors",
+    "tfidf": "TF-IDF of words",
+    "tfidf_svd": "TF-IDF of words + SVD",
+    "tfidf_chars": "TF-IDF of characters",
+    "tfidf_both": "TF-IDF of words and characters",
+}
 
 
 @dataclass(frozen=True)

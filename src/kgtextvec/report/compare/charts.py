@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FEWEST_TICKS = 3
+LINES = ("TF-IDF of characters", "TF-IDF of words", "popularity", "commonest label")
 AROUND = 1.6  # room around the points on a logarithmic axis
 APART = 1.12  # from the first to the last of the points that stand at one place
 Pick = Callable[[ComparedSpace], float | None]
@@ -66,8 +67,8 @@ def draw_dims(
         by_method: dict[str, ScoreValue] = {}
         for name, found in baselines_of(spaces, asked.score, [asked.metric]):
             by_method.setdefault(name.split(",")[0], found[asked.metric])
-        lines = [name for name in ("TF-IDF", "popularity", "commonest label") if name in by_method]
-        for name, style in zip(lines, ("--", ":"), strict=False):
+        lines = [name for name in LINES if name in by_method]
+        for name, style in zip(lines, ("--", ":", "-."), strict=False):
             value = by_method[name].value
             axes.axhline(value, color=SOFT, linestyle=style, linewidth=1.2, label=name, zorder=1)
         dims = [float(space.dims) for space in spaces if space.dims and asked.of(space)]

@@ -207,7 +207,7 @@ def baselines_of(
     """Return a table's baselines, the best first: name and scores by metric, equal ones once.
 
     Some don't depend on the space (popularity); others have its dims, and where those differ
-    their names say so: `TF-IDF + SVD, 64 dims`. Ordered by the first metric.
+    their names say so: `TF-IDF of words + SVD, 64 dims`. Ordered by the first metric.
     """
     by_dims: dict[str, dict[int, tuple[ScoreValue | None, ...]]] = {}
     for space in spaces:

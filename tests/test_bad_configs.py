@@ -1,16 +1,20 @@
 """Configs as users mistype them: one line that names the key and says what to do."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from workflow_run import ROOT
+from workflow_run import ROOT, Project
 
 from kgtextvec.errors import InputError
+from kgtextvec.yaml_files import read_yaml
 
 sys.path.insert(0, str(ROOT / "workflow"))
-from lib.checks import check_files, with_config_file
+from lib.checks import check_device, check_files, with_config_file
 from lib.plan import Plan
 
 TABLES = {
@@ -134,6 +138,80 @@ def test_the_config_file_that_has_the_key_is_named(tmp_path):
     assert with_config_file(message, [str(first), str(second)]) == f"{second}: {message}"
     message = "config, tables.x.file: missing."
     assert with_config_file(message, [str(first), str(second)]) == f"{first}: {message}"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_there_is_reported_with_the_plan(plan_of, device):
+    with pytest.raises(InputError, match=r"^config, embed.device: cuda.* Write auto or cpu"):
+        check_device(plan_of(embed={"device": device}))
+    check_device(plan_of(embed={"device": "auto"}))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize(("more", "code"), [([], 2), (["--executor", "slurm", "--jobs", "9"], 0)])
+def test_no_gpu_is_an_error_only_where_this_machine_runs_the_jobs(tmp_path, more, code):
+    project = Project(tmp_path, GOOD | {"embed": {"device": "cuda"}})
+    (tmp_path / "small.tsv").write_text("id\tlabel\tname\nX:1\tGene\tone\n")
+    (tmp_path / "rel.tsv").write_text("relation_type\tdescription\ntreats\tIt treats.\n")
+    found = project.run("--dry-run", *more, ok=False)
+    assert found.code == code, found.text
+    assert ("embed.device: cuda is asked for" in found.text) == (code == 2)
+
+
+BROKEN = {
+    "tables:\n  a: {file: x, kind: entities\nmodels: [x]\n": (
+        r"mine.yaml, line 3, column 7: not valid YAML \(.*\). Correct it."
+    ),
+    "tables:\n\ta: 1\n": r"mine.yaml, line 2, column 1: not valid YAML .*Correct it.",
+    "models: [a]\ntables: {}\nmodels: [b]\n": (
+        r"mine.yaml, line 3: the key models is given twice, first in line 1. Remove one of them."
+    ),
+    "models: [\x00]": r"mine.yaml: not valid YAML \(.*\). Correct it.",
+    "a: " + "[" * 400: r"mine.yaml.*: not valid YAML \(.*\). Correct it.",
+    "models: [\udce4]": r"mine.yaml: not UTF-8 \(byte 9\). Save it as UTF-8, then run again.",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_fault_in_yaml_is_one_line_with_its_place(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(text, "utf-8", "surrogateescape")
+    with pytest.raises(InputError, match=f"^{BROKEN[text]}$") as caught:
+        read_yaml(Path("mine.yaml"))
+    assert "\n" not in str(caught.value)
+
+
+def test_sound_yaml_and_json_are_read(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("base: &b {x: 1}\nmore: {<<: *b, y: 2}\nagain: *b\n")
+    assert read_yaml(path) == {"base": {"x": 1}, "more": {"x": 1, "y": 2}, "again": {"x": 1}}
+    path.write_text('{\t"x": [1]}')
+    assert read_yaml(path) == {"x": [1]}
+
+
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ("default", ["--configfile", "mine.yaml"]),
+        ("default", []),
+        ("slurm", ["--configfile=mine.yaml"]),
+    ],
+)
+def test_snakemake_names_the_line_of_a_fault_in_yaml(tmp_path, profile, words):
+    """With every profile, whether the file is named or config/config.yaml."""
+    path = tmp_path / ("mine.yaml" if words else "config/config.yaml")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("tables:\n  a: {file: x, kind: entities\nmodels: [x]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", *words,
+         "--workflow-profile", ROOT / "profiles" / profile],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ROOT / "src"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        f"ERROR: {path.relative_to(tmp_path)}, line 3, column 7: not valid YAML ("
+    )
 
 
 def test_snakemake_ends_with_that_line(tmp_path):

@@ -23,7 +23,7 @@ STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate",
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device"}
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
-BASE |= {"neighbours", "digests", "parquet_files"}
+BASE |= {"neighbours", "digests", "parquet_files", "yaml_files"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
 CHAINS = {"upstream", "verify"}
 OURS = [

@@ -16,6 +16,7 @@ from tiny_models import tiny_bert
 from workflow_run import RELATION_TYPES, Project, entities
 
 from kgtextvec.__main__ import main
+from kgtextvec.errors import InputError
 from kgtextvec.upstream import chain
 
 __all__ = ["server"]
@@ -264,3 +265,20 @@ def test_tables_that_cant_be_reduced_are_told_in_one_line(tmp_path, capsys, cont
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("ERROR: ") and why in error
     assert [path.name for path in tmp_path.iterdir()] == (["in.tsv"] if content else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a: {source: [x}", "line 1, column 15: not valid YAML"),
+        ("a: {pooling: mean}", "not a catalogue: each model needs a source"),
+        ("- a", "not a catalogue"),
+    ],
+)
+def test_a_damaged_catalogue_is_one_line(tmp_path, monkeypatch, text, what):
+    path = tmp_path / "config/models.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    monkeypatch.setattr(chain, "CATALOGUES", [path])
+    with pytest.raises(InputError, match=f"config/models.yaml.*{what}.* or give -m a folder.$"):
+        chain.find_model("nothing", tmp_path)

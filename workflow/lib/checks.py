@@ -1,7 +1,9 @@
 """What no single setting of the config shows, checked when the plan is made."""
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ from kgtextvec.settings.training import GeneFiles
 if TYPE_CHECKING:
     from .plan import Plan
 
+# Files of Linux for GPUs of NVIDIA (also in WSL, and Tegra's) and of AMD, cuda to torch too.
+GPU_FILES = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "nvgpu", "kfd")
 # Folders beside those of the models in results/.
 RESERVED = ("texts", "exports")
 
@@ -153,6 +157,34 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
             "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links`, or leave"
             " the section out."
         )
+
+
+def check_device(plan: "Plan") -> None:
+    """Check that this machine, which runs the jobs, has the GPU that `embed.device` asks for.
+
+    Importing torch would take seconds, so the system's own files are looked at.
+    """
+    device = plan.config.embed.device
+    if not device.startswith("cuda") or not sys.platform.startswith(("linux", "darwin")):
+        return
+    if not any(any(Path("/dev").glob(name)) for name in GPU_FILES):
+        why = "this machine has no GPU"
+    elif not plan.in_conda and is_cpu_build("torch"):
+        why = "the PyTorch here is the one for CPUs"
+    else:
+        return
+    raise InputError(
+        f"config, embed.device: {device} is asked for, but {why}. Write auto or cpu, or run the"
+        " jobs where a GPU is (docs/running.md)."
+    )
+
+
+def is_cpu_build(package: str) -> bool:
+    """Return whether an installed package is a build without support for GPUs."""
+    try:
+        return version(package).endswith("+cpu")
+    except PackageNotFoundError:
+        return False
 
 
 def check_files(plan: "Plan") -> None:

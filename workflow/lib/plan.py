@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
 from msgspec.structs import replace
 
 from kgtextvec.__main__ import VERBS
@@ -37,6 +36,7 @@ from kgtextvec.settings.training import (
     TagScheme,
     TokenCache,
 )
+from kgtextvec.yaml_files import read_yaml
 
 from .checks import add_finetuned, add_hub_models, check_plan
 
@@ -54,7 +54,7 @@ class Plan:
         `in_conda`: jobs run in conda environments. Raises InputError, one line that names the key.
         """
         self.root, self.in_conda = root, in_conda
-        listed = yaml.safe_load(catalogue.read_text("utf-8"))
+        listed = read_yaml(catalogue)
         self.config = read_settings(Config, raw, "config, ")
         self.entries = {
             name: dict(entry) for name, entry in (listed | raw.get("catalogue", {})).items()

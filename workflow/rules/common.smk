@@ -30,7 +30,7 @@ def load_helpers():
 
 load_helpers()
 from kgtextvec.errors import InputError
-from kgtextvec_workflow.checks import check_files, with_config_file
+from kgtextvec_workflow.checks import check_device, check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.plan import Plan, grown, one_of
@@ -52,6 +52,8 @@ def checked_plan():
         # As a module of another workflow, files may be made by rules of that one.
         if workflow.is_main_process and workflow.modifier.is_main_snakefile():
             check_files(made)
+            if workflow.resource_settings.nodes is None:  # else others run the jobs
+                check_device(made)
     except InputError as error:
         files = [*workflow.configfiles, *workflow.overwrite_configfiles]
         print(f"ERROR: {with_config_file(str(error), files)}", file=sys.stderr)

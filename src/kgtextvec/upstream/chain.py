@@ -6,8 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import yaml
-
 from kgtextvec.device import available_cores
 from kgtextvec.embed.gather import gather_shards
 from kgtextvec.embed.shard import embed_shard
@@ -24,6 +22,7 @@ from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 from kgtextvec.settings.tables import Sharding
 from kgtextvec.space import Space
 from kgtextvec.texts.verbs import read_texts
+from kgtextvec.yaml_files import read_yaml
 
 # Where a catalogue may be: in the working directory, in the checkout.
 CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
@@ -107,11 +106,15 @@ def find_model(name: str, work: Path) -> Path:
 
 
 def read_catalogue() -> dict[str, Any]:
-    """Return the nearest catalogue; empty if there is none."""
+    """Return the nearest catalogue; empty if there is none. Raises InputError at damage."""
     for path in CATALOGUES:
         if path.is_file():
-            found: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) or {}
-            return found
+            advice = "Restore it, or give -m a folder."
+            found = read_yaml(path, advice) or {}
+            entries = list(found.values()) if isinstance(found, dict) else [None]
+            if all(isinstance(entry, dict) and entry.get("source") for entry in entries):
+                return dict(found)
+            raise InputError(f"{path}: not a catalogue: each model needs a source. {advice}")
     return {}
 
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm check bench clean
+.PHONY: help demo links test slow slurm check audit bench clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -61,6 +61,17 @@ check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/snakemake --lint
 	.venv/bin/mypy
 	.venv/bin/bandit --quiet --recursive --tests B614,B615 src
+
+.venv/audit/bin/pip-audit: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/audit.txt
+	@touch $@
+
+AUDIT = .venv/audit/bin/pip-audit --disable-pip --progress-spinner off
+audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilities (needs the open net)
+	$(AUDIT) --require-hashes -r requirements/lock.txt -r requirements/lock-test.txt \
+	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt
+	$(AUDIT) --no-deps -r requirements/torch.txt
 
 bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --help for more)
 	PYTHONPATH=src .venv/bin/python -m benchmarks

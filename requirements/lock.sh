@@ -29,3 +29,4 @@ compile engine.in workflow.in demo.in test.in links.in consumers.in --constraint
     drop "$from_torch" | drop "$(names lock.txt lock-test.txt lock-links.txt)" > lock-consumers.txt.part
 mv lock-consumers.txt.part lock-consumers.txt
 rm constraints.part
+uv run --quiet --no-project --with packaging python envs.py

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 from collections import defaultdict
@@ -138,6 +139,22 @@ def test_conda_environments_have_the_locks_versions(path):
     for pin in pip:
         name, version = pin.split("==")
         assert pin == torch or lock[name] == version, pin
+
+
+def test_conda_environments_are_written_from_the_locks():
+    """python requirements/envs.py writes them; nothing else may."""
+    made = runpy.run_path(str(ROOT / "requirements/envs.py"))
+    files = {path.stem: path.read_text() for path in (ROOT / "envs").glob("*.yaml")}
+    assert files == {name: made["environment"](name) for name in made["ENVIRONMENTS"]}
+
+
+def test_known_vulnerabilities_are_looked_for_in_every_lock():
+    """pip-audit needs the open net, so that the test only compares what it would be given."""
+    shown = subprocess.run(["make", "-n", "audit"], cwd=ROOT, capture_output=True, text=True)
+    locks = {path.name for path in (ROOT / "requirements").glob("lock*.txt")} | {"torch.txt"}
+    assert locks == set(re.findall(r"-r requirements/((?:lock|torch)\S+)", shown.stdout))
+    assert "make audit" in (ROOT / ".ci/run").read_text()
+    assert "make audit" in (ROOT / "requirements/README.md").read_text()
 
 
 def test_dependabot_looks_at_every_lock():

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm check audit bench clean
+.PHONY: help demo links test slow slurm storage check audit bench wheel clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,6 +29,15 @@ help:  ## list the targets
 	$(PIP) check
 	@touch $@
 
+# On top of the others and apart from them: botocore needs an older python-dateutil.
+.venv/storage-installed: .venv/test-installed requirements/lock-storage.txt
+	test -d .venv/storage || .venv/bin/python -m venv .venv/storage
+	.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$(.venv/storage/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/below.pth"
+	.venv/bin/python -m pip --python .venv/storage/bin/python --quiet install --ignore-installed \
+	  --require-hashes --no-deps -r requirements/lock-storage.txt
+	@touch $@
+
 .venv/slow-installed: .venv/test-installed .venv/links-installed requirements/lock-consumers.txt
 	$(PIP) install --require-hashes --no-deps -r requirements/lock-consumers.txt
 	$(PIP) check
@@ -48,11 +57,13 @@ links: .venv/links-installed  ## install what evaluate.link_prediction needs (Py
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
+slow: .venv/slow-installed .venv/storage-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slurm: .venv/test-installed  ## the tests on a real Slurm (root; Debian's slurm-wlm and munge)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slurm
+
+storage: .venv/storage-installed  ## install what the tests with S3 need (moto, plugins), in .venv/storage
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff check .
@@ -71,7 +82,12 @@ AUDIT = .venv/audit/bin/pip-audit --disable-pip --progress-spinner off
 audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilities (needs the open net)
 	$(AUDIT) --require-hashes -r requirements/lock.txt -r requirements/lock-test.txt \
 	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt
+	$(AUDIT) --require-hashes --no-deps -r requirements/lock-storage.txt
 	$(AUDIT) --no-deps -r requirements/torch.txt
+
+wheel: .venv/demo-installed  ## build the package, with the workflow inside: dist/*.whl
+	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
 
 bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --help for more)
 	PYTHONPATH=src .venv/bin/python -m benchmarks

@@ -10,23 +10,31 @@ compile() {
 drop() { # drop NAME_PATTERN: leave out the entries (and their hash lines) that match
     awk -v names="$1" '/^[A-Za-z0-9]/ { split($1, part, "=="); out = part[1] ~ names } !out'
 }
+# The engine with what the default config needs, the workflow, Slurm and the demo.
+everything="engine.in maps.in probe.in workflow.in slurm.in demo.in"
 from_torch='^(torch|nvidia-.*|cuda-.*|triton)$'
-compile engine.in workflow.in demo.in | drop "$from_torch" > lock.txt.part
+compile $everything | drop "$from_torch" > lock.txt.part
 mv lock.txt.part lock.txt
 pins() { grep -oE '^[A-Za-z0-9._-]+==[^ ;\\]+( ;[^\\]+)?' "$@" --no-filename; }
 names() { echo "^($(pins "$@" | grep -oE '^[A-Za-z0-9._-]+' | sort -u | paste -sd'|'))\$"; }
 pins lock.txt > constraints.part
-compile engine.in workflow.in demo.in test.in --constraint constraints.part |
+compile $everything test.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt)" > lock-test.txt.part
 mv lock-test.txt.part lock-test.txt
 pins lock.txt lock-test.txt > constraints.part
 # Link prediction is installed with the tests' tools or without them, so it has what they share.
-compile engine.in workflow.in demo.in links.in --constraint constraints.part |
+compile $everything links.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt)" > lock-links.txt.part
 mv lock-links.txt.part lock-links.txt
 pins lock.txt lock-test.txt lock-links.txt | sort -u > constraints.part
-compile engine.in workflow.in demo.in test.in links.in consumers.in --constraint constraints.part |
+compile $everything test.in links.in consumers.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt lock-test.txt lock-links.txt)" > lock-consumers.txt.part
 mv lock-consumers.txt.part lock-consumers.txt
+# The tests with S3 have an environment of their own on top of the others': botocore wants an older
+# python-dateutil.
+pins lock.txt lock-test.txt | grep -v '^python-dateutil==' > constraints.part
+compile $everything test.in s3.in storage.in --constraint constraints.part |
+    drop "$from_torch" | drop "$(names lock.txt lock-test.txt | sed 's/|python-dateutil|/|/')" > lock-storage.txt.part
+mv lock-storage.txt.part lock-storage.txt
 rm constraints.part
 uv run --quiet --no-project --with packaging python envs.py

@@ -24,9 +24,9 @@ STEPS = {"finetune", "models", "texts", "embed", "reduce", "export", "evaluate",
 BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "device"}
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
-BASE |= {"neighbours", "digests", "parquet_files", "yaml_files"}
+BASE |= {"neighbours", "digests", "parquet_files", "yaml_files", "locations"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
-CHAINS = {"upstream", "verify"}
+CHAINS = {"upstream", "verify", "launch"}
 OURS = [
     *SOURCES,
     *sorted((ROOT / "tests").glob("*.py")),

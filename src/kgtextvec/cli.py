@@ -4,7 +4,8 @@ A parameter before `*` is a positional argument, one behind it a flag. Its annot
 `Annotated[type, "help"]`, with a short flag `Annotated[type, "help", "-h"]`, with a registry whose
 names are its choices `Annotated[str, "help", FORMS]`. The type is Path, str, int, float, bool, a
 Literal, one of them `| None`, or a list of them. A parameter whose type is a class of settings
-stands for a flag per setting.
+stands for a flag per setting. `*words` of a verb without other parameters takes every word but
+--help as it is, for a program that the verb calls.
 """
 
 import argparse
@@ -39,9 +40,16 @@ def call(function: Verb, name: str, words: Sequence[str]) -> None:
     # Descriptions are read from source, and choices from all that is installed: 30 ms of a job.
     described = not {"-h", "--help"}.isdisjoint(words)
     sections: dict[str, type[Settings]] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    parameters = inspect.signature(function).parameters.values()
+    passes_on = [one for one in parameters if one.kind is inspect.Parameter.VAR_POSITIONAL]
+    if passes_on and not described:
+        function(*words)
+        return
+    for parameter in parameters:
         kind, *notes = parts_of(hints[parameter.name])
-        if isinstance(kind, type) and issubclass(kind, Settings):
+        if passes_on:
+            parser.add_argument("words", nargs="*", metavar="WORD", help=str(notes[0]))
+        elif isinstance(kind, type) and issubclass(kind, Settings):
             sections[parameter.name] = kind
             group = parser.add_argument_group(heading(kind))
             for setting in settings_of(kind).values():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from kgtextvec.errors import InputError, did_you_mean, most_like
+from kgtextvec.locations import need_package
 from kgtextvec.models.entry import locations_of
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
@@ -113,6 +114,27 @@ def check_plan(plan: "Plan") -> None:
         )
     if plan.links is not None:
         check_links(plan, plan.links)
+    if not plan.in_conda:
+        check_packages(plan)
+    elif not (plan.root / "src").is_dir():
+        raise InputError(
+            "--sdm conda: an installed package has no engine for conda's environments. Run from a"
+            " checkout, or leave --sdm conda out."
+        )
+
+
+def check_packages(plan: "Plan") -> None:
+    """Check that the packages for what is optional are installed, where it is asked for."""
+    report = plan.config.report
+    if report.maps or report.notebooks:
+        for module in ("openTSNE", "umap"):
+            need_package(
+                module, "maps", "config, report: maps and notebooks (report.maps, report.notebooks)"
+            )
+    if "faiss" in plan.config.exports:
+        need_package("faiss", "faiss", "config, exports: files of the form faiss")
+    if plan.config.probe.ner:
+        need_package("nervaluate", "probe", "config, probe.ner: scores")
 
 
 def check_models(plan: "Plan") -> None:
@@ -154,8 +176,8 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
             )
     if not plan.in_conda and find_spec("pykeen") is None:
         raise InputError(
-            "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links`, or leave"
-            " the section out."
+            "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links` (from a"
+            " checkout) or `pip install 'kgtextvec[links]'`, or leave the section out."
         )
 
 

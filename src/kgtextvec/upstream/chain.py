@@ -13,6 +13,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.export.tsv import write_tsv
 from kgtextvec.files import digest_of, read_json
 from kgtextvec.kinds import KINDS
+from kgtextvec.locations import project_folder
 from kgtextvec.models.convert import convert_model
 from kgtextvec.models.download import download_model
 from kgtextvec.models.sources.hub import newest_commit
@@ -24,8 +25,8 @@ from kgtextvec.space import Space
 from kgtextvec.texts.verbs import read_texts
 from kgtextvec.yaml_files import read_yaml
 
-# Where a catalogue may be: in the working directory, in the checkout.
-CATALOGUES = (Path("config/models.yaml"), Path(__file__).parents[3] / "config/models.yaml")
+# Where a catalogue may be: in the working directory, with the workflow.
+CATALOGUES = (Path("config/models.yaml"), project_folder() / "config/models.yaml")
 HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([0-9a-f]{40}))?")
 MODEL_RECORD = "kgtextvec.json"
 

@@ -1,0 +1,216 @@
+"""`kgtextvec run`, `demo` and `models`: the workflow without a checkout."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from kgtextvec import __version__
+from kgtextvec.errors import InputError
+from kgtextvec.files import whole_file
+from kgtextvec.locations import project_folder
+from kgtextvec.progress import say
+
+CONFIGS = ("config.yaml", "config/config.yaml")
+# A remote job finds this file in the folder that it unpacks, and the workflow in its own package.
+SNAKEFILE = Path(".kgtextvec/Snakefile")
+LAUNCHER = """# Written by kgtextvec run: the workflow of the installed package.
+from kgtextvec.launch import included_snakefile
+
+
+include: included_snakefile("{version}")
+
+
+rule default:
+    default_target: True
+    input:
+        rules.all.input,
+    localrule: True
+"""
+# Words that say how many jobs run at once; without any of them all cores are used.
+SIZES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
+CONFIG_FILES = ("--configfile", "--configfiles")
+DEMO_RESULTS = (
+    ("vectors", "all-MiniLM-L6-v2/entities/pca64/embeddings.npy"),
+    ("map", "all-MiniLM-L6-v2/entities/pca64/map.html"),
+    ("notebook", "all-MiniLM-L6-v2/entities/pca64/explore.html"),
+    ("quality", "texts/entities/quality.html"),
+    ("comparison", "compare.html"),
+)
+
+
+def run(
+    *snakemake: Annotated[
+        str,
+        "a config file as --config FILE (default: config.yaml or config/config.yaml of this"
+        " folder), and any of snakemake's own options, which are passed on",
+    ],
+) -> None:
+    """Run the workflow in this folder: snakemake with the Snakefile of the installed package.
+
+    All cores are used unless an option says otherwise. Without --workflow-profile the package's
+    profile `default` is used; its other profiles can be given by name (--workflow-profile slurm).
+    Raises InputError when there is no config file.
+    """
+    words = with_config(snakemake)
+    if not any(option_in(words, name) for name in SIZES):
+        words += ["--cores", "all"]
+    start_snakemake(with_profile(words))
+
+
+def demo(
+    *snakemake: Annotated[str, "any of snakemake's own options, which are passed on"],
+) -> None:
+    """Run the whole workflow in this folder on the sample that comes with the package, offline.
+
+    Maps and notebooks are made if their packages are installed (the extra `maps`).
+    """
+    words = [*snakemake, "--configfile", str(project_folder() / "config/demo.yaml")]
+    if not any(option_in(words, name) for name in SIZES):
+        words += ["--cores", "all"]
+    made = [name for name, _ in DEMO_RESULTS]
+    if not has_maps():
+        say("maps and notebooks are left out: pip install 'kgtextvec[maps]' adds them")
+        words += ["--config", "report={maps: false, notebooks: false}"]
+        made = ["vectors", "quality", "comparison"]
+    code = os.spawnv(os.P_WAIT, sys.executable, snakemake_command(with_profile(words)))
+    if code:
+        sys.exit(abs(code))
+    for name, path in DEMO_RESULTS:
+        if name in made and (Path("results") / path).exists():
+            say(f"{name + ':':12}results/{path}")
+
+
+def models() -> None:
+    """List the models of the catalogue: name, kind, dims, source and licence."""
+    import yaml
+
+    catalogue = yaml.safe_load((project_folder() / "config/models.yaml").read_text("utf-8"))
+    rows = [("name", "kind", "dims", "source", "license")]
+    rows += [
+        (
+            name,
+            str(entry.get("kind", "transformer")),
+            str(entry.get("dims", "")),
+            first_source(entry["source"]),
+            str(entry.get("license", "")),
+        )
+        for name, entry in catalogue.items()
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def first_source(source: Any) -> str:
+    """Return the first address of a catalogue entry's source."""
+    first = source[0] if isinstance(source, list) else source
+    return str(next(iter(first.values())) if isinstance(first, dict) else first)
+
+
+def has_maps() -> bool:
+    """Return whether the packages for maps, which notebooks show, are installed."""
+    return all(find_spec(name) for name in ("openTSNE", "umap", "pynndescent"))
+
+
+def option_in(words: Sequence[str], name: str) -> bool:
+    """Return whether an option is among the words: `-c 4`, `-c4`, `--cores 4`, `--cores=4`."""
+    return any(
+        word == name
+        or word.startswith(f"{name}=")
+        or (len(name) == 2 and word.startswith(name) and not word.startswith("--"))
+        for word in words
+    )
+
+
+def with_config(words: Sequence[str]) -> list[str]:
+    """Return the words for snakemake, with the config file to use among them.
+
+    --config FILE stands for --configfile FILE; snakemake's own --config KEY=VALUE stays.
+    """
+    found = list(words)
+    for place, word in enumerate(found[:-1]):
+        if word == "--config" and "=" not in found[place + 1]:
+            found[place] = "--configfile"
+    found = [
+        word.replace("--config=", "--configfile=", 1)
+        if word.startswith("--config=") and word.count("=") == 1
+        else word
+        for word in found
+    ]
+    if any(option_in(found, name) for name in CONFIG_FILES):
+        return found
+    for name in CONFIGS:
+        if (directory_in(found) / name).is_file():
+            return [*found, "--configfile", str(directory_in(found) / name)]
+    raise InputError(
+        "no config.yaml in this folder. Write one with `kgtextvec init FILE…`, or name one with"
+        " --config FILE."
+    )
+
+
+def directory_in(words: Sequence[str]) -> Path:
+    """Return the working directory that --directory (-d) names; else this folder."""
+    for place, word in enumerate(words):
+        name, _, value = word.partition("=")
+        if name == "--directory" and value:
+            return Path(value)
+        if word in ("-d", "--directory") and place + 1 < len(words):
+            return Path(words[place + 1])
+    return Path()
+
+
+def with_profile(words: Sequence[str]) -> list[str]:
+    """Return the words with the package's profile: `default`, or the one that is named.
+
+    A folder of that name in the working directory comes first.
+    """
+    profiles = project_folder() / "profiles"
+    found = list(words)
+    if not option_in(found, "--workflow-profile"):
+        if (directory_in(found) / "profiles/default").is_dir():
+            return [*found, "--workflow-profile", str(directory_in(found) / "profiles/default")]
+        return [*found, "--workflow-profile", str(profiles / "default")]
+    for place, word in enumerate(found):
+        name, equals, value = word.partition("=")
+        value = value if equals else "".join(found[place + 1 : place + 2])
+        if name != "--workflow-profile" or Path(value).exists():
+            continue
+        if (profiles / value).is_dir():
+            packaged = str(profiles / value)
+            found[place : place + (1 if equals else 2)] = ["--workflow-profile", packaged]
+    return found
+
+
+def snakemake_command(words: Sequence[str]) -> list[str]:
+    """Return the command that runs the package's workflow; writes its Snakefile to this folder."""
+    snakefile = directory_in(words) / SNAKEFILE
+    text = LAUNCHER.format(version=__version__)
+    if not snakefile.is_file() or snakefile.read_text("utf-8") != text:
+        with whole_file(snakefile) as part:
+            part.write_text(text, "utf-8")
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *words]
+
+
+def start_snakemake(words: Sequence[str]) -> NoReturn:
+    """Replace this process by snakemake, so that signals and the exit code are its own."""
+    sys.stdout.flush()
+    os.execv(sys.executable, snakemake_command(words))
+
+
+def included_snakefile(version: str) -> str:
+    """Return the path of the installed package's Snakefile; exits with code 2 at another version.
+
+    A run that another version started comes here on a remote machine whose image is older.
+    """
+    if version != __version__:
+        print(
+            f"ERROR: the run was started by kgtextvec {version}, this machine has {__version__}."
+            " Install the same version on both.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    return str(project_folder() / "Snakefile")

@@ -1,0 +1,199 @@
+"""The installed package: a wheel with the workflow inside, run from a folder without a checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from workflow_run import RELATION_TYPES, ROOT, Project, entities
+
+from kgtextvec import launch
+from kgtextvec.errors import InputError
+from kgtextvec.locations import project_folder
+
+BUILT_FROM = (
+    "Snakefile", "MANIFEST.in", "LICENSE", "README.md", "pyproject.toml", "setup.py", "config",
+    "envs", "profiles", "requirements", "src", "workflow",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from a copy of the checkout, so that the build leaves nothing behind here."""
+    folder = tmp_path_factory.mktemp("build")
+    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.lock.yaml")
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=without)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copytree(ROOT / "resources/sample", folder / "resources/sample")
+    (folder / "config/models.lock.yaml").write_text("a user's own\n")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", "dist", "."], cwd=folder, check=True)
+    (found,) = (folder / "dist").glob("*.whl")
+    return found
+
+
+def files_of(*folders: str) -> set[str]:
+    return {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_has_the_workflow_and_nothing_of_a_users_own(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {
+            name.removeprefix("kgtextvec/project/")
+            for name in archive.namelist()
+            if name.startswith("kgtextvec/project/")
+        }
+    expected = files_of("envs", "profiles", "resources/sample", "workflow")
+    expected |= {"Snakefile", *(f"config/{name}.yaml" for name in ("config", "demo", "models"))}
+    assert inside == expected
+
+
+def test_the_wheel_names_what_it_needs(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (about,) = [name for name in archive.namelist() if name.endswith("METADATA")]
+        lines = archive.read(about).decode().splitlines()
+    needed = [line.removeprefix("Requires-Dist: ") for line in lines if "Requires-Dist" in line]
+    base = {line for line in needed if "extra ==" not in line}
+    assert {"numpy>=2", "torch>=2.13", "snakemake<10,>=9.27"} <= base
+    extras = {line.removeprefix("Provides-Extra: ") for line in lines if "Provides-Extra" in line}
+    assert extras == {"maps", "links", "probe", "faiss", "slurm", "kubernetes", "s3"}
+    assert any(line.startswith("umap-learn;") for line in needed)
+
+
+def test_a_config_file_is_found_or_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"kgtextvec init"):
+        launch.with_config(["-n"])
+    assert launch.with_config(["--config", "a.yaml", "-n"]) == ["--configfile", "a.yaml", "-n"]
+    assert launch.with_config(["--config=a.yaml"]) == ["--configfile=a.yaml"]
+    (tmp_path / "config.yaml").touch()
+    found = launch.with_config(["--config", "models=[a]"])
+    assert found == ["--config", "models=[a]", "--configfile", "config.yaml"]
+
+
+def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    profiles = project_folder() / "profiles"
+    assert launch.with_profile(["-n"]) == ["-n", "--workflow-profile", str(profiles / "default")]
+    for words in (["--workflow-profile", "slurm"], ["--workflow-profile=slurm"]):
+        assert launch.with_profile(words) == ["--workflow-profile", str(profiles / "slurm")]
+    (tmp_path / "slurm").mkdir()
+    assert launch.with_profile(["--workflow-profile", "slurm"]) == ["--workflow-profile", "slurm"]
+    (tmp_path / "profiles/default").mkdir(parents=True)
+    assert launch.with_profile([]) == ["--workflow-profile", "profiles/default"]
+
+
+def test_a_worker_with_another_version_is_refused(tmp_path):
+    (tmp_path / "Snakefile").write_text(launch.LAUNCHER.format(version="0.0.1"))
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "ERROR: the run was started by kgtextvec 0.0.1" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The command of a new environment: the wheel, and this environment's libraries."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    site = Path(
+        subprocess.run(
+            [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+    )
+    # Paths in .pth files of a folder that a .pth file names are not followed: the checkout's
+    # editable install stays out.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    pip = [sys.executable, "-m", "pip", f"--python={folder / 'bin/python'}", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
+    return folder / "bin/kgtextvec"
+
+
+def called(command: Path, folder: Path, *words: str) -> subprocess.CompletedProcess:
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [command, *words],
+        cwd=folder,
+        # Jupyter's templates are data files of the environment that has the libraries.
+        env=env | {"OMP_NUM_THREADS": "1", "JUPYTER_PATH": f"{sys.prefix}/share/jupyter"},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_the_demo_of_the_package_has_the_vectors_of_the_checkout(installed, tmp_path):
+    wanted = [
+        f"results/all-MiniLM-L6-v2/{table}/{space}/manifest.json"
+        for table in ("entities", "relation_types")
+        for space in ("full", "pca64")
+    ]
+    project = Project(
+        tmp_path / "checkout", yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    )
+    project.run(*wanted)
+    here = tmp_path / "empty"
+    here.mkdir()
+    done = called(installed, here, "demo")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for path in wanted:
+        assert digests_in(here / path) == digests_in(project.folder / path)
+    assert "results/all-MiniLM-L6-v2/entities/pca64/map.html" in done.stderr
+    again = called(installed, here, "demo")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stderr
+
+
+def digests_in(path: Path) -> dict[str, str]:
+    found = yaml.safe_load(path.read_text("utf-8"))
+    return {key: found[key] for key in ("vectors_digest", "index_digest", "fingerprint")}
+
+
+@pytest.mark.slow
+def test_a_users_table_without_a_checkout(installed, tmp_path):
+    project = Project(tmp_path / "mine", {})
+    project.write_entities(entities(12))
+    project.write_relation_types(RELATION_TYPES)
+    config = {
+        "tables": {
+            "entities": {"file": "entities.tsv", "kind": "entities"},
+            "relation_types": {"file": "relation_types.tsv", "kind": "relation_types"},
+        },
+        "models": ["all-MiniLM-L6-v2"],
+        "spaces": ["full", "pca4"],
+        "evaluate": {"scores": []},
+        "report": {"maps": False, "notebooks": False},
+    }
+    (project.folder / "config.yaml").write_text(yaml.safe_dump(config))
+    done = called(installed, project.folder, "run", "--cores", "2")
+    assert done.returncode == 0, done.stderr[-3000:]
+    space = project.folder / "results/all-MiniLM-L6-v2/entities/pca4"
+    assert np.load(space / "embeddings.npy").shape == (12, 4)
+    done = called(installed, project.folder, "run", "-n", "--sdm", "conda")
+    assert done.returncode == 2
+    assert "ERROR: --sdm conda: an installed package has no engine" in done.stderr
+    for words in (("verify", "results"), ("lint", "entities.tsv"), ("store", "stats"), ("models",)):
+        done = called(installed, project.folder, *words)
+        assert done.returncode == 0, (words, done.stderr)

@@ -54,7 +54,7 @@ def finetune_model(
     read: raises InputError for what the user can correct, Stopped after SIGTERM.
     """
     from kgtextvec.finetune.plan import make_plan, read_training_texts, training_settings
-    from kgtextvec.finetune.run import run
+    from kgtextvec.finetune.run import run_training
     from kgtextvec.finetune.source import open_source
     from kgtextvec.finetune.write import (
         training_record,
@@ -74,7 +74,7 @@ def finetune_model(
         f" held out, {100 * texts.unknown:.2f} % of the words outside the vocabulary,"
         f" {planned.steps:,} steps"
     )
-    outcome = run(planned, device.device, threads, training.snapshot_minutes)
+    outcome = run_training(planned, device.device, threads, training.snapshot_minutes)
     write_model(planned, outcome, out)
     asked = {
         "model": name,

@@ -43,7 +43,7 @@ class Outcome:
     seconds: float
 
 
-def run(
+def run_training(
     planned: TrainingPlan, device: str, threads: int | None, snapshot_minutes: float
 ) -> Outcome:
     """Train, from the newest snapshot if there is one.

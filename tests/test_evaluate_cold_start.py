@@ -272,9 +272,9 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("A::0\tr\tB::2\nA::0\tr\n", "line 2: has 2 columns"),
+        ("A::0\tr\tB::2\nA::0\tr\n", "line 2 has 2 fields"),
         ("C::0\tr\tC::2\n", "no triple has both ends"),
-        ("", "not readable"),
+        ("", "is empty"),
         (None, "not there"),
     ],
 )

@@ -98,11 +98,11 @@ TRIPLES = [
 ]
 
 
-@pytest.mark.parametrize("header", ["", "head\trelation\ttail\n"])
-def test_triples_deal_ids_as_their_trainer_does(spaces, tmp_path, header):
+@pytest.mark.parametrize("form", ["dglke", "triples"])
+def test_triples_deal_ids_as_their_trainer_does(spaces, tmp_path, form):
     path = tmp_path / "train.tsv"
-    path.write_text(header + "".join("\t".join(triple) + "\n" for triple in TRIPLES))
-    entities, relations = align(spaces, tmp_path / "dgl", [path], "triples")
+    path.write_text("".join("\t".join(triple) + "\n" for triple in TRIPLES))
+    entities, relations = align(spaces, tmp_path / "dgl", [path], form)
     want, types = expected(spaces[0]), expected(spaces[1])
     seen = [NODES[4], NODES[0], NODES[2], NODES[1]]  # head, tail, head, tail, … as they come
     np.testing.assert_array_equal(entities, [want[one] for one in seen])
@@ -137,11 +137,18 @@ def test_pykeens_map_as_json(spaces, tmp_path):
         ("dglke", "0\ta\n2\tb\n", r"line 2: row 2 of 'b' isn't in 0 … 1"),
         ("dglke", "a\t0\nb\t1\n", r"line 1: 'a' is no row number\. Columns the other way round"),
         ("drkg", "0\ta\n1\tb\n", r"line 1: 'a' is no row number\. Columns the other way round"),
-        ("dglke", "a\tr\tb\n", r"line 1 has 3 fields.*say form: triples"),
+        ("dglke", "0\ta\n1\tb\tc\n", r"line 2 has 3 fields.*say form: triples"),
+        ("dglke", "a\tr\tb\n\n", r"line 2 has 1 fields, at which DGL-KE fails"),
+        ("dglke", b"\xef\xbb\xbfa\tr\tb\n", r"byte order mark"),
+        ("dglke", "a\tr\tb\n", r"2 of 2 ids have no row: a, b"),
+        ("drkg", "a\tr\tb\n", r"line 1 has 3 fields.*say form: triples"),
+        ("pykeen", "a\tr\tb\nc\td\n", r"4 of 4 ids have no row: , a, b, c"),
+        ("pykeen", "head\trelation\ttail\na\tr\tb\n", r"no row: a, b, head, tail"),
+        ("triples", "head\trelation\ttail\na\tr\tb\n", r"line 1 is a header.*graph\.header: true"),
         ("openke", "3\na\t0\nb\t1\n", r"line 1 announces '3' ids, the file has 2"),
         ("openke", "a\t0\nb\t1\n", r"line 1 announces"),
-        ("triples", "a\tb\n", r"line 1 has 2 fields"),
-        ("triples", "a\tr\tb\nc\n", r"line 2 has 1 fields"),
+        ("triples", "a\tb\n", r"has 2 columns \(a, b\); head, relation, tail can't be recognised"),
+        ("triples", "a\tr\tb\nc\n", r"line 2 has 1 fields, line 1 has 3"),
         ("dglke", None, "no such file"),
         ("dglke", b"0\t\xff\n", "can't be read"),
     ],

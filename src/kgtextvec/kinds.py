@@ -68,11 +68,11 @@ class Kind:
     of loading pages. `key`: the columns that no two rows should have in common. `optional`: the
     columns that are read where the file has them. `name_column`: the one with a row's name.
     `describe`: the columns of a space's index that come from the table, id, label, name, resource
-    and `more_columns`. `in_triples`: the columns of a file of triples that name its rows (head 0,
-    relation 1, tail 2). `text`: the default text rule. `has_labels`:
-    whether a node id is `label::id`, or the id alone. `tsv`: columns of BioMedGPS's TSV and what
-    fills them. `script_tsv`: those that the file of its script has. `instead_of_empty`: the column
-    that fills an empty one. `server_rules`: the checks of its server.
+    and `more_columns`. `in_triples`: the parts of a triple that name its rows.
+    `text`: the default text rule. `has_labels`: whether a node id is `label::id`, or the id alone.
+    `tsv`: columns of BioMedGPS's TSV and what fills them. `script_tsv`: those that the file of its
+    script has. `instead_of_empty`: the column that fills an empty one. `server_rules`: the
+    checks of its server.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Kind:
     optional: tuple[str, ...]
     name_column: str
     describe: Describe
-    in_triples: tuple[int, ...]
+    in_triples: tuple[str, ...]
     text: str
     has_labels: bool
     tsv: Mapping[str, str]
@@ -119,7 +119,7 @@ ENTITIES = Kind(
     optional=("name", "resource"),
     name_column="name",
     describe=describe_entities,
-    in_triples=(0, 2),
+    in_triples=("head", "tail"),
     text="description,name",
     has_labels=True,
     # Node ids are unique, ids alone aren't: the server's check wants a unique `id`.
@@ -141,7 +141,7 @@ RELATION_TYPES = Kind(
     name_column="relation_type",
     describe=describe_relation_types,
     more_columns=("relation_type", "formatted_relation_type", "source_type", "target_type"),
-    in_triples=(1,),
+    in_triples=("relation",),
     text="description",
     has_labels=False,
     tsv={

@@ -1,64 +1,297 @@
-"""A file of triples: head, relation and tail."""
+"""Edges of a graph: head, relation and tail, from any file that holds them.
 
-import lzma
-from collections.abc import Sequence
+One reader for the graph of the scores, `used_by`, the test triples, facts, and the triples that
+align follows. Which columns they are is recognised by their names, or by place in a file of three
+columns; settings overrule it.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as csv
 
-from kgtextvec.errors import InputError
-
-HEADER = (
-    {"head", "h", "subject", "source", "head_id", "source_id"},
-    {"relation", "r", "predicate", "relation_type", "rel", "edge_type"},
-    {"tail", "t", "object", "target", "tail_id", "target_id"},
+from kgtextvec.edge_columns import (
+    PARTS_OF_EDGE,
+    TEMPLATE_PIECE,
+    EdgeSource,
+    is_header,
+    names_in,
+    one_column,
+    recognised_columns,
 )
+from kgtextvec.errors import InputError, did_you_mean
+from kgtextvec.settings.edges import EdgeReading
+from kgtextvec.unpacked import UnpackedFile
+
+DELIMITERS = ("\t", ",", ";", "|")
+FIRST_LINE = 1 << 20
+LOOKED_AT = 20  # lines, for their quotes
+EDGES_PER_BLOCK = 8 << 20  # bytes
 
 
-def read_columns(path: Path) -> pa.Table:
-    """Read the columns head, relation, tail as strings; a first line that names them is left out.
+class EdgeFile:
+    """A file of edges, its columns found; nothing but its beginning is read yet.
 
-    The file may be packed (.gz, .zst, .bz2, .xz). Raises InputError when it is absent or not of
-    three columns.
+    `names`: the columns' names, None in a file without. `header`: whether the first line has them,
+    and so is no edge. `sources`: where head, relation and tail come from.
     """
-    columns = ["head", "relation", "tail"]
-    bad: list[tuple[int | None, int]] = []
 
-    def refuse(row: Any) -> str:
-        bad.append((row.number, row.actual_columns))
-        return "error"
+    def __init__(
+        self,
+        path: Path,
+        how: EdgeReading | None = None,
+        encoding: str = "utf-8",
+        max_ratio: int = 200,
+    ) -> None:
+        """Recognise the columns. Raises InputError when the file is absent or has no edges."""
+        self.path, self.how = path, how or EdgeReading()
+        self.encoding, self.max_ratio = encoding, max_ratio
+        self.delimiter, self.quotechar, self.before = "", "", 0
+        try:
+            with path.open("rb") as file:
+                self.is_parquet = file.read(4) == b"PAR1"
+        except OSError as error:
+            why = "not there" if isinstance(error, FileNotFoundError) else error.strerror
+            raise InputError(f"{path}: {why}. Correct the path.") from None
+        first = self.first_of_parquet() if self.is_parquet else self.first_line()
+        self.width = len(first)
+        given = self.how.header
+        if isinstance(given, tuple):
+            if len(given) != self.width:
+                raise InputError(
+                    f"{path}: has {self.width} columns, header names {len(given)}. Name them all."
+                )
+            names: list[str] | None = list(given)
+            self.header = False
+        else:
+            self.header = self.is_parquet or (self.names_edges(first) if given == "auto" else given)
+            names = first if self.header else None
+        self.names = names
+        self.sources = self.find_sources(first)
 
-    try:
-        with open_packed(path) as stream:
-            table = csv.read_csv(
-                stream,
-                csv.ReadOptions(column_names=columns, use_threads=False),
-                csv.ParseOptions(delimiter="\t", quote_char=False, invalid_row_handler=refuse),
-                csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+    def first_line(self) -> list[str]:
+        """Return the fields of the first line that isn't blank; find out what separates them."""
+        with UnpackedFile(self.path, self.max_ratio) as stream:
+            data = b""
+            while len(data) < FIRST_LINE and b"\n" not in data.lstrip():
+                block = stream.read(1 << 16)
+                if not block:
+                    break
+                data += block
+        text = data.decode(self.encoding, "replace").removeprefix("\ufeff")
+        lines = text.splitlines()
+        while lines and not lines[0].strip():
+            lines.pop(0)
+            self.before += 1
+        if not lines:
+            raise InputError(f"{self.path}: is empty. Give head, relation and tail.")
+        if lines[0].lstrip().startswith(("<", "{", "[")):
+            raise InputError(
+                f"{self.path}: is a web page, XML or JSON, no file of edges. Export its edges as"
+                " tab-separated text."
             )
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there. Correct evaluate.triples in the config.") from None
-    except (pa.ArrowInvalid, OSError, lzma.LZMAError, EOFError) as error:
-        where = f", line {bad[0][0]}" if bad and bad[0][0] else ""
-        what = f"has {bad[0][1]} columns" if bad else f"not readable ({error})"
-        raise InputError(
-            f"{path}{where}: {what}. Give head, relation and tail with tabs between, in UTF-8."
-        ) from None
-    if table.num_rows and is_header([str(table[name][0]) for name in columns]):
-        table = table.slice(1)
-    return table
+        known = [one for one in DELIMITERS if one in lines[0]]
+        self.delimiter = self.how.delimiter or (known or ["\t"])[0]
+        fields = lines[0].split(self.delimiter)
+        self.quotechar = self.quote_in(fields, lines[1:LOOKED_AT])
+        if self.quotechar:
+            import csv as quoted
+
+            style: Any = {"delimiter": self.delimiter, "quotechar": self.quotechar}
+            fields = next(quoted.reader([lines[0]], **style))
+        return fields
+
+    def quote_in(self, fields: Sequence[str], lines: Sequence[str]) -> str:
+        """Return the quote that the file uses, "" for none, by its first line and some more."""
+        if self.how.quotechar is not None:
+            return self.how.quotechar
+        for quote in ('"', "'"):
+            if all(len(one) > 1 and one[0] == quote == one[-1] for one in fields):
+                return quote
+        if self.delimiter == "\t":
+            return ""
+        more = [one for line in lines for one in line.split(self.delimiter)]
+        single = sum(one.startswith("'") for one in more)
+        return "'" if single > sum(one.startswith('"') for one in more) else '"'
+
+    def first_of_parquet(self) -> list[str]:
+        """Return the columns' names of a Parquet file."""
+        import pyarrow.parquet as pq
+
+        try:
+            return list(pq.read_schema(self.path).names)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path}: can't be read ({error}). Write it again.") from None
+
+    def names_edges(self, fields: Sequence[str]) -> bool:
+        """Return whether a line names the columns that are asked for, or those of an edge."""
+        asked = [getattr(self.how.columns, part) for part in PARTS_OF_EDGE]
+        named = [name for one in asked if isinstance(one, str) for name in names_in(one)]
+        if named:
+            return all(name in fields for name in named)
+        return is_header(fields)
+
+    def find_sources(self, first: Sequence[str]) -> dict[str, EdgeSource]:
+        """Return where head, relation and tail come from. Raises InputError."""
+        found = {}
+        recognised = recognised_columns(self.names) if self.names else {}
+        given = any(getattr(self.how.columns, part) is not None for part in PARTS_OF_EDGE)
+        by_name = given or self.is_parquet or recognised.keys() >= set(PARTS_OF_EDGE)
+        if not by_name and self.width in (3, 4):
+            recognised = {part: one_column(place) for place, part in enumerate(PARTS_OF_EDGE)}
+            if self.width == 4 and not is_number(first[3]) and not self.header:
+                recognised = {}
+        for part in (*PARTS_OF_EDGE, "weight"):
+            asked = getattr(self.how.columns, part)
+            if asked is not None:
+                found[part] = self.asked_source(part, asked)
+            elif part in recognised:
+                found[part] = recognised[part]
+        lacking = [part for part in PARTS_OF_EDGE if part not in found]
+        if lacking:
+            shown = ", ".join(first[:12])
+            plural = "s" if self.width > 1 else ""
+            advice = (
+                f"Set graph.columns: {{{', '.join(f'{part}: …' for part in lacking)}}} to their"
+                " names or numbers"
+                if self.width > 2
+                else "Give head, relation and tail, separated by tabs"
+            )
+            raise InputError(
+                f"{self.path}: has {self.width} column{plural} ({shown});"
+                f" {', '.join(lacking)} can't be recognised among them. {advice}."
+            )
+        found.pop("weight", None)
+        return found
+
+    def asked_source(self, part: str, asked: str | int) -> EdgeSource:
+        """Return the source that a setting names. Raises InputError when there is none."""
+        wanted: list[str | int] = [asked] if isinstance(asked, int) else [*names_in(asked)]
+        places = []
+        for one in wanted:
+            if isinstance(one, int):
+                place = one - 1
+            elif self.names and one in self.names:
+                place = self.names.index(one)
+            else:
+                has = ", ".join(self.names or ["no header"])
+                advice = did_you_mean(str(one), self.names or [])
+                raise InputError(
+                    f"{self.path}: has no column {one}, which graph.columns.{part} names. It has"
+                    f" {has}. {advice}".strip()
+                )
+            if place >= self.width:
+                raise InputError(
+                    f"{self.path}: has {self.width} columns, graph.columns.{part} is {one}."
+                )
+            places.append(place)
+        if isinstance(asked, str) and "{" in asked:
+            return EdgeSource(tuple(places), tuple(TEMPLATE_PIECE.split(asked)[0::2]))
+        return one_column(places[0])
+
+    @property
+    def summary_line(self) -> str:
+        """Return how the file is read, for logs."""
+        shown = ", ".join(
+            f"{part} = {self.sources[part].shown(self.names)}" for part in PARTS_OF_EDGE
+        )
+        header = "line 1 is a header" if self.header else "no header"
+        return f"{self.path}: {shown}" + ("" if self.is_parquet else f"; {header}")
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield head, relation and tail, block by block, as strings; blank lines are left out.
+
+        Raises InputError, with the line, where the file can't be read.
+        """
+        places = sorted({place for one in self.sources.values() for place in one.places})
+        blocks = self.parquet_blocks(places) if self.is_parquet else self.text_blocks(places)
+        for columns in blocks:
+            strings = {place: pc.fill_null(one, "") for place, one in columns.items()}
+            parts = [self.sources[part].values(strings) for part in PARTS_OF_EDGE]
+            batch = pa.RecordBatch.from_arrays(parts, list(PARTS_OF_EDGE))
+            blank = pc.and_(pc.equal(parts[0], ""), pc.equal(parts[2], ""))
+            if pc.any(blank).as_py():
+                batch = batch.filter(pc.invert(blank))
+            if len(batch):
+                yield batch
+
+    def parquet_blocks(self, places: Sequence[int]) -> Iterator[dict[int, Any]]:
+        """Yield the columns at some places of a Parquet file, as strings."""
+        import pyarrow.parquet as pq
+
+        names = [(self.names or [])[place] for place in places]
+        try:
+            for batch in pq.ParquetFile(self.path).iter_batches(1 << 17, columns=names):
+                yield {
+                    place: batch[name].cast(pa.string())
+                    for place, name in zip(places, names, strict=True)
+                }
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path}: can't be read ({error}). Write it again.") from None
+
+    def text_blocks(self, places: Sequence[int]) -> Iterator[dict[int, Any]]:
+        """Yield the columns at some places of delimited text."""
+        names = [str(place) for place in range(self.width)]
+        wanted = [str(place) for place in places]
+        ragged: list[tuple[int | None, int]] = []
+
+        def refuse(row: Any) -> str:
+            ragged.append((row.number, row.actual_columns))
+            return "error"
+
+        try:
+            with UnpackedFile(self.path, self.max_ratio) as stream:
+                reader = csv.open_csv(
+                    pa.PythonFile(stream, "r"),
+                    csv.ReadOptions(
+                        column_names=names,
+                        skip_rows=self.before + bool(self.header),
+                        block_size=EDGES_PER_BLOCK,
+                        encoding=self.encoding,
+                        use_threads=False,
+                    ),
+                    csv.ParseOptions(
+                        delimiter=self.delimiter,
+                        quote_char=self.quotechar or False,
+                        newlines_in_values=bool(self.quotechar) and self.delimiter != "\t",
+                        invalid_row_handler=refuse,
+                    ),
+                    csv.ConvertOptions(
+                        include_columns=wanted,
+                        column_types=dict.fromkeys(wanted, pa.string()),
+                        strings_can_be_null=False,
+                    ),
+                )
+                for batch in reader:
+                    yield {int(name): batch[name] for name in batch.schema.names}
+        except (pa.ArrowException, UnicodeError, LookupError) as error:
+            if not ragged and "Empty CSV" in str(error):
+                return
+            where = f"line {ragged[0][0]} has {ragged[0][1]}" if ragged else ""
+            what = (
+                f"{where} fields, line 1 has {self.width}" if ragged else f"can't be read: {error}"
+            )
+            raise InputError(
+                f"{self.path}: {what}. Give every edge its head, relation and tail, in UTF-8."
+            ) from None
 
 
-def is_header(fields: Sequence[str]) -> bool:
-    """Return whether three fields are names of columns."""
-    named = [field.strip().lower() for field in fields]
-    return all(name in names for name, names in zip(named, HEADER, strict=True))
+def read_columns(path: Path, how: EdgeReading | None = None) -> pa.Table:
+    """Read a file of edges: a table of the strings head, relation and tail.
+
+    Raises InputError when it can't be read.
+    """
+    schema = pa.schema([(part, pa.string()) for part in PARTS_OF_EDGE])
+    return pa.Table.from_batches(EdgeFile(path, how).batches(), schema)
 
 
-def open_packed(path: Path) -> IO[Any] | Any:
-    """Open a file that may be packed (.gz, .zst, .bz2, .xz)."""
-    if path.suffix == ".xz":
-        return lzma.open(path)
-    return pa.input_stream(str(path), compression="detect")
+def is_number(field: str) -> bool:
+    """Return whether a field is a number."""
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True

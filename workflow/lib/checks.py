@@ -99,6 +99,12 @@ def check_plan(plan: "Plan") -> None:
             f"config, reduce.fit_on: there is no table {plan.fit_on}. Choose one of"
             f" {', '.join(plan.tables)}."
         )
+    asked = {plan.graph_file, config.evaluate.triples} - {None}
+    if len(asked) > 1:
+        raise InputError(
+            f"config, evaluate.triples: {config.evaluate.triples} is not graph.file"
+            f" ({plan.graph_file}). Leave one of them out."
+        )
     needing = [*plan.bundle_forms, *(["align"] if config.align else [])]
     if needing and not any(plan.bundle.values()):
         raise InputError(
@@ -163,9 +169,9 @@ def check_models(plan: "Plan") -> None:
 
 def check_links(plan: "Plan", links: LinkPrediction) -> None:
     """Check that link prediction has a graph, its spaces, and PyKEEN where it would run."""
-    if not (plan.tables_of("entities") and plan.config.evaluate.triples):
+    if not (plan.tables_of("entities") and plan.graph_file):
         raise InputError(
-            "config, evaluate.link_prediction: needs a table of entities and evaluate.triples, the"
+            "config, evaluate.link_prediction: needs a table of entities and graph.file, the"
             " graph to train on."
         )
     for space in links.spaces or ():
@@ -233,6 +239,8 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
         yield f"config, tables.{name}.file", table.file
         if table.used_by:
             yield f"config, tables.{name}.used_by", table.used_by
+    if config.graph:
+        yield "config, graph.file", config.graph.file
     for key in ("triples", "test_triples"):
         if path := getattr(config.evaluate, key):
             yield f"config, evaluate.{key}", path

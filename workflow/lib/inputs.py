@@ -55,7 +55,8 @@ class Inputs:
         """Return an input: triples for the scores of a table of entities."""
 
         def value(wildcards: Wildcards) -> object:
-            found: str | None = getattr(self.plan.config.evaluate, key)
+            test: str | None = self.plan.config.evaluate.test_triples
+            found = self.plan.graph_file if key == "triples" else test
             is_graph = self.plan.tables[wildcards.table].kind == "entities"
             return self.file(found) if found and is_graph else []
 

@@ -17,6 +17,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings
 from kgtextvec.settings.config import Config
+from kgtextvec.settings.edges import edges_as_json
 from kgtextvec.settings.models import (
     Device,
     EncoderOptions,
@@ -72,6 +73,12 @@ class Plan:
         add_hub_models(self)
         add_finetuned(self)
         check_plan(self)
+
+    @property
+    def graph_file(self) -> str | None:
+        """The file of the graph's edges, if there is one."""
+        graph = self.config.graph
+        return graph.file if graph else self.config.evaluate.triples
 
     @property
     def all_models(self) -> list[str]:
@@ -172,11 +179,17 @@ class Plan:
         found: int = import_module(f"kgtextvec.{step}").RECIPE[rule]
         return found
 
-    def settings(self, of: Callable[[Wildcards], Iterable[Settings]]) -> Param:
-        """Return a param: the flags for settings that change results and aren't at defaults."""
+    def settings(self, of: Callable[[Wildcards], Iterable[Settings]], edges: bool = False) -> Param:
+        """Return a param: the flags for settings that change results and aren't at defaults.
+
+        With `edges`, also how files of edges are read.
+        """
 
         def value(wildcards: Wildcards) -> str:
-            return flags(*of(wildcards), acts="vectors", kind=self.kind_of(wildcards))
+            found = flags(*of(wildcards), acts="vectors", kind=self.kind_of(wildcards))
+            graph = self.config.graph
+            how = edges_as_json(graph) if edges and graph else ""
+            return f"{found} --edges {shlex.quote(how)}".strip() if how else found
 
         return value
 

@@ -26,7 +26,7 @@ checkpoint evaluate_space:
         engine=plan.engine,
         run=plan.run(plan.of_scoring),
         digest=content.space_digest,
-        settings=plan.settings(plan.of_scoring),
+        settings=plan.settings(plan.of_scoring, edges=True),
         recipe=plan.recipe("evaluate_space"),
     shell:
         '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
@@ -57,7 +57,7 @@ rule predict_links:
         engine=plan.engine,
         run=plan.run(plan.of_links),
         digest=content.space_digest,
-        settings=plan.settings(plan.of_links),
+        settings=plan.settings(plan.of_links, edges=True),
         recipe=plan.recipe("predict_links"),
     shell:
         '{params.engine} predict-links "$(dirname {input.vectors:q})" --triples {input.triples:q}'

@@ -70,7 +70,7 @@ rule export_aligned:
     params:
         engine=plan.engine,
         digest=content.bundle_digests,
-        settings=plan.settings(plan.of_align),
+        settings=plan.settings(plan.of_align, edges=True),
         recipe=plan.recipe("export_aligned"),
     shell:
         "{params.engine} export-aligned {input.vectors:q} --to {input.to:q} {params.settings}"

@@ -63,7 +63,7 @@ checkpoint draw_map:
     params:
         engine=plan.engine,
         digest=content.space_digest,
-        settings=plan.settings(plan.of_map),
+        settings=plan.settings(plan.of_map, edges=True),
         recipe=plan.recipe("draw_map"),
     shell:
         '{params.engine} draw-map "$(dirname {input.vectors:q})" --texts {input.texts:q}'

@@ -20,7 +20,7 @@ checkpoint read_texts:
         runtime=grown(60),
     params:
         engine=plan.engine,
-        settings=plan.settings(plan.of_table),
+        settings=plan.settings(plan.of_table, edges=True),
         recipe=plan.recipe("read_texts"),
     shell:
         "{params.engine} read-texts {input.table:q} --table {wildcards.table:q} {params.settings}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.space import Rows, Space
 from kgtextvec.triples import read_columns
 
@@ -58,14 +59,14 @@ class Graph:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph_triples(path: Path, space: Space) -> Triples:
-    """Read head, relation and tail, with or without a header, and find the rows of the nodes.
+def read_graph_triples(path: Path, space: Space, how: EdgeReading | None = None) -> Triples:
+    """Read edges and find the rows of their nodes.
 
     A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
-    table, or are the same, is left out and counted. Raises InputError when the file is absent or
-    not of three columns, or when no triple is left.
+    table, or are the same, is left out and counted. Raises InputError when the file can't be read,
+    or when no triple is left.
     """
-    table = read_columns(path)
+    table = read_columns(path, how)
     heads, tails = (node_rows(table[name], space) for name in ("head", "tail"))
     relations = table["relation"].to_numpy().astype(object)
     there = (heads >= 0) & (tails >= 0)
@@ -87,7 +88,7 @@ def read_graph_triples(path: Path, space: Space) -> Triples:
         node = f"; the table's first is {space.column('node_id')[0]}" if space.matrix.rows else ""
         raise InputError(
             f"{path}: no triple has both ends among the rows of {space.folder}{example}{node}."
-            " Name nodes label::id as the table does, or give another file."
+            " Name nodes as the table does (its key node_id), or give another file."
         )
     relation = once["r"].to_numpy().astype(object)
     return Triples(once["h"].to_numpy(), once["t"].to_numpy(), relation, counts)

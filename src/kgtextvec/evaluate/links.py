@@ -8,6 +8,7 @@ from typing import Annotated
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
 from kgtextvec.files import write_json
+from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.scores import LinkTraining, Seeded
 
@@ -20,6 +21,7 @@ def predict_links(
     test_triples: Annotated[
         Path | None, "the triples to predict; by default some of --triples, set aside by the seed"
     ] = None,
+    edges: EdgesFlag = "",
     training: LinkTraining = LinkTraining(),
     seeded: Seeded = Seeded(),
     device: Device = Device(),
@@ -51,9 +53,11 @@ def predict_links(
 
         space = checked_space(space_dir)
         check_trainable(space, training.models)
-        read = read_graph_triples(triples, space)
+        how = edges_of_json(edges)
+        read = read_graph_triples(triples, space, how)
         if test_triples:
-            cut = split_for_links_as_given(read, read_graph_triples(test_triples, space))
+            test = read_graph_triples(test_triples, space, how)
+            cut = split_for_links_as_given(read, test)
         else:
             cut = split_for_links(read, seeded.seed)
         # Apple's GPUs lack complex numbers, which two of the models are made of.

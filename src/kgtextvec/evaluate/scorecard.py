@@ -10,6 +10,7 @@ from kgtextvec.evaluate.scores import ScoringContext
 from kgtextvec.files import sha256_of, write_json
 from kgtextvec.progress import say
 from kgtextvec.registry import SCORES
+from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.versions import versions_of
@@ -20,7 +21,7 @@ def evaluate_space(
     *,
     texts: Annotated[Path, "folder of the table's texts (results/texts/TABLE/shards)"],
     out: Annotated[Path, "scores.json to write"],
-    triples: Annotated[Path | None, "head, relation, tail, tab-separated"] = None,
+    triples: Annotated[Path | None, "the graph's edges"] = None,
     test_triples: Annotated[
         Path | None,
         "the triples to predict from the others; by default entities are hidden by the seed",
@@ -28,6 +29,7 @@ def evaluate_space(
     full: Annotated[
         Path | None, "for a reduced space: the folder of the full one, or its embeddings.npy"
     ] = None,
+    edges: EdgesFlag = "",
     scoring: Scoring = Scoring(),
     device: Device = Device(),
     threads: Annotated[int, "CPU threads (default: all cores)"] = 0,
@@ -55,6 +57,7 @@ def evaluate_space(
         triples=triples,
         test_triples=test_triples,
         full=full,
+        edges=edges_of_json(edges),
     )
     scores: dict[str, Any] = {}
     notes: list[str] = []

@@ -17,6 +17,7 @@ from kgtextvec.kinds import ENTITIES
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.progress import say
 from kgtextvec.registry import ID_ORDERS
+from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.spaces import Alignment
 from kgtextvec.space import AMBIGUOUS, Fill, Floats, Rows, Space
 
@@ -29,6 +30,7 @@ def export_aligned(
     to: Annotated[list[Path], "the consumer's id maps, or its triples"],
     out_dir: Annotated[Path, "the folder to make"],
     settings: Alignment,
+    edges: EdgesFlag = "",
 ) -> None:
     """Write vectors in the order of a consumer's ids: row i is its entity (or relation) i.
 
@@ -40,7 +42,7 @@ def export_aligned(
     spaces = {space.kind.name: space for space in open_together(space_dirs)}
     aligned = {
         kind: AlignedRows(spaces[kind], ids, settings.missing, settings.seed)
-        for kind, ids in form.read(to).items()
+        for kind, ids in form.ids(to, edges_of_json(edges)).items()
         if kind in spaces
     }
     if ENTITIES.name not in aligned:

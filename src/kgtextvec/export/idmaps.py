@@ -7,6 +7,7 @@ from pathlib import Path
 from kgtextvec.errors import InputError
 from kgtextvec.kinds import ENTITIES, KINDS, RELATION_TYPES
 from kgtextvec.progress import say
+from kgtextvec.settings.edges import EdgeReading
 
 # Of each line of a map: its number, the row number as text, the id.
 MapLines = Iterator[tuple[int, str, str]]
@@ -30,32 +31,60 @@ def read_maps(
     }
 
 
-def read_appearance(paths: Sequence[Path]) -> dict[str, list[str]]:
-    """Read files of head, relation, tail as one: {kind: ids in order of appearance}.
+def read_appearance(paths: Sequence[Path], how: EdgeReading) -> dict[str, list[str]]:
+    """Read files of edges as one: {kind: ids in order of appearance}, heads before tails.
 
-    Heads come before tails, as DGL-KE numbers raw triples. Raises InputError with file and line.
+    Raises InputError where a file can't be read, and for a header that a trainer might count.
     """
-    from kgtextvec.triples import is_header
+    from kgtextvec.triples import EdgeFile
 
     nodes: dict[str, None] = {}
     relations: dict[str, None] = {}
     for path in paths:
-        for number, line in numbered_lines(path):
-            fields = line.split("\t")
-            if len(fields) != 3:
-                raise InputError(
-                    f"{path}: line {number} has {len(fields)} fields. Give head, relation and tail"
-                    " with tabs between."
-                )
-            if number == 1 and is_header(fields):
-                say(
-                    f"NOTE: {path}: line 1 is read as a header; a trainer that doesn't skip it"
-                    " would number its words as ids."
-                )
-                continue
-            nodes[fields[0]] = nodes[fields[2]] = None
-            relations[fields[1]] = None
+        file = EdgeFile(path, how)
+        if file.header and file.width == 3 and how.header == "auto" and not file.is_parquet:
+            raise InputError(
+                f"{path}: line 1 is a header ({', '.join(file.names or [])}); trainers that don't"
+                " skip it number its words as ids. Remove it, for both; or set graph.header: true"
+                " if yours skips it, false if not."
+            )
+        for batch in file.batches():
+            heads, tails = batch["head"].to_pylist(), batch["tail"].to_pylist()
+            for head, tail in zip(heads, tails, strict=True):
+                nodes[head] = nodes[tail] = None
+            relations.update(dict.fromkeys(batch["relation"].to_pylist()))
+        say(file.summary_line)
     return {ENTITIES.name: list(nodes), RELATION_TYPES.name: list(relations)}
+
+
+def fields_of_first_line(path: Path) -> int:
+    """Return how many tab-separated fields the first line of a text file has."""
+    _, first = next(numbered_lines(path), (0, ""))
+    return first.count("\t") + 1
+
+
+def refuse_unread(path: Path, trainer: str) -> None:
+    """Raise InputError for a file that a trainer can't read, or misreads."""
+    from kgtextvec.unpacked import UnpackedFile
+
+    with UnpackedFile(path) as stream:
+        if stream.packed:
+            raise InputError(
+                f"{path}: {trainer} reads no {stream.packed} files. Unpack it, for both."
+            )
+        if stream.read(3) == b"\xef\xbb\xbf":
+            raise InputError(
+                f"{path}: begins with a byte order mark, which {trainer} takes for a part of the"
+                " first id. Remove it, for both."
+            )
+
+
+def note_header(path: Path, fields: Sequence[str], trainer: str) -> None:
+    """Log that a first line looks like a header, and that the trainer counts it as a triple."""
+    from kgtextvec.edge_columns import is_header
+
+    if is_header(fields):
+        say(f"NOTE: {path}: line 1 looks like a header. {trainer} reads it as a triple; so do we.")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

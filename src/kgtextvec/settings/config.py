@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import RUN, FilePath, ModelName, TableName, named_in
+from kgtextvec.settings.edges import GraphEdges
 from kgtextvec.settings.models import Embed, Mode, Model
 from kgtextvec.settings.scores import Evaluate
 from kgtextvec.settings.spaces import Align, Bundle, Reduce, Report
@@ -26,6 +27,9 @@ class Config(Mode, kw_only=True):
     """Names of config/models.yaml, of `catalogue` or of `finetune`, or a hub's `owner/name`."""
     spaces: Annotated[tuple[str, ...], Meta(min_length=1), named_in(SPACES)] = ("full", "pca400")
     """`full`: the model's own dims; `pcaN`: reduced to N dims."""
+    graph: GraphEdges | None = None
+    """The graph whose nodes and relations the tables describe: for scores, and to find out what
+    it calls the rows. How it is read holds for every file of edges."""
     exports: Annotated[tuple[str, ...], named_in(FORMS)] = ("npy", "tsv", "parquet")
     """Files to write; `npy` is always there: docs/exports.md."""
     bundle: Bundle = Bundle()

@@ -61,9 +61,9 @@ class Evaluate(Scoring):
     """What the vectors are worth."""
 
     triples: str | None = None
-    """A graph's triples (head, relation, tail; nodes as label::id); the cold start needs them."""
+    """Another way to write `graph.file`."""
     test_triples: str | None = None
     """Triples of hidden entities, where you have a split; else one is made."""
     link_prediction: LinkPrediction | None = None
     """`{}` or settings: train models of PyKEEN (`make links` installs it); needs
-    `evaluate.triples`."""
+    `graph`."""

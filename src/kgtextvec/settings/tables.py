@@ -51,4 +51,4 @@ class Table(Sharding, kw_only=True):
     """Tab-separated with a header; plain, .gz, .zst or .xz; relative to the working directory, else
     to the workflow's folder."""
     used_by: str | None = None
-    """A file of triples (head, relation, tail): embed only the rows that they use."""
+    """A graph's edges: embed only the rows that they use."""

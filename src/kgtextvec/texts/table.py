@@ -12,6 +12,7 @@ from kgtextvec.digests import digests_of_texts
 from kgtextvec.kinds import KINDS
 from kgtextvec.progress import Progress
 from kgtextvec.registry import FORMATS
+from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import match_columns
@@ -25,7 +26,7 @@ from kgtextvec.texts.rules import (
     TextRule,
     parse_rule,
 )
-from kgtextvec.texts.used import UsedRows
+from kgtextvec.texts.used import UsedRows, read_ids
 
 # A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
 LONE_CR = re.compile(r"^[^\n\t]*\r(?!\n)[^\n\t]*\Z")
@@ -57,6 +58,7 @@ class CheckedTable:
     used_by: Path | None = None
     findings: Findings = field(default_factory=Findings)
     quality: Quality = field(default_factory=Quality)
+    edges: EdgeReading = field(default_factory=EdgeReading)
 
     def __post_init__(self) -> None:
         """Derive what the pass needs from the settings."""
@@ -77,12 +79,9 @@ class CheckedTable:
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         if self.used_by:
-            self.used = UsedRows(
-                self.used_by,
-                self.kind.in_triples,
-                self.settings.encoding,
-                self.settings.max_ratio,
-            )
+            parts = self.kind.in_triples
+            how, ratio = self.settings.encoding, self.settings.max_ratio
+            self.used = UsedRows(read_ids(self.used_by, parts, self.edges, how, ratio, "used_by"))
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
             reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)
@@ -114,7 +113,9 @@ class CheckedTable:
         """Check keys and texts of a block; return the rows that stay."""
         keep = self.keyed(batch)
         if self.used:
-            used = self.used.matches(*(batch.columns[key] for key in self.keys))
+            ids = batch.columns[self.keys[0]]
+            labels = batch.columns[self.keys[-1]]
+            used = self.used.matches([ids, self.kind.node_ids(labels, ids)])
             keep = [one and two for one, two in zip(keep or used, used, strict=True)]
         batch = select(batch, keep)
         if batch.odd:

@@ -1,56 +1,67 @@
 """Which rows a graph uses: the ids in a file of triples."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from kgtextvec.errors import InputError
+from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.texts.findings import LISTED, Findings, plain
-from kgtextvec.texts.reader import Reader
-from kgtextvec.triples import is_header
 
 
-class UsedRows:
-    """The ids that triples hold, and which of them a table has.
+@dataclass(frozen=True)
+class IdsOfGraph:
+    """The distinct ids that some parts of a graph's triples hold, such as heads and tails."""
 
-    The file has three tab-separated columns, head, relation and tail, with or without a header
-    of such names, packed or not. Nodes are `label::id` or a bare id.
+    path: Path
+    triples: int
+    ids: frozenset[str]
+
+
+def read_ids(
+    path: Path, parts: Sequence[str], how: EdgeReading, encoding: str, max_ratio: int, key: str
+) -> IdsOfGraph:
+    """Read the ids in some parts (head, relation, tail) of a file of edges.
+
+    Raises InputError, in which `key` stands before the file, when it can't be read.
     """
+    import pyarrow.compute as pc
 
-    def __init__(self, path: Path, places: tuple[int, ...], encoding: str, max_ratio: int) -> None:
-        """Read the columns at `places` (of 3). Raises InputError when they can't be read."""
-        self.path = path
-        self.triples = 0
-        self.ids: set[str] = set()
-        self.found: set[str] = set()
-        self.rows_used = self.rows_unused = 0
-        findings = Findings()
-        reader = Reader(path, findings, quoting="none", encoding=encoding, max_ratio=max_ratio)
-        try:
-            header = reader.open()
-            if len(header.names) != 3:
-                raise InputError(
-                    f"has {len(header.names)} columns. Give head, relation and tail, separated"
-                    " by tabs."
-                )
-            if not is_header(header.names):
-                self.ids.update(header.names[place] for place in places)
-                self.triples += 1
-            reader.take({str(place): place for place in places}, [])
-            for batch in reader.batches():
-                self.triples += len(batch.lines)
-                for values in batch.columns.values():
-                    self.ids.update(values)
-            if findings.outcome == "error":
-                raise InputError(findings.error_message())
-        except InputError as error:
-            raise InputError(f"used_by: {plain(str(path), 200)}: {error}") from None
+    from kgtextvec.progress import say
+    from kgtextvec.triples import EdgeFile
 
-    def matches(self, ids: list[str], labels: list[str] | None = None) -> list[bool]:
-        """Tell for each row of a block whether the triples use it."""
+    ids: set[str] = set()
+    triples = 0
+    try:
+        file = EdgeFile(path, how, encoding, max_ratio)
+        for batch in file.batches():
+            triples += len(batch)
+            for part in parts:
+                ids.update(pc.unique(batch[part]).to_pylist())
+    except InputError as error:
+        raise InputError(f"{key}: {plain(str(error), 1000)}") from None
+    say(file.summary_line)
+    return IdsOfGraph(path, triples, frozenset(ids))
+
+
+@dataclass
+class UsedRows:
+    """The ids that a graph holds, and which of them a table has."""
+
+    graph: IdsOfGraph
+    found: set[str] = field(default_factory=set)
+    rows_used: int = 0
+    rows_unused: int = 0
+
+    def matches(self, names: Sequence[Sequence[str]]) -> list[bool]:
+        """Tell for each row of a block whether the triples use it.
+
+        `names` are lists of the rows' ids, of which a triple may use any.
+        """
         used = []
-        for row, one in enumerate(ids):
-            node = f"{labels[row]}::{one}" if labels else one
-            hits = self.ids & {node, one}
+        for row in zip(*names, strict=True):
+            hits = self.graph.ids.intersection(row)
             self.found |= hits
             used.append(bool(hits))
         self.rows_used += sum(used)
@@ -59,7 +70,7 @@ class UsedRows:
 
     def finish(self, findings: Findings) -> None:
         """Warn of ids in the triples that no row has."""
-        missing = sorted(self.ids - self.found)
+        missing = sorted(self.graph.ids - self.found)
         if missing:
             findings.add(
                 "ids_without_row",
@@ -71,11 +82,11 @@ class UsedRows:
 
     def as_json(self) -> dict[str, Any]:
         """Return the coverage both ways for findings.json."""
-        missing = sorted(self.ids - self.found)
+        missing = sorted(self.graph.ids - self.found)
         return {
-            "file": self.path.name,
-            "triples": self.triples,
-            "ids": len(self.ids),
+            "file": self.graph.path.name,
+            "triples": self.graph.triples,
+            "ids": len(self.graph.ids),
             "rows_used": self.rows_used,
             "rows_unused": self.rows_unused,
             "ids_without_row": len(missing),

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.tables import Reading, Sharding
 
 TableFile = Annotated[Path, "the table: .tsv, plain or compressed by gzip, zstd or xz"]
-UsedBy = Annotated[Path | None, "triples (head, relation, tail): keep only the rows they use"]
+UsedBy = Annotated[Path | None, "a graph's edges: keep only the rows they use"]
 
 
 def read_texts(
@@ -16,6 +17,7 @@ def read_texts(
     out_dir: Annotated[Path, "folder to write into"],
     reading: Sharding,
     used_by: UsedBy = None,
+    edges: EdgesFlag = "",
 ) -> None:
     """Read a table strictly and write its rows and its distinct texts in shards.
 
@@ -25,7 +27,8 @@ def read_texts(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    write_texts(CheckedTable(file, reading, used_by), table, reading.shards, out_dir)
+    checked = CheckedTable(file, reading, used_by, edges=edges_of_json(edges))
+    write_texts(checked, table, reading.shards, out_dir)
 
 
 def lint(
@@ -33,6 +36,7 @@ def lint(
     *,
     reading: Reading,
     used_by: UsedBy = None,
+    edges: EdgesFlag = "",
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
     """Check a table and list what is wrong with it; writes nothing.
@@ -49,7 +53,7 @@ def lint(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import shown
 
-    checked = CheckedTable(file, reading, used_by)
+    checked = CheckedTable(file, reading, used_by, edges=edges_of_json(edges))
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.scores import Scoring
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ VECTOR_BASELINES = {
 
 @dataclass(frozen=True)
 class ScoringContext:
-    """What a score may use. `device` is as asked for; files that were not given are None."""
+    """What a score may use. `device` is as asked for; files that were not given are None.
+
+    `edges`: how files of triples are read.
+    """
 
     space: "Space"
     baselines: "Baselines"
@@ -32,6 +36,7 @@ class ScoringContext:
     triples: Path | None
     test_triples: Path | None
     full: Path | None
+    edges: EdgeReading | None = None
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
         return ScoreResult(notes=["cold_start: left out, it needs a table of entities"])
     if context.triples is None:
         return ScoreResult(notes=["cold_start: left out, evaluate.triples names no file"])
-    triples = read_graph_triples(context.triples, space)
+    triples = read_graph_triples(context.triples, space, context.edges)
     if context.test_triples is None:
         graphs = hide_in_turns(directed(triples, space.label_codes), seed)
     else:
-        test = read_graph_triples(context.test_triples, space)
+        test = read_graph_triples(context.test_triples, space, context.edges)
         graphs = [split_known_and_test(triples, test, space.label_codes)]
     graph = graphs[0]
     counts = graph.counts | {"turns": len(graphs)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from kgtextvec.kinds import Kind
+from kgtextvec.settings.edges import EdgeReading
 
 if TYPE_CHECKING:
     from kgtextvec.space import Space
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WriteSpace = Callable[["Space", Path, int], None]
 WriteTable = Callable[["Space", Path, str], dict[str, Any]]
 ReadIds = Callable[[Sequence[Path]], dict[str, list[str]]]
+ReadEdgeIds = Callable[[Sequence[Path], EdgeReading], dict[str, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,20 @@ class IdOrder:
     """How vectors follow the ids that a trainer has given.
 
     `read` takes the trainer's id maps, or its triples, and returns ids by the name of their kind,
-    in the order of its rows; `files` are then written.
+    in the order of its rows; `files` are then written. `read_edges`, instead, reads edges in any
+    form, as `graph` says.
     """
 
-    read: ReadIds
+    read: ReadIds | None
     files: TrainerFiles
+    read_edges: ReadEdgeIds | None = None
+
+    def ids(self, paths: Sequence[Path], how: EdgeReading) -> dict[str, list[str]]:
+        """Return ids by the name of their kind, in the order of the trainer's rows."""
+        if self.read_edges is not None:
+            return self.read_edges(paths, how)
+        assert self.read is not None  # noqa: S101
+        return self.read(paths)
 
 
 @dataclass(frozen=True)
@@ -80,11 +91,16 @@ class ExportForm:
 
 
 def trainer_form(
-    title: str, page: Path, files: TrainerFiles, readers: Mapping[str, ReadIds]
+    title: str,
+    page: Path,
+    files: TrainerFiles,
+    readers: Mapping[str, ReadIds],
+    edge_readers: Mapping[str, ReadEdgeIds] | None = None,
 ) -> ExportForm:
     """Return the form of a trainer that takes a matrix and an id map of each kind.
 
-    `readers`: names for `align.form` and what reads the trainer's ids.
+    `readers`: names for `align.form` and what reads the trainer's ids; `edge_readers`: the same for
+    edges in any form.
     """
 
     def write_table(space: "Space", folder: Path, model: str) -> dict[str, Any]:
@@ -93,6 +109,7 @@ def trainer_form(
         return write_trainer(space, folder, model, files)
 
     id_orders = {name: IdOrder(read, files) for name, read in readers.items()}
+    id_orders |= {name: IdOrder(None, files, one) for name, one in (edge_readers or {}).items()}
     return ExportForm(title, page, write_table=write_table, id_orders=id_orders)
 
 

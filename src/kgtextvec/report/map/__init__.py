@@ -17,6 +17,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.matrices import take_rows
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
+from kgtextvec.settings.edges import EdgeReading, EdgesFlag, edges_of_json
 from kgtextvec.settings.spaces import MapLayout
 from kgtextvec.space import Space, checked_space
 from kgtextvec.triples import read_columns
@@ -34,9 +35,8 @@ def draw_map(
     texts: Annotated[
         Path | None, "folder of text shards (results/texts/TABLE/shards), to show the texts"
     ] = None,
-    triples: Annotated[
-        Path | None, "head, relation, tail, tab-separated: colour by degree too"
-    ] = None,
+    triples: Annotated[Path | None, "the graph's edges: colour by degree too"] = None,
+    edges: EdgesFlag = "",
 ) -> None:
     """Lay a space out in two dimensions and draw it.
 
@@ -56,7 +56,9 @@ def draw_map(
         raise InputError(f"{space_dir}: no rows, so there is nothing to draw. Look at the table.")
     index = space.read_index()
     if triples and "degree" not in index.column_names:
-        index = index.append_column("degree", pa.array(degrees(triples, index)))
+        index = index.append_column(
+            "degree", pa.array(degrees(triples, index, edges_of_json(edges)))
+        )
     if color_by not in index.column_names:
         raise InputError(
             f"{space.index_path}: no column '{color_by}' to colour by."
@@ -103,19 +105,23 @@ def draw_map(
     say(f"draw-map: {out / 'map.html'}, {len(page) / 1e6:,.1f} MB")
 
 
-def degrees(triples: Path, index: pa.Table) -> NDArray[np.int64]:
+def degrees(triples: Path, index: pa.Table, how: EdgeReading | None = None) -> NDArray[np.int64]:
     """Count the distinct triples at each row's node, (n,); a node is `label::id` or a bare id.
 
     Raises InputError when the file of triples can't be read.
     """
-    read = read_columns(triples)
+    read = read_columns(triples, how)
     once = read.group_by(read.column_names, use_threads=False).aggregate([])
     ends = pa.chunked_array([*once["head"].chunks, *once["tail"].chunks], pa.string())
     counted = ends.value_counts()
     names, counts = counted.field("values"), counted.field("counts").to_numpy()
     found = np.zeros(index.num_rows, np.int64)
     for column in ("node_id", "id"):
-        place = pc.index_in(index[column].combine_chunks(), value_set=names)
+        asked = index[column].combine_chunks()
+        if column == "id":  # where it is the node id, it is counted already
+            same = pc.equal(asked, index["node_id"].combine_chunks())
+            asked = pc.if_else(same, pa.scalar(None, pa.string()), asked)
+        place = pc.index_in(asked, value_set=names, skip_nulls=True)
         row = place.fill_null(-1).to_numpy(zero_copy_only=False)
         found += np.where(row >= 0, counts[row], 0) if len(counts) else 0
     return found

@@ -171,8 +171,8 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
     """Check that link prediction has a graph, its spaces, and PyKEEN where it would run."""
     if not (plan.tables_of("entities") and plan.graph_file):
         raise InputError(
-            "config, evaluate.link_prediction: needs a table of entities and graph.file, the"
-            " graph to train on."
+            "config, evaluate.link_prediction: needs a table of entities, and graph.file or"
+            " evaluate.triples, the graph to train on."
         )
     for space in links.spaces or ():
         if space not in plan.spaces:

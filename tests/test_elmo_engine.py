@@ -128,6 +128,41 @@ def test_order_shards_and_blocks_change_nothing(tmp_path, block_words):
     np.testing.assert_allclose(shards, whole, rtol=0, atol=1e-6)
 
 
+def test_short_texts_fill_blocks_of_bounded_vectors(tmp_path, monkeypatch):
+    """A block is bounded by its texts' vectors too: many names have few words and long vectors."""
+    folder, _ = make(tmp_path, KINDS["plain"])
+    whole = encode(ElmoEncoder(folder), TEXTS)
+    encoder = ElmoEncoder(folder)
+    encoder.block_texts = 10
+    parts = list(encoder.encode(TEXTS))
+    assert [len(part.rows) for part in parts] == [10, 10, 10, 10, 1]
+    np.testing.assert_allclose(encode(encoder, TEXTS), whole, rtol=0, atol=1e-6)
+    monkeypatch.setattr("kgtextvec.encoders.elmo.engine.RESULT_BYTES", 10 * 4 * encoder.dims)
+    assert ElmoEncoder(folder).block_texts == 10
+
+
+@pytest.mark.parametrize("room", [1, 40])
+def test_a_block_that_does_not_fit_is_halved(tmp_path, monkeypatch, capfd, room):
+    folder, _ = make(tmp_path, KINDS["plain"])
+    whole = encode(ElmoEncoder(folder), TEXTS)
+    embed = ElmoEncoder.embed_words
+
+    def greedy(self, texts):
+        if len(texts) > 1 and sum(map(len, texts)) > room:
+            raise torch.OutOfMemoryError("no room")
+        return embed(self, texts)
+
+    monkeypatch.setattr(ElmoEncoder, "embed_words", greedy)
+    np.testing.assert_allclose(encode(ElmoEncoder(folder), TEXTS), whole, rtol=0, atol=1e-6)
+    assert "out of memory: batch halved" in capfd.readouterr().err
+    room = -1
+    monkeypatch.setattr(
+        ElmoEncoder, "embed_words", lambda self, texts: (_ for _ in ()).throw(MemoryError())
+    )
+    with pytest.raises(InputError, match=r"one text of \d+ words does not fit .*more memory"):
+        encode(ElmoEncoder(folder), TEXTS)
+
+
 def test_shared_beginnings_and_endings_run_once(tmp_path):
     encoder = ElmoEncoder(make(tmp_path, KINDS["plain"])[0])
     encode(encoder, ["a b c", "a b d", "a b d", "x b d"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kgtextvec.errors import InputError
-from kgtextvec.gpu_lock import Gpu, gpus_to_share, lease_folder, leased
+from kgtextvec.gpu_lock import Gpu, free_memory, gpus_to_share, lease_folder, leased
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 HOLDER = """
@@ -118,6 +118,18 @@ def test_a_job_that_fails_gives_its_device_back(tmp_path, monkeypatch):
 def test_an_allocation_is_taken_as_it_is(environment, expected):
     found = gpus_to_share("cpu", environment | {"KGTEXTVEC_PRETEND_GPUS": "3"})
     assert found == [Gpu("cpu", name) for name in expected]
+
+
+def test_the_device_with_most_free_memory_is_taken_first(tmp_path, monkeypatch):
+    """The driver's program is one that lists devices as nvidia-smi does; torch is asked nothing."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nprintf 'GPU-pretend-0, 10\\npretend-1, 300\\npretend-2, 20\\n'")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = gpus_to_share("cpu", {"KGTEXTVEC_PRETEND_GPUS": "4"})
+    assert [gpu.name for gpu in found] == ["pretend-1", "pretend-2", "pretend-0", "pretend-3"]
+    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9")
+    assert free_memory() == {}
 
 
 def test_on_a_cpu_nothing_is_leased():

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 
+# Of a pack: a grid of CUDA has at most 65,535 rows, one a text.
+MOST_TEXTS = 32768
+
 # (lengths, budget) to batches, as plan_batches.
 Planner = Callable[[NDArray[np.int64], int], list[NDArray[np.int64]]]
 
@@ -36,7 +39,7 @@ def padded_tokens(lengths: NDArray[np.int64]) -> int:
 
 
 def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
-    """Group texts into packs of at most `budget` tokens, end to end without padding.
+    """Group texts into packs of at most `budget` tokens and MOST_TEXTS texts, without padding.
 
     `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
     `plan_batches` does. Raises InputError if a text alone is over `budget`.
@@ -47,6 +50,7 @@ def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64
     start = 0
     while start < len(order):
         end = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
+        end = min(end, start + MOST_TEXTS)
         packs.append(order[start:end])
         start = end
     return packs

@@ -19,6 +19,15 @@ def set_threads(threads: int | None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
+def keep_float32_exact() -> None:
+    """Let CUDA multiply float32 in float32: TF32, cuDNN's default, is 3e-4 off."""
+    import torch
+
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"  # some images set 1, which torch does not see
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def choose_device(asked: str, runs_on_mps: bool = True) -> str:
     """Return `cuda`, `mps` or `cpu`; `auto` takes the first that this machine has.
 
@@ -39,6 +48,8 @@ def choose_device(asked: str, runs_on_mps: bool = True) -> str:
             f"config, embed.device: {asked} is not there on this machine."
             f" Choose one of auto, {', '.join(d for d, found in there.items() if found)}."
         )
+    if asked.startswith("cuda"):
+        keep_float32_exact()
     return "cpu" if asked == "mps" and not runs_on_mps else asked
 
 
@@ -53,6 +64,7 @@ def choose_cuda_or_cpu(asked: str, work: float) -> str:
     import torch
 
     if torch.cuda.is_available():
+        keep_float32_exact()
         return "cuda" if asked == "auto" else asked
     if asked != "auto":
         raise InputError(f"--device {asked}: no CUDA device here. Choose auto or cpu.")

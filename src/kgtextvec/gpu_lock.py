@@ -3,8 +3,10 @@
 A lease is a lock on a file per device. Results don't depend on leases, only speed and memory do.
 """
 
+import gc
 import os
 import stat
+import subprocess  # nosec B404
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,8 +35,10 @@ class Gpu:
 def leased(device: str) -> Iterator[str]:
     """Yield the device to run on; a GPU is held until the block ends, or the process does.
 
-    Waits while other jobs hold all devices. On a CPU, and in a Slurm job with one device, there
-    is nothing to choose. Raises InputError when the lock files can't be made.
+    Of free devices the one with most free memory is taken. Waits while other jobs hold all of
+    them. On a CPU, and in a Slurm job with one device, there is nothing to choose. Memory that
+    torch keeps for later is given back with the device. Raises InputError when the lock files
+    can't be made.
     """
     candidates = gpus_to_share(device, os.environ)
     if not candidates:
@@ -55,6 +59,9 @@ def leased(device: str) -> Iterator[str]:
                 torch.cuda.set_device(gpu.device)  # else memory is taken on the first device too
             yield gpu.device
         finally:
+            if gpu.device.startswith("cuda:"):
+                gc.collect()
+                torch.cuda.empty_cache()
             say(f"GPU {gpu.name} given back")
 
 
@@ -80,7 +87,28 @@ def gpus_to_share(device: str, environment: Mapping[str, str]) -> list[Gpu]:
         return []
     if ":" in device:
         gpus = [gpu for gpu in gpus if gpu.device == device]
+    if len(gpus) > 1:
+        free = free_memory()
+        gpus.sort(key=lambda gpu: -free.get(gpu.name, 0))
     return [] if "SLURM_JOB_ID" in environment and len(gpus) == 1 else gpus
+
+
+def free_memory() -> dict[str, int]:
+    """Return each GPU's free memory in MiB by the name of its lease; empty where none can say.
+
+    The driver's own program is asked: torch would take memory on every device to answer.
+    """
+    words = ["nvidia-smi", "--query-gpu=uuid,memory.free", "--format=csv,noheader,nounits"]
+    try:
+        found = subprocess.run(words, capture_output=True, text=True, timeout=20)  # noqa: S603 # nosec
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    lines = [line.split(", ") for line in found.stdout.splitlines()]
+    return {
+        name.removeprefix("GPU-"): int(free)
+        for name, free in (line for line in lines if len(line) == 2)
+        if free.strip().isdigit()
+    }
 
 
 def lease_folder() -> Path:

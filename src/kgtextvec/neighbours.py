@@ -38,13 +38,13 @@ class NearestSearch:
         self.cosines = torch.empty((len(ids), 0), device=device)
         self.found = torch.empty((len(ids), 0), dtype=torch.int64, device=device)
 
-    def offer(self, ids: Rows, units: Floats) -> None:
-        """Take part of the pool: row numbers (b,) and unit vectors (b, d)."""
+    def offer(self, ids: Rows, units: Any) -> None:
+        """Take part of the pool: row numbers (b,) and unit vectors (b, d), numpy or a tensor."""
         torch = self.torch
         size = max(1, COSINES_AT_ONCE // max(len(self.ids), 1))
         for start in range(0, len(ids), size):
             some = ids[start : start + size]
-            block = torch.from_numpy(units[start : start + size]).to(self.device)
+            block = torch.as_tensor(units[start : start + size]).to(self.device)
             cosines = self.queries @ block.T
             _, own, same = np.intersect1d(self.ids, some, return_indices=True)
             cosines[torch.from_numpy(own), torch.from_numpy(same)] = -torch.inf
@@ -85,9 +85,10 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
             return nearest_sparse(vectors[rows], turned, rows, pool, k)
     else:
         in_pool = vectors[pool]
+        offered = copied_to(device, in_pool)
 
         def of_block(rows: Rows) -> Rows:
-            return nearest_dense(vectors[rows], in_pool, rows, pool, k, device)
+            return nearest_dense(vectors[rows], in_pool, offered, rows, pool, k, device)
 
     size = max(1, min(1024, COSINES_AT_ONCE // max(len(pool), 1)))
     for start in range(0, len(queries), size):
@@ -95,16 +96,31 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
     return places
 
 
+def copied_to(device: str, vectors: Floats) -> Any:
+    """Return vectors as a tensor on the device, or as they are where it has no room for them."""
+    if device == "cpu":
+        return vectors
+    import torch
+
+    try:
+        return torch.from_numpy(vectors).to(device)
+    except torch.OutOfMemoryError:
+        return vectors
+
+
 def nearest_dense(
-    queries: Floats, in_pool: Floats, ids: Rows, pool: Rows, k: int, device: str
+    queries: Floats, in_pool: Floats, offered: Any, ids: Rows, pool: Rows, k: int, device: str
 ) -> Rows:
-    """Return places (q, k) in the pool for a block of dense queries."""
+    """Return places (q, k) in the pool for a block of dense queries.
+
+    `offered` holds the rows of `in_pool` where the search takes them from.
+    """
     search = NearestSearch(queries, ids, min(k + SPARE, len(pool)), device)
     # The search gets places instead of row numbers, so the own row is known by its place.
     order = np.argsort(pool, kind="stable")
     at = np.minimum(np.searchsorted(pool, ids, sorter=order), len(pool) - 1)
     search.ids = np.where(pool[order[at]] == ids, order[at], -1 - np.arange(len(ids)))
-    search.offer(np.arange(len(pool)), in_pool)
+    search.offer(np.arange(len(pool)), offered)
     found, cosines = search.result()
     exact = np.empty(found.shape)
     for start in range(0, len(found), 64):

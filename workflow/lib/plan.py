@@ -254,8 +254,11 @@ class Plan:
         return [pick(Alignment, self.config.align)] if self.config.align else []
 
     def of_scoring(self, wildcards: Wildcards) -> list[Settings]:
-        """How spaces are scored."""
-        return [pick(Scoring, self.config.evaluate), *self.of_device(wildcards)]
+        """How spaces are scored: on a GPU where there is one, as the rule requests none."""
+        device = pick(Device, self.config.embed)
+        if device.device.startswith("cuda"):
+            device = replace(device, device="auto")
+        return [pick(Scoring, self.config.evaluate), device]
 
     def of_links(self, wildcards: Wildcards) -> list[Settings]:
         """How link prediction trains."""

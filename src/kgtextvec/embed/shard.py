@@ -1,6 +1,7 @@
 """embed_shard: the texts of a shard to vectors, from the store where it has them."""
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -130,10 +131,15 @@ class ShardJob:
         todo = np.flatnonzero(self.output.missing)
         size = len(todo) * (4 * stored_dims(self.record) + TEXT_BYTES)
         need_space({self.store.folder.parent: size})
-        with leased(self.settings.device) as device:
+        with ExitStack() as leases:
             with quick_imports(self.record["kind"]):
-                settings = replace(self.settings, device=device, layers="concat")
-                encoder = load_encoder(self.model, self.record, settings)
+                settings = replace(self.settings, layers="concat")
+                encoder = load_encoder(
+                    self.model,
+                    self.record,
+                    settings,
+                    lambda device: leases.enter_context(leased(device)),
+                )
             resume = ResumeContext(todo, self.output.n_tokens.copy())
             finished = encoder.encode([texts[row] for row in todo.tolist()], resume)
             for one in store_as_finished(finished, self.keys[todo], self.store, part_seconds):

@@ -1,6 +1,6 @@
 """Encoders turn texts into vectors; this is the interface that `embed_shard` uses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.records import ModelRecord
+
+Lease = Callable[[str], str]  # the device asked for to the one to run on
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,24 @@ class Encoder(Protocol):
         ...
 
 
-def load_encoder(folder: Path, about: ModelRecord, settings: EncoderSettings) -> Encoder:
+def keep_device(device: str) -> str:
+    """Run on the device asked for, without a lease."""
+    return device
+
+
+def load_encoder(
+    folder: Path, about: ModelRecord, settings: EncoderSettings, lease: Lease = keep_device
+) -> Encoder:
     """Load the model in `folder`; `about` is its kgtextvec.json.
 
+    `lease` is asked for the device to run on, once libraries and weights are in the host's memory.
     Raises InputError when a setting does not suit the model.
     """
     if about["kind"] == "elmo":
         from kgtextvec.encoders.elmo.engine import ElmoEncoder
 
-        encoder: Encoder = ElmoEncoder(folder, settings)
+        encoder: Encoder = ElmoEncoder(folder, settings, lease=lease)
         return encoder
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
-    return TransformerEncoder(folder, settings)
+    return TransformerEncoder(folder, settings, lease)

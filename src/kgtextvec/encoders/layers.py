@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.batches import padded_tokens, plan_batches
 from kgtextvec.encoders import EncoderSettings
-from kgtextvec.encoders.memory import HalvingRunner
+from kgtextvec.encoders.memory import HalvingRunner, model_fits
 from kgtextvec.encoders.transformer.loading import load_transformer
 from kgtextvec.encoders.transformer.tokens import TOKENIZED_TEXTS, Tokenizer
 from kgtextvec.errors import InputError
@@ -116,7 +116,8 @@ class TransformerLayers:
             raise InputError(f"max_tokens: {max_tokens} leaves no room for a word. Raise it.")
         self.device = torch.device(settings.device)
         self.budget = max(batch_budget(settings), max_tokens)
-        self.model = load_transformer(folder, self.precision, self.device)
+        with model_fits(folder.name):
+            self.model = load_transformer(folder, self.precision, self.device)
         self.layers = int(self.model.config.num_hidden_layers) + 1
         self.dims = int(self.model.config.hidden_size)
         self.counts = {"windowed": 0, "without_piece": 0}

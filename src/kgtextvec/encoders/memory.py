@@ -1,17 +1,21 @@
 """Batches that do not fit into memory are halved, and so is the budget of those after them."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
 Result = TypeVar("Result")
 BatchRows = NDArray[np.int64]
-HOST_MESSAGES = ("can't allocate memory", "not enough memory")
+# Of errors that have no type of their own: of torch's allocators, cuBLAS, cuDNN, CUDA itself, mps.
+MESSAGES = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
 
 
 class HalvingRunner:
@@ -38,7 +42,7 @@ class HalvingRunner:
             found = run_in_memory(run, batch)
             if found is not None:
                 return found
-            torch.cuda.empty_cache()  # does nothing where CUDA isn't in use
+            release_memory()
             if len(batch) == 1:
                 raise refuse(batch, tokens)
             self.budget = tokens // 2
@@ -52,9 +56,37 @@ def run_in_memory(run: Callable[[BatchRows], Result], batch: BatchRows) -> Resul
     """Return run(batch); None when memory does not suffice (the error and its frames are freed)."""
     try:
         return run(batch)
-    except torch.OutOfMemoryError:
-        return None
-    except RuntimeError as error:
-        if any(message in str(error) for message in HOST_MESSAGES):
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
             return None
         raise
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error means that memory did not suffice, a device's or the host's."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(known in str(error) for known in MESSAGES)
+
+
+@contextmanager
+def model_fits(name: str) -> Iterator[None]:
+    """Turn a lack of memory while a model is loaded into an InputError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise InputError(
+            f"{name}: the model does not fit into memory. Use a device with more memory, or"
+            " precision: float16 or bfloat16."
+        ) from error
+
+
+def release_memory() -> None:
+    """Give memory that torch keeps for later back to the devices in use."""
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -16,11 +16,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.encoders import DEFAULT_SETTINGS, Encoded, EncoderSettings, ResumeContext
+from kgtextvec.encoders import (
+    DEFAULT_SETTINGS,
+    Encoded,
+    EncoderSettings,
+    Lease,
+    ResumeContext,
+    keep_device,
+)
 from kgtextvec.encoders.elmo.cell import FastAffine, FastCell
 from kgtextvec.encoders.elmo.model import ElmoModel, State
 from kgtextvec.encoders.elmo.trie import StepPlan, build_trie, plan_steps
 from kgtextvec.encoders.elmo.words import audit_vocabulary, read_word_list, splitter
+from kgtextvec.encoders.memory import BatchRows, HalvingRunner, model_fits
 from kgtextvec.encoders.pretrained import load_with_report
 from kgtextvec.encoders.transformer.loading import TORCH_DTYPES
 from kgtextvec.errors import InputError
@@ -29,12 +37,16 @@ from kgtextvec.progress import say
 ELMO_RECIPE = 1
 ELMO_PRECISIONS = ("float32", "bfloat16")
 # A CPU's matrix product is at its peak from some 64 rows on, a GPU's from some thousands.
-WIDTHS = {"cpu": (32, 256), "cuda": (1024, 8192)}
-BLOCK_WORDS = {"cpu": 250_000, "cuda": 4_000_000}
-CNN_WORDS = {"cpu": 256, "mps": 1024, "cuda": 16384}  # through the character CNN at once
-WINDOWS = {"cpu": 256, "cuda": 8192}
-TABLE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 32}
-KEPT_WORDS = 1 << 17
+WIDTHS = {"cpu": (32, 256), "cuda": (1024, 4096)}
+BLOCK_WORDS = {"cpu": 250_000, "cuda": 1_000_000}
+CNN_WORDS = {"cpu": 256, "cuda": 16384}  # through the character CNN at once
+WINDOWS = {"cpu": 256, "cuda": 4096}
+# Together with the states these stay below 1.5 GB for a model of BioELMo's size.
+CNN_BYTES = 1 << 28  # the largest convolution's output
+RESULT_BYTES = 1 << 28  # vectors of the texts of a block
+TABLE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 28}
+KEPT_WORDS = {"cpu": 1 << 17, "cuda": 1 << 16}
+BYTES_OF_FLOAT = 4
 LONG_TEXT = 4096  # characters; longer texts share blocks, to run side by side
 
 
@@ -51,12 +63,16 @@ class ElmoEncoder:
         folder: Path,
         settings: EncoderSettings = DEFAULT_SETTINGS,
         block_words: int | None = None,
+        lease: Lease = keep_device,
     ) -> None:
         check_settings(settings)
-        self.folder, self.device = folder, torch.device(settings.device)
+        self.folder = folder
         self.dtype = TORCH_DTYPES[settings.precision]
         self.split = splitter(settings.tokens)
-        model = load_elmo(folder).to(self.device)
+        model = load_elmo(folder)
+        self.device = torch.device(lease(settings.device))
+        with model_fits(folder.name):
+            model = model.to(self.device)
         config = model.config
         self.skips = config.skip_connections
         self.picks = picked_layers(settings.layers, config.num_hidden_layers)
@@ -65,9 +81,13 @@ class ElmoEncoder:
         vocabulary = folder / "vocabulary.txt"
         self.vocabulary = read_word_list(vocabulary) if vocabulary.is_file() else None
         kind = self.device.type if self.device.type in WIDTHS else "cuda"
-        self.widths, self.cnn_words, self.window = WIDTHS[kind], CNN_WORDS[kind], WINDOWS[kind]
-        self.table_bytes = TABLE_BYTES[kind]
+        self.widths, self.window = WIDTHS[kind], WINDOWS[kind]
+        self.table_bytes, self.kept_words = TABLE_BYTES[kind], KEPT_WORDS[kind]
+        self.cnn_words = CNN_WORDS[kind]
+        widest = max(number for _, number in config.filters or [])
+        self.cnn_places = CNN_BYTES // (widest * BYTES_OF_FLOAT)
         self.block_words = block_words or BLOCK_WORDS[kind]
+        self.block_texts = max(RESULT_BYTES // (self.dims * BYTES_OF_FLOAT), 1)
         self.nodes = self.words = 0
         self.known: dict[str, int] = {}
         with torch.inference_mode():
@@ -112,37 +132,61 @@ class ElmoEncoder:
     ) -> Iterator[Encoded]:
         """Yield every text exactly once, a block at a time; a text without words is all zero."""
         counts: Counter[str] = Counter()
-        for rows in self.blocks(texts):
-            words = [self.split(texts[row]) for row in rows]
-            lengths = np.array([len(one) for one in words], dtype=np.int32)
-            unknown = np.zeros(len(rows), dtype=np.int32)
-            if self.vocabulary is not None:
-                counts.update(word for one in words for word in one)
-                unknown[:] = [sum(word not in self.vocabulary for word in one) for one in words]
-            yield Encoded(
-                rows=np.array(rows, dtype=np.int64),
-                vectors=self.embed_words(words),
-                n_tokens=lengths,
-                truncated=np.zeros(len(rows), dtype=np.bool_),
-                n_unknown=unknown,
+        sizes = np.array([text.count(" ") * 5 // 4 + 1 for text in texts], dtype=np.int64)
+        stack = self.blocks(texts, sizes)[::-1]
+        memory = HalvingRunner(max(self.block_words, int(sizes.max(initial=0))))
+
+        def refuse(rows: BatchRows, words: int) -> InputError:
+            return InputError(
+                f"{self.folder.name}: one text of {words} words does not fit into memory"
+                f" ({texts[rows[0]][:60]!r}…). Use a device with more memory."
             )
+
+        while stack:
+            found = memory.run_next(
+                stack,
+                cost=lambda rows: int(sizes[rows].sum()),
+                run=lambda rows: self.embed_rows(rows, texts, counts),
+                refuse=refuse,
+            )
+            if found is not None:
+                yield found
         if self.vocabulary is not None:
             say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 
-    def blocks(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Cut the sorted texts into blocks of at most about `block_words` words."""
+    def embed_rows(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Encoded:
+        """Embed a block of texts; `counts` takes its words where there is a vocabulary."""
+        words = [self.split(texts[row]) for row in rows]
+        vectors = self.embed_words(words)
+        unknown = np.zeros(len(rows), dtype=np.int32)
+        if self.vocabulary is not None:
+            counts.update(word for one in words for word in one)
+            unknown[:] = [sum(word not in self.vocabulary for word in one) for one in words]
+        return Encoded(
+            rows=rows,
+            vectors=vectors,
+            n_tokens=np.array([len(one) for one in words], dtype=np.int32),
+            truncated=np.zeros(len(rows), dtype=np.bool_),
+            n_unknown=unknown,
+        )
+
+    def blocks(self, texts: Sequence[str], sizes: NDArray[np.int64]) -> list[BatchRows]:
+        """Cut the sorted texts into blocks of at most `block_words` words and `block_texts` texts.
+
+        `sizes` (n_texts,): about how many words each text has.
+        """
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]) > LONG_TEXT, texts[i]))
-        block: list[int] = []
+        blocks: list[list[int]] = []
         size = 0
         for row in order:
-            words = texts[row].count(" ") * 5 // 4 + 1
-            if block and (size + words > self.block_words):
-                yield block
-                block, size = [], 0
-            block.append(row)
+            words = int(sizes[row])
+            full = blocks and len(blocks[-1]) == self.block_texts
+            if not blocks or full or size + words > self.block_words:
+                blocks.append([])
+                size = 0
+            blocks[-1].append(row)
             size += words
-        if block:
-            yield block
+        return [np.array(block, dtype=np.int64) for block in blocks]
 
     @torch.inference_mode()
     def embed_words(self, texts: list[list[str]]) -> NDArray[np.float32]:
@@ -150,46 +194,50 @@ class ElmoEncoder:
         lengths = np.array([len(one) for one in texts], dtype=np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         ids = np.fromiter(self.numbers(texts), dtype=np.int64, count=int(offsets[-1]))
-        self.words += len(ids)
-        halves = []
+        shape = (len(texts), len(self.picks), 2, self.vectors.shape[1])
+        result = torch.zeros(shape, device=self.device)
+        divisors = torch.from_numpy(np.maximum(lengths, 1)).to(self.device)
+        nodes = 0
         for direction in range(2):
             trie = build_trie(ids, offsets, backward=direction == 1)
             depth = len(trie.levels) - 1
             narrow, wide = self.widths
             width = int(np.clip(len(trie.word) // (16 * max(depth, 1)) * 16 + 16, narrow, wide))
-            self.nodes += len(trie.word)
-            halves.append(self.run(plan_steps(trie, width), direction, len(texts)))
-        sums = torch.stack(halves, 2).cpu().numpy()  # (n, picks, 2, P)
-        vectors: NDArray[np.float32] = (
-            sums.reshape(len(texts), -1) / np.maximum(lengths, 1)[:, None]
-        ).astype(np.float32)
+            nodes += len(trie.word)
+            self.run(plan_steps(trie, width), direction, divisors, result[:, :, direction])
+        vectors: NDArray[np.float32] = result.cpu().numpy().reshape(len(texts), -1)
+        self.words, self.nodes = self.words + len(ids), self.nodes + nodes
         return vectors
 
     def numbers(self, texts: list[list[str]]) -> list[int]:
         """Return the rows of all words in `vectors`; new words go through the character CNN."""
         new = list(dict.fromkeys(word for one in texts for word in one if word not in self.known))
-        if len(self.known) + len(new) > KEPT_WORDS:
+        if len(self.known) + len(new) > self.kept_words:
             self.known, self.vectors = {}, self.vectors[:0]
             new = list(dict.fromkeys(word for one in texts for word in one))
         # Words of about one length go together, as short ones need fewer positions.
         new.sort(key=len)
         parts = [self.vectors]
-        for start in range(0, len(new), self.cnn_words):
-            parts.append(self.model.embed_words(new[start : start + self.cnn_words]))
+        start = 0
+        while start < len(new):
+            end = min(start + self.cnn_words, len(new))
+            end = max(min(end, start + self.cnn_places // len(new[end - 1])), start + 1)
+            parts.append(self.model.embed_words(new[start:end]))
+            start = end
         self.vectors = torch.cat(parts)
         self.known.update(zip(new, range(len(self.known), len(self.known) + len(new)), strict=True))
         return [self.known[word] for one in texts for word in one]
 
-    def run(self, plan: StepPlan, direction: int, n_texts: int) -> Tensor:
-        """Run one direction's plan; give the sums over words, (n_texts, picks, P) float64.
+    def run(self, plan: StepPlan, direction: int, divisors: Tensor, result: Tensor) -> None:
+        """Run one direction's plan; put the means over words into `result` (n_texts, picks, P).
 
+        `divisors` (n_texts,): words of each text. Sums are float64.
         Steps go through the layers in windows of about `window` nodes: what a layer needs of its
         input is computed for all of the window, then its steps follow one another.
         """
         device, picks = self.device, self.picks.to(self.device)
         dims = self.vectors.shape[1]
-        result = torch.zeros(n_texts, len(picks), dims, dtype=torch.float64, device=device)
-        sums = result.new_zeros(plan.slots, len(picks), dims)
+        sums = picks.new_zeros(plan.slots, len(picks), dims)  # float64
         states = []
         for h, c in self.roots[direction]:
             states.append((h.new_zeros(plan.slots, dims), c.new_zeros(plan.slots, c.shape[1])))
@@ -228,8 +276,8 @@ class ElmoEncoder:
                 total[start:stop] += sums[origin[start:stop]]
                 sums[goal[start : start + kept]] = total[start : start + kept]
             done = slice(int(plan.ready[first]), int(plan.ready[last]))
-            result[text[done]] = total[place[done] - begin]
-        return result
+            rows = text[done]
+            result[rows] = (total[place[done] - begin] / divisors[rows, None, None]).float()
 
 
 class InputTable:

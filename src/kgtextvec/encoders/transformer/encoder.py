@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import plan_remaining
-from kgtextvec.encoders import DEFAULT_SETTINGS, Encoded, EncoderSettings, ResumeContext
-from kgtextvec.encoders.memory import HalvingRunner
-from kgtextvec.encoders.transformer.loading import load_transformer
+from kgtextvec.encoders import (
+    DEFAULT_SETTINGS,
+    Encoded,
+    EncoderSettings,
+    Lease,
+    ResumeContext,
+    keep_device,
+)
+from kgtextvec.encoders.memory import HalvingRunner, model_fits
+from kgtextvec.encoders.transformer.loading import place_transformer, read_transformer
 from kgtextvec.encoders.transformer.packed import PackedBatches, packable
 from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
@@ -68,12 +75,19 @@ class Landing:
 class TransformerEncoder:
     """A checked model folder, loaded from safetensors, without network and without remote code."""
 
-    def __init__(self, folder: Path, settings: EncoderSettings = DEFAULT_SETTINGS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: EncoderSettings = DEFAULT_SETTINGS,
+        lease: Lease = keep_device,
+    ) -> None:
         self.folder, self.settings = folder, settings
-        self.device = torch.device(settings.device)
         self.pool = POOLINGS[settings.pooling].pool
         self.tokenizer = Tokenizer(folder, settings.special_tokens, settings.lower_case)
-        self.run = self.load(settings.precision)
+        with model_fits(folder.name):
+            model = read_transformer(folder, settings.precision)
+        self.device = torch.device(lease(settings.device))
+        self.run = self.ready(model)
         self.dims = int(self.run.model.config.hidden_size)
         self.batch_tokens = settings.batch_tokens or max(
             BATCH_TOKENS[self.device.type], settings.max_tokens
@@ -87,11 +101,12 @@ class TransformerEncoder:
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
         self.in_float32: PackedBatches | PaddedBatches | None = None
 
-    def load(self, precision: str) -> PackedBatches | PaddedBatches:
-        """Load the weights in that precision: packed where the model can, else padded."""
-        model = load_transformer(self.folder, precision, self.device)
-        parts = (model, self.tokenizer, self.pool, self.device)
-        return packable(*parts) or PaddedBatches(*parts)
+    def ready(self, model: Any) -> PackedBatches | PaddedBatches:
+        """Put a model on the device: packed where it can, else padded."""
+        with model_fits(self.folder.name):
+            model = place_transformer(model, self.device)
+            parts = (model, self.tokenizer, self.pool, self.device)
+            return packable(*parts) or PaddedBatches(*parts)
 
     def encode(
         self, texts: Sequence[str], resume: ResumeContext | None = None
@@ -141,19 +156,11 @@ class TransformerEncoder:
     def start(self, chunk: Chunk, landings: deque[Landing]) -> None:
         """Start the next batch of a chunk, or halve it if it takes too much memory."""
         pieces, lengths = chunk.pieces, chunk.pieces.lengths
-
-        def refuse(batch: NDArray[np.int64], tokens: int) -> InputError:
-            text = chunk.texts[pieces.text[batch[0]]]
-            return InputError(
-                f"{self.folder.name}: one text of {tokens} tokens does not fit into memory"
-                f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
-            )
-
         landing = self.memory.run_next(
             chunk.plan,
             cost=lambda batch: self.run.cost(lengths[batch]),
             run=lambda batch: self.land(chunk, batch, self.run(pieces, batch)),
-            refuse=refuse,
+            refuse=lambda batch, tokens: self.refuse(chunk, batch, tokens),
         )
         if landing:
             landings.append(landing)
@@ -189,9 +196,7 @@ class TransformerEncoder:
         precision = self.settings.precision
         if len(bad) and precision != "float32":
             say(f"{len(bad)} texts: NaN or Inf in {precision}, computed again in float32")
-            if self.in_float32 is None:
-                self.in_float32 = self.load("float32")
-            vectors[bad] = self.in_float32(chunk.pieces, batch[bad]).cpu().numpy()
+            vectors[bad] = self.repeat_in_float32(chunk, batch[bad])
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             row = chunk.pieces.text[batch[bad[0]]]
@@ -201,6 +206,36 @@ class TransformerEncoder:
                 " The weights are damaged, or the model can't take this text."
             )
         return vectors
+
+    def repeat_in_float32(self, chunk: Chunk, batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Compute pieces again in float32; (n_in_batch, dims)."""
+        if self.in_float32 is None:
+            self.in_float32 = self.ready(read_transformer(self.folder, "float32"))
+        again = self.in_float32
+        vectors = np.empty((len(batch), self.dims), np.float32)
+        place = np.arange(len(batch))
+        stack, memory = [place], HalvingRunner(self.memory.budget)
+
+        def run(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+            vectors[rows] = again(chunk.pieces, batch[rows]).cpu().numpy()
+            return rows
+
+        while stack:
+            memory.run_next(
+                stack,
+                cost=lambda rows: again.cost(chunk.pieces.lengths[batch[rows]]),
+                run=run,
+                refuse=lambda rows, tokens: self.refuse(chunk, batch[rows], tokens),
+            )
+        return vectors
+
+    def refuse(self, chunk: Chunk, batch: NDArray[np.int64], tokens: int) -> InputError:
+        """Return the error for a text that does not fit into memory alone."""
+        text = chunk.texts[chunk.pieces.text[batch[0]]]
+        return InputError(
+            f"{self.folder.name}: one text of {tokens} tokens does not fit into memory"
+            f" ({text[:60]!r}…). Lower max_tokens, or use a device with more memory."
+        )
 
 
 def one_ahead(items: Iterator[Chunk]) -> Generator[Chunk]:

@@ -17,6 +17,17 @@ TORCH_DTYPES = {
 
 def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
     """Load the weights in that precision, in evaluation mode, from safetensors."""
+    return place_transformer(read_transformer(folder, precision), device)
+
+
+def place_transformer(model: Any, device: torch.device) -> Any:
+    """Move a model to its device; on a CPU its linear layers become oneDNN's."""
+    model = model.to(device)
+    return prepacked(model) if device.type == "cpu" else model
+
+
+def read_transformer(folder: Path, precision: str) -> Any:
+    """Read the weights in that precision into the host's memory, in evaluation mode."""
     from transformers import AutoModel
 
     quiet_transformers()
@@ -28,5 +39,4 @@ def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
         )
     except TypeError:  # a model class that has no pooling layer to leave out
         model = AutoModel.from_pretrained(str(folder), **options)  # nosec B615
-    model = model.to(device).eval().requires_grad_(False)
-    return prepacked(model) if device.type == "cpu" else model
+    return model.eval().requires_grad_(False)

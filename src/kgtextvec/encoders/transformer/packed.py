@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
+from kgtextvec.encoders.memory import is_out_of_memory
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for
@@ -84,7 +85,7 @@ def attend(
         raise NotPackableError("heads that share keys")
     pack.calls += 1
     q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
-    if q.is_cuda and q.dtype in (torch.float16, torch.bfloat16):
+    if has_varlen(q):
         return varlen(q, k, v, pack, scaling, sliding_window)[None], None
     parts = []
     for start, count, length in pack.runs:
@@ -99,6 +100,16 @@ def attend(
         seen = attention_for(q, length, band)(q_own, k_own, v_own, band, scale)
         parts.append(seen.transpose(1, 2).reshape(count * length, *q.shape[1:]))
     return torch.cat(parts)[None], None
+
+
+def has_varlen(q: Tensor) -> bool:
+    """Return whether torch's kernel takes such tensors: half precision, from Ampere on."""
+    return (
+        q.is_cuda
+        and q.dtype in (torch.float16, torch.bfloat16)
+        and q.shape[-1] % 8 == 0
+        and torch.cuda.get_device_capability(q.device) >= (8, 0)
+    )
 
 
 def varlen(
@@ -226,6 +237,8 @@ def packable(
         why = "a pack does not give what each text gives alone"
     # Whatever goes wrong inside a model that was not made for this, the padded path remains.
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         why = f"{type(error).__name__}: {str(error)[:120]}"
     say(f"texts are padded, not packed: {why}")
     model.set_attn_implementation(usual)

@@ -54,6 +54,12 @@ def test_params_hold_only_what_is_not_at_its_default(plan_of):
     assert plan.settings(plan.of_scoring)(of(model="bert")) == ""
 
 
+def test_scores_take_a_gpu_where_there_is_one_as_their_jobs_request_none(plan_of):
+    for asked, said in {"cuda": "", "cuda:1": "", "cpu": "--device cpu", "auto": ""}.items():
+        plan = plan_of(embed={"device": asked})
+        assert plan.run(plan.of_scoring)(of(model="bert"), None) == said
+
+
 def test_a_model_param_is_its_part_of_the_entry(plan_of):
     assert plan_of().entry("license", "dims")(of(model="bert")) == '{"license": "free"}'
 

@@ -63,7 +63,7 @@ def test_what_is_no_text_is_named(model, tmp_path, texts, message):
 
 
 def test_a_wrong_setting_is_named(model, tmp_path):
-    with pytest.raises(InputError, match="encode, pooling: .*mena"):
+    with pytest.raises(InputError, match=r"encode, pooling: .*mena"):
         kgtextvec.encode(TEXTS, str(model), pooling="mena", work=tmp_path)
 
 

@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     from kgtextvec.reduce.pca import Pca
     from kgtextvec.space import Space
 
-Floats = NDArray[np.float32]
-
 
 def encode_texts(
     texts: Sequence[str], model: str, work: Path, store: Path | str | None, options: dict[str, Any]
-) -> Floats:
+) -> NDArray[np.float32]:
     """Return the vectors of texts, (len(texts), dims) float32; `kgtextvec.encode` documents it."""
     from kgtextvec.embed.in_memory import checked_texts, embed_texts
     from kgtextvec.upstream.chain import find_model
@@ -46,7 +44,7 @@ def fit_basis_on(vectors: "NDArray[Any] | Space", dims: int) -> "Pca":
     return principal(mean, covariance, len(matrix), dims)
 
 
-def refuse_array(first: int, block: Floats) -> None:
+def refuse_array(first: int, block: NDArray[np.float32]) -> None:
     """Raise InputError that names the row of the first NaN or Inf in a block."""
     row = first + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
     raise InputError(f"vectors[{row}]: holds NaN or Inf. Correct it, or leave it out.")

@@ -18,8 +18,11 @@ class EncoderSettings:
     """How to run a model. `device` and `precision` are resolved: no `auto` here.
 
     `batch_tokens` None: chosen by device; `lower_case` None: as the tokenizer's files say. A
-    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores `max_tokens`,
-    `long_text`, `special_tokens`, `batch_tokens` and `lower_case`.
+    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores all else but
+    `device` and `pooling`. `pooling`: a name, or several joined by +. `heads`: what follows the
+    pooling, in order: folders of the model such as 2_Dense, or Normalize; `unit`: scale vectors
+    to unit length at the end, after `truncate_dims`. `prompt` is put before each text;
+    `include_prompt`: whether it is pooled; `lower_text`: lower-case texts before the tokenizer.
     """
 
     device: str = "cpu"
@@ -30,6 +33,12 @@ class EncoderSettings:
     special_tokens: str = "literal"
     batch_tokens: int | None = None
     lower_case: bool | None = None
+    lower_text: bool = False
+    prompt: str = ""
+    include_prompt: bool = True
+    heads: tuple[str, ...] = ()
+    truncate_dims: int | None = None
+    unit: bool = False
     layers: str | int = "average"
     initial_state: str = "warm"
     tokens: str = "treebank_hyphen"

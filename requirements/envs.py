@@ -18,7 +18,8 @@ ENVIRONMENTS = {
     "engine": (
         "What the engine's steps need.",
         *TABLES, *PAGES, "filelock", "gdown", "google-crc32c", "h5py", "huggingface-hub",
-        "nervaluate", "protobuf", "psutil", "pyyaml", "requests", "safetensors", "sentencepiece",
+        "nervaluate", "protobuf", "psutil", "pyyaml", "requests", "safetensors",
+        "sentence-transformers", "sentencepiece",
         "tokenizers", "torch", "transformers", "urllib3", "zstandard",
     ),
     "links": ("What link prediction needs.", *TABLES, "filelock", "pykeen", "torch"),

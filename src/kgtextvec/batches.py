@@ -56,6 +56,24 @@ def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64
     return packs
 
 
+def plan_equal(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+    """Group texts of equal length into batches of at most `budget` tokens.
+
+    `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
+    `plan_batches` does. Raises InputError if a text alone is over `budget`.
+    """
+    order = order_by_length(lengths, budget)
+    if not len(order):
+        return []
+    groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    sizes = [budget // max(int(lengths[group[0]]), 1) for group in groups]
+    return [
+        group[start : start + size]
+        for group, size in zip(groups, sizes, strict=True)
+        for start in range(0, len(group), size)
+    ]
+
+
 def order_by_length(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     """Return rows, the longest first, ties in order. Raises InputError if one is over `budget`."""
     order = np.argsort(-lengths, kind="stable")

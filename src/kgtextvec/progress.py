@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 
 def say(message: str) -> None:
@@ -14,8 +16,8 @@ def say(message: str) -> None:
 class Progress:
     """Counts units (texts, rows, bytes) and prints rates and the time left.
 
-    On a terminal the line is rewritten at most five times a second; elsewhere a plain line is
-    printed every `every` seconds and at the end.
+    On a terminal the line is rewritten at most five times a second, and in a notebook a bar is
+    drawn; elsewhere a plain line is printed every `every` seconds and at the end.
     """
 
     def __init__(self, what: str, total: int, unit: str = "texts", every: float = 10.0) -> None:
@@ -23,7 +25,8 @@ class Progress:
         self.done = 0
         self.extra: dict[str, int] = {}
         self.terminal = sys.stderr.isatty()
-        self.every = 0.2 if self.terminal else every
+        self.bar = notebook_bar()
+        self.every = 0.2 if self.terminal or self.bar else every
         self.start = self.shown = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -53,10 +56,35 @@ class Progress:
         left = (self.total - self.done) / max(self.done / seconds, 1e-9)
         end = f"took {clock(seconds)}" if last else f"ETA {clock(left)}"
         line = f"{self.what}: {self.done:,}/{self.total:,} {self.unit}, {', '.join(rates)}, {end}"
-        if self.terminal:
+        if self.bar:
+            self.bar(self.done / max(self.total, 1), line)
+        elif self.terminal:
             print(f"\r\x1b[K{line}", end="\n" if last else "", file=sys.stderr, flush=True)
         else:
             say(line)
+
+
+def notebook_bar() -> Callable[[float, str], None] | None:
+    """Return a function that draws a share (0 to 1) and a line in the notebook's cell, in place.
+
+    None outside a notebook (Jupyter's kernel).
+    """
+    if "ipykernel" not in sys.modules:
+        return None
+    from html import escape
+
+    from IPython import display, get_ipython
+
+    if getattr(get_ipython(), "kernel", None) is None:
+        return None
+    shown: Any = display
+    handle = shown.display(display_id=True)
+
+    def draw(share: float, line: str) -> None:
+        bar = f'<progress max="1" value="{share:.4f}"></progress> {escape(line)}'
+        handle.update(shown.HTML(bar))
+
+    return draw
 
 
 def clock(seconds: float) -> str:

@@ -104,6 +104,17 @@ class Patterns(Registry[T]):
         return [one.example for one in constants]
 
 
+class Joinable(Registry[T]):
+    """A registry whose names may also be given several at once, joined by +."""
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether each of the joined names is there, and none twice."""
+        parts = str(name).split("+")
+        return len(set(parts)) == len(parts) and all(
+            super(Joinable, self).__contains__(one) for one in parts
+        )
+
+
 class Listed(Registry[T]):
     """Names and things that a function returns when they are first asked for."""
 
@@ -138,7 +149,7 @@ def read_id_orders() -> dict[str, Any]:
 
 
 # All registries. Their constants' types stand in the packages' own __init__.
-POOLINGS: Registry[Any] = Registry("kgtextvec.encoders.poolings", "POOLING", "pooling")
+POOLINGS: Registry[Any] = Joinable("kgtextvec.encoders.poolings", "POOLING", "pooling")
 SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source")
 SCORES: Registry[Any] = Registry("kgtextvec.evaluate.scores", "SCORE", "score")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")

@@ -1,6 +1,7 @@
 """embed_shard: the texts of a shard to vectors, from the store where it has them."""
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -22,18 +23,18 @@ from kgtextvec.embed.fingerprint import (
     vector_dims,
 )
 from kgtextvec.embed.shard_lock import lock_shard
-from kgtextvec.embed.shard_output import ShardOutput
+from kgtextvec.embed.shard_output import ShardOutput, shard_on_disk
 from kgtextvec.embed.store import Store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
-from kgtextvec.files import need_space, parse_json, sha256_of, whole_file
+from kgtextvec.files import need_space, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest, write_record
-from kgtextvec.settings.base import changed, read_settings
-from kgtextvec.settings.models import Access, Embed, EncoderOptions, Mode
+from kgtextvec.settings.base import changed
+from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
 TEXT_BYTES = 41  # beside its vector: key, two counts, a flag
 
@@ -47,7 +48,6 @@ def embed_shard(
     options: EncoderOptions = EncoderOptions(),
     embed: Embed = Embed(),
     mode: Mode = Mode(),
-    access: Annotated[str, "an endpoint's api_key_env and requests, as JSON"] = "{}",
     threads: Annotated[int | None, "CPU threads (default: all cores)"] = None,
 ) -> None:
     """Turn the texts of a shard into vectors.
@@ -61,33 +61,15 @@ def embed_shard(
     record = read_model_folder(model)
     shard = read_parquet(texts)
     keys = checked_text_keys(texts, shard)
-    is_endpoint = record["kind"] == "endpoint"
-    device = "server" if is_endpoint else choose_device(embed.device)
-    settings = resolve(record, options, embed, mode, device)
-    if is_endpoint:
-        settings = replace(settings, access=read_settings(Access, parse_json(access), "--access "))
+    settings = resolve(record, options, embed, mode, choose_device(embed.device))
     vectors = Store(store, fingerprint_of(record, settings, options, embed, mode))
     start = time.monotonic()
-    n_texts, n_embedded, tokens = len(keys), 0, 0
-    digest_of_keys = sha256(keys.tobytes()).hexdigest()
+    n_texts = len(keys)
     with whole_file(out) as part:
-        output = ShardOutput(part, n_texts, vector_dims(record, settings.layers))
+        output = ShardOutput(shard_on_disk(part, n_texts, vector_dims(record, settings.layers)))
         job = ShardJob(model, record, settings, vectors, keys, output)
-        job.take_stored()
-        if output.missing.any():
-            with lock_shard(vectors.folder, digest_of_keys[:32]) as waited:
-                if waited:
-                    job.take_stored()
-                todo = np.flatnonzero(output.missing)
-                n_embedded = len(todo)
-                say(f"{texts}: {n_texts:,} texts, {n_texts - n_embedded:,} from the store")
-                if n_embedded:
-                    if not is_endpoint:
-                        set_threads(threads)
-                    job.compute(shard["text"].to_pylist(), embed.part_seconds)
-                    tokens = int(output.n_tokens[todo].sum())
-        else:
-            say(f"{texts}: {n_texts:,} texts, all from the store")
+        todo = job.fill(shard["text"].to_pylist, str(texts), embed.part_seconds, threads)
+        n_embedded, tokens = len(todo), int(output.n_tokens[todo].sum())
         output.close()
     output.write_tokens(out.with_suffix(".parquet"))
     about: ShardRecord = {
@@ -106,7 +88,7 @@ def embed_shard(
         "tokens_embedded": tokens,
         "seconds": round(time.monotonic() - start, 3),
         "fingerprint": vectors.folder.name,
-        "text_keys_digest": digest_of_keys,
+        "text_keys_digest": job.digest_of_keys,
         "vectors_sha256": sha256_of(out),
         "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
         "recipe": RECIPE["embed_shard"],
@@ -124,6 +106,33 @@ class ShardJob:
     store: Store
     keys: NDArray[np.uint8]
     output: ShardOutput
+
+    @property
+    def digest_of_keys(self) -> str:
+        """The sha256 over all keys, in their order."""
+        return sha256(self.keys.tobytes()).hexdigest()
+
+    def fill(
+        self, texts: Callable[[], list[str]], name: str, part_seconds: float, threads: int | None
+    ) -> NDArray[np.int64]:
+        """Fill the output, from the store and by the model; returns the rows that were computed.
+
+        `texts` is called for the texts only if some must be computed; `name` is for messages.
+        """
+        self.take_stored()
+        n_texts = len(self.keys)
+        if not self.output.missing.any():
+            say(f"{name}: {n_texts:,} texts, all from the store")
+            return np.empty(0, np.int64)
+        with lock_shard(self.store.folder, self.digest_of_keys[:32]) as waited:
+            if waited:
+                self.take_stored()
+            todo = np.flatnonzero(self.output.missing)
+            say(f"{name}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
+            if len(todo):
+                set_threads(threads)
+                self.compute(texts(), part_seconds)
+        return todo
 
     def take_stored(self) -> None:
         """Copy the vectors of missing texts that the store has."""
@@ -146,11 +155,6 @@ class ShardJob:
                     settings,
                     lambda device: leases.enter_context(leased(device)),
                 )
-            if self.record["kind"] == "endpoint":
-                from kgtextvec.embed.server_check import check_server, turn_at_server
-
-                leases.enter_context(turn_at_server(self.store))
-                check_server(encoder, self.store)
             resume = ResumeContext(todo, self.output.n_tokens.copy())
             finished = encoder.encode([texts[row] for row in todo.tolist()], resume)
             for one in store_as_finished(finished, self.keys[todo], self.store, part_seconds):

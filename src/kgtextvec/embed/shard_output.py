@@ -1,10 +1,11 @@
-"""The vectors of a shard as they come in, memory-mapped under a temporary name."""
+"""The vectors of a shard as they come in: on disk, or in memory for Python."""
 
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +18,26 @@ from kgtextvec.encoders import Encoded
 from kgtextvec.files import need_space, whole_file
 
 
-class ShardOutput:
-    """The shard's vectors as they come in, memory-mapped, and what is known of each text."""
+def shard_on_disk(path: Path, n_texts: int, dims: int) -> "np.memmap[Any, np.dtype[np.float32]]":
+    """Make an .npy file of (n_texts, dims) float32, its space reserved; returns it memory-mapped.
 
-    def __init__(self, path: Path, n_texts: int, dims: int) -> None:
-        need_space({path: n_texts * dims * 4})
-        self.vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
-        if hasattr(os, "posix_fallocate"):  # else a disk that fills up later kills by SIGBUS
-            with path.open("rb+") as file, suppress_unsupported():
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    Raises InputError when the disk has not enough space.
+    """
+    need_space({path: n_texts * dims * 4})
+    vectors = open_memmap(path, mode="w+", dtype=np.float32, shape=(n_texts, dims))
+    if hasattr(os, "posix_fallocate"):  # else a disk that fills up later kills by SIGBUS
+        with path.open("rb+") as file, suppress_unsupported():
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return vectors
+
+
+class ShardOutput:
+    """The shard's vectors as they come in, and what is known of each text."""
+
+    def __init__(self, vectors: NDArray[np.float32]) -> None:
+        """Take the (n_texts, dims) array to fill: `shard_on_disk`, or one in memory."""
+        self.vectors = vectors
+        n_texts = len(vectors)
         self.n_tokens = np.zeros(n_texts, dtype=np.int32)
         self.n_unknown = np.zeros(n_texts, dtype=np.int32)
         self.truncated = np.zeros(n_texts, dtype=np.bool_)
@@ -42,10 +54,11 @@ class ShardOutput:
         self.missing[rows] = False
 
     def close(self) -> None:
-        """Flush the vectors; every row must have come in."""
+        """Flush the vectors and let go of them; every row must have come in."""
         if self.missing.any():
             raise RuntimeError(f"{int(self.missing.sum())} texts came back without a vector")
-        self.vectors.flush()
+        if isinstance(self.vectors, np.memmap):
+            self.vectors.flush()
         del self.vectors
 
     def write_tokens(self, path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.records import ModelRecord
-from kgtextvec.settings.models import Access
 
 Lease = Callable[[str], str]  # the device asked for to the one to run on
 
@@ -19,9 +18,11 @@ class EncoderSettings:
     """How to run a model. `device` and `precision` are resolved: no `auto` here.
 
     `batch_tokens` None: chosen by device; `lower_case` None: as the tokenizer's files say. A
-    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores `max_tokens`,
-    `long_text`, `special_tokens`, `batch_tokens` and `lower_case`. Only an endpoint has use for
-    `max_characters` and `access`, and it ignores all others.
+    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores all else but
+    `device` and `pooling`. `pooling`: a name, or several joined by +. `heads`: what follows the
+    pooling, in order: folders of the model such as 2_Dense, or Normalize; `unit`: scale vectors
+    to unit length at the end, after `truncate_dims`. `prompt` is put before each text;
+    `include_prompt`: whether it is pooled; `lower_text`: lower-case texts before the tokenizer.
     """
 
     device: str = "cpu"
@@ -32,11 +33,15 @@ class EncoderSettings:
     special_tokens: str = "literal"
     batch_tokens: int | None = None
     lower_case: bool | None = None
+    lower_text: bool = False
+    prompt: str = ""
+    include_prompt: bool = True
+    heads: tuple[str, ...] = ()
+    truncate_dims: int | None = None
+    unit: bool = False
     layers: str | int = "average"
     initial_state: str = "warm"
     tokens: str = "treebank_hyphen"
-    max_characters: int | None = None
-    access: Access | None = None
 
 
 DEFAULT_SETTINGS = EncoderSettings()
@@ -104,10 +109,6 @@ def load_encoder(
 
         encoder: Encoder = ElmoEncoder(folder, settings, lease=lease)
         return encoder
-    if about["kind"] == "endpoint":
-        from kgtextvec.encoders.endpoint.encoder import EndpointEncoder
-
-        return EndpointEncoder.load(folder, int(about["dims"]), settings)
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
     return TransformerEncoder(folder, settings, lease)

@@ -118,8 +118,8 @@ class TransformerLayers:
         self.budget = max(batch_budget(settings), max_tokens)
         with model_fits(folder.name):
             self.model = load_transformer(folder, self.precision, self.device)
-        self.layers = int(self.model.config.num_hidden_layers) + 1
-        self.dims = int(self.model.config.hidden_size)
+        config = self.model.config.get_text_config()
+        self.layers, self.dims = int(config.num_hidden_layers) + 1, int(config.hidden_size)
         self.counts = {"windowed": 0, "without_piece": 0}
 
     def read(self, sentences: Sequence[Sentence]) -> Iterator[SentenceVectors]:

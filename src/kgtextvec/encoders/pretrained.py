@@ -3,6 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.files import read_json
+
+# Encoders that transformers does not list as such.
+ENCODER_HALVES = {
+    "longt5": "LongT5EncoderModel",
+    "switch_transformers": "SwitchTransformersEncoderModel",
+}
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -12,6 +19,16 @@ def quiet_transformers() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def encoder_class(folder: Path) -> Any:
+    """Return the class that loads a folder's encoder: of T5 and its kin, only that half."""
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
+
+    kind = str(read_json(folder / "config.json")["model_type"])
+    name = ENCODER_HALVES.get(kind) or MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(kind, "")
+    return getattr(transformers, name if name.endswith("EncoderModel") else "AutoModel")
 
 
 def load_with_report(model_class: Any, folder: Path) -> tuple[Any, dict[str, Any]]:

@@ -7,9 +7,12 @@ sample variance"). Without the shift a large mean would cancel away the digits o
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from struct import error as StructError
+from typing import Any
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
@@ -60,19 +63,47 @@ class Pca:
             return np.zeros_like(self.explained_variance)
         return self.explained_variance / self.total_variance
 
+    def apply(self, vectors: "NDArray[np.floating[Any]]") -> NDArray[np.float32]:
+        """Return vectors (n, d) in this basis: (n, N) float32. Raises InputError if d differs."""
+        block = np.asarray(vectors, dtype=np.float32)
+        if block.ndim != 2 or block.shape[1] != len(self.mean):
+            raise InputError(
+                f"vectors: have the shape {block.shape}, the basis was fitted on (n,"
+                f" {len(self.mean)}). Use vectors of the same model."
+            )
+        return project(self, block)
+
+    def save(self, path: Path | str) -> None:
+        """Write the basis to an .npz file, complete or not at all; `apply-pca` reads it."""
+        save_pca(self, Path(path))
+
 
 def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Doubles, Doubles]:
     """Return mean (d,) and covariance (d, d), divided by n - 1, of an (n, d) matrix with n ≥ 2.
 
     One pass. Memory: 64 MB of buffers + 3 d² doubles, whatever n. Raises InputError at NaN, Inf.
     """
-    rows = rows_per_block(matrix.dims)
-    shifted = np.empty((min(rows, matrix.rows), matrix.dims))
-    shift = np.zeros(matrix.dims)
-    total = np.zeros(matrix.dims)
-    products = np.zeros((matrix.dims, matrix.dims))
-    with Progress("fit-pca", matrix.rows, unit="rows") as progress:
-        for first, block in blocks(matrix, rows, digest):
+    parts = blocks(matrix, rows_per_block(matrix.dims), digest)
+    refuse = partial(refuse_non_finite, matrix)
+    return moments_of_blocks(parts, matrix.rows, matrix.dims, refuse)
+
+
+def moments_of_blocks(
+    parts: Iterable[tuple[int, NDArray[np.float32]]],
+    n_rows: int,
+    dims: int,
+    refuse: Callable[[int, NDArray[np.float32]], None],
+) -> tuple[Doubles, Doubles]:
+    """Return what `moments` returns, from (first row, block of at most rows_per_block(dims) rows).
+
+    `refuse(first, block)` raises the error for a block that holds NaN or Inf.
+    """
+    shifted = np.empty((min(rows_per_block(dims), n_rows), dims))
+    shift = np.zeros(dims)
+    total = np.zeros(dims)
+    products = np.zeros((dims, dims))
+    with Progress("fit-pca", n_rows, unit="rows") as progress:
+        for first, block in parts:
             here = shifted[: len(block)]
             np.copyto(here, block)
             if first == 0:
@@ -80,14 +111,14 @@ def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Doub
             here -= shift
             sums = here.sum(axis=0)
             if not np.isfinite(sums).all():
-                refuse_non_finite(matrix, first, block)
+                refuse(first, block)
             total += sums
             # A matrix times its own transpose: numpy calls BLAS's syrk, half the work of a gemm.
             products += here.T @ here
             progress.add(len(block))
-    delta = total / matrix.rows
-    products -= matrix.rows * np.outer(delta, delta)
-    return shift + delta, products / (matrix.rows - 1)
+    delta = total / n_rows
+    products -= n_rows * np.outer(delta, delta)
+    return shift + delta, products / (n_rows - 1)
 
 
 def principal(mean: Doubles, covariance: Doubles, n_rows: int, dims: int) -> Pca:

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kgtextvec.registry import POOLINGS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Takes hidden (n, length, dims) float32, mask (n, length) bool: real tokens, special ones
-# included, and special (n, length) bool: the special tokens among them; gives (n, dims).
+# Takes hidden (n, length, dims) float32, mask (n, length) bool: the tokens to pool, special ones
+# included, and special (n, length) bool: the special tokens among them; gives (n, dims). Texts
+# start at the first column.
 PoolFunction = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 
@@ -18,3 +21,20 @@ class PoolingMethod:
 
     pool: PoolFunction
     description: str
+
+
+def pool_function(names: str) -> PoolFunction:
+    """Return the pooling of that name; of several, joined by +, it gives the vectors side by side.
+
+    Raises InputError if one is unknown.
+    """
+    functions: list[PoolFunction] = [POOLINGS[name].pool for name in names.split("+")]
+    if len(functions) == 1:
+        return functions[0]
+
+    def side_by_side(hidden: "Tensor", mask: "Tensor", special: "Tensor") -> "Tensor":
+        import torch
+
+        return torch.cat([each(hidden, mask, special) for each in functions], dim=-1)
+
+    return side_by_side

@@ -54,3 +54,17 @@ def head_by_head(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: fl
             shares = torch.softmax(scores, -1)
             seen[text, head] = onednn_linear(shares, v[text, head], None)
     return seen
+
+
+def grouped(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool
+) -> Tensor:
+    """Run torch's own for causal models, and for keys that groups of heads share.
+
+    `mask` holds the causal part too, if there is a mask.
+    """
+    shared = q.shape[1] // k.shape[1]
+    if shared > 1:
+        k, v = (each.repeat_interleave(shared, 1) for each in (k, v))
+    only_before = causal and mask is None
+    return scaled_dot_product_attention(q, k, v, mask, is_causal=only_before, scale=scale)

@@ -23,14 +23,18 @@ from kgtextvec.encoders import (
     keep_device,
 )
 from kgtextvec.encoders.memory import HalvingRunner, model_fits
+from kgtextvec.encoders.poolings import pool_function
+from kgtextvec.encoders.transformer.heads import Heads
 from kgtextvec.encoders.transformer.loading import place_transformer, read_transformer
 from kgtextvec.encoders.transformer.packed import PackedBatches, packable
-from kgtextvec.encoders.transformer.padded import PaddedBatches
+from kgtextvec.encoders.transformer.padded import PaddedBatches, paddable
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.trial import text_config
+from kgtextvec.encoders.transformer.uniform import UniformBatches
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
-from kgtextvec.registry import POOLINGS
 
+Batches = PackedBatches | PaddedBatches | UniformBatches
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
 # add padding; a GPU wants as many as fill it.
 BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
@@ -82,13 +86,24 @@ class TransformerEncoder:
         lease: Lease = keep_device,
     ) -> None:
         self.folder, self.settings = folder, settings
-        self.pool = POOLINGS[settings.pooling].pool
-        self.tokenizer = Tokenizer(folder, settings.special_tokens, settings.lower_case)
+        self.pool = pool_function(settings.pooling)
+        self.tokenizer = Tokenizer(
+            folder,
+            settings.special_tokens,
+            settings.lower_case,
+            settings.prompt,
+            settings.include_prompt,
+            settings.lower_text,
+        )
+        self.heads = Heads(folder, settings.heads, settings.truncate_dims, settings.unit)
         with model_fits(folder.name):
             model = read_transformer(folder, settings.precision)
         self.device = torch.device(lease(settings.device))
+        self.heads.move(self.device)
         self.run = self.ready(model)
-        self.dims = int(self.run.model.config.hidden_size)
+        n_poolings = settings.pooling.count("+") + 1
+        hidden = int(text_config(self.run.model).hidden_size)
+        self.dims = len(self.heads(torch.zeros(1, n_poolings * hidden, device=self.device))[0])
         self.batch_tokens = settings.batch_tokens or max(
             BATCH_TOKENS[self.device.type], settings.max_tokens
         )
@@ -99,14 +114,22 @@ class TransformerEncoder:
             )
         self.ahead = AHEAD[self.device.type]
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
-        self.in_float32: PackedBatches | PaddedBatches | None = None
+        self.in_float32: Batches | None = None
 
-    def ready(self, model: Any) -> PackedBatches | PaddedBatches:
-        """Put a model on the device: packed where it can, else padded."""
+    def ready(self, model: Any) -> Batches:
+        """Put a model on the device: packed where it can, else padded.
+
+        A model that padding changes gets batches of equal length.
+        """
         with model_fits(self.folder.name):
             model = place_transformer(model, self.device)
             parts = (model, self.tokenizer, self.pool, self.device)
-            return packable(*parts) or PaddedBatches(*parts)
+            most = self.settings.max_tokens
+            return packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
+
+    def compute(self, run: Batches, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model and what follows it; (n_in_batch, dims) float32."""
+        return self.heads(run(pieces, batch))
 
     def encode(
         self, texts: Sequence[str], resume: ResumeContext | None = None
@@ -143,7 +166,8 @@ class TransformerEncoder:
             part = ResumeContext(job.rows[first:last] - start, job.n_tokens[start:end])
             n_pieces = np.bincount(pieces.text, minlength=len(own))
             plan = self.plan(pieces, part)[::-1]  # a stack: the longest is on top
-            yield Chunk(own, first, pieces, plan, _Windows(n_pieces, self.dims))
+            windows = _Windows(n_pieces, self.dims, self.heads.gives_unit)
+            yield Chunk(own, first, pieces, plan, windows)
 
     def plan(self, pieces: Pieces, resume: ResumeContext) -> list[NDArray[np.int64]]:
         """Plan batches of pieces as a part of `resume`, unless texts are windowed."""
@@ -159,7 +183,7 @@ class TransformerEncoder:
         landing = self.memory.run_next(
             chunk.plan,
             cost=lambda batch: self.run.cost(lengths[batch]),
-            run=lambda batch: self.land(chunk, batch, self.run(pieces, batch)),
+            run=lambda batch: self.land(chunk, batch, self.compute(self.run, pieces, batch)),
             refuse=lambda batch, tokens: self.refuse(chunk, batch, tokens),
         )
         if landing:
@@ -217,7 +241,7 @@ class TransformerEncoder:
         stack, memory = [place], HalvingRunner(self.memory.budget)
 
         def run(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-            vectors[rows] = again(chunk.pieces, batch[rows]).cpu().numpy()
+            vectors[rows] = self.compute(again, chunk.pieces, batch[rows]).cpu().numpy()
             return rows
 
         while stack:
@@ -248,10 +272,13 @@ def one_ahead(items: Iterator[Chunk]) -> Generator[Chunk]:
 
 
 class _Windows:
-    """Holds the windows of long texts until the last one is there, then gives their mean."""
+    """Holds the windows of long texts until the last one is there, then gives their mean.
 
-    def __init__(self, n_pieces: NDArray[np.int64], dims: int) -> None:
-        self.n_pieces = n_pieces
+    With `unit`, vectors have unit length, and so has the mean.
+    """
+
+    def __init__(self, n_pieces: NDArray[np.int64], dims: int, unit: bool) -> None:
+        self.n_pieces, self.unit = n_pieces, unit
         self.sums: dict[int, NDArray[np.float64]] = {}
         self.missing: dict[int, int] = {}
         self.dims = dims
@@ -270,7 +297,9 @@ class _Windows:
             self.missing[row] = self.missing.get(row, int(self.n_pieces[row])) - 1
             if not self.missing[row]:
                 done.append(row)
-                means.append((self.sums.pop(row) / self.n_pieces[row]).astype(np.float32))
+                mean = self.sums.pop(row) / self.n_pieces[row]
+                length = max(float(np.linalg.norm(mean)), 1e-12) if self.unit else 1.0
+                means.append((mean / length).astype(np.float32))
         return (
             np.concatenate([rows[single], np.array(done, dtype=np.int64)]),
             np.concatenate([vectors[single], np.array(means).reshape(-1, self.dims)]).astype(

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kgtextvec.encoders.pretrained import LOCAL_ONLY, quiet_transformers
+from kgtextvec.encoders.pretrained import LOCAL_ONLY, encoder_class, quiet_transformers
 from kgtextvec.encoders.transformer.prepack import prepacked
 
 TORCH_DTYPES = {
@@ -28,15 +28,16 @@ def place_transformer(model: Any, device: torch.device) -> Any:
 
 def read_transformer(folder: Path, precision: str) -> Any:
     """Read the weights in that precision into the host's memory, in evaluation mode."""
-    from transformers import AutoModel
-
     quiet_transformers()
+    kind = encoder_class(folder)
     # A folder of ours, checked by its digests: there is no revision to pin.
     options = LOCAL_ONLY | {"use_safetensors": True, "dtype": TORCH_DTYPES[precision]}
     try:
-        model = AutoModel.from_pretrained(  # nosec B615
+        model = kind.from_pretrained(  # nosec B615
             str(folder), add_pooling_layer=False, **options
         )
     except TypeError:  # a model class that has no pooling layer to leave out
-        model = AutoModel.from_pretrained(str(folder), **options)  # nosec B615
+        model = kind.from_pretrained(str(folder), **options)  # nosec B615
+    for config in (model.config, model.config.get_text_config()):
+        config.use_cache = False  # of keys and values, for texts that go on
     return model.eval().requires_grad_(False)

@@ -22,14 +22,20 @@ from kgtextvec.batches import Planner, plan_packs
 from kgtextvec.encoders.memory import is_out_of_memory
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
-from kgtextvec.encoders.transformer.attention import attention_for
+from kgtextvec.encoders.transformer.attention import attention_for, grouped
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.trial import (
+    hidden_alone,
+    takes,
+    trial_ids,
+    trial_lengths,
+    unchanged,
+)
 from kgtextvec.progress import say
 
 NAME = "kgtextvec_packed"
 # Terms of attention scores that a model may pass and that we would leave out.
 FOREIGN = ("softcap", "s_aux", "position_bias", "cache")
-CHECKED_LENGTHS = (9, 7, 7, 4, 3)
 
 
 class NotPackableError(Exception):
@@ -72,33 +78,41 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Attention within each text of a pack, in the form that transformers asks for.
 
-    `query`, `key`, `value` (1, heads, tokens, dims of a head); returns (1, tokens, heads, dims of
-    a head). `sliding_window` w lets a token see those less than w away. Raises NotPackableError.
+    `query` (1, heads, tokens, dims of a head), `key` and `value` likewise, or with fewer heads,
+    each shared by a group of the query's; returns (1, tokens, heads, dims of a head).
+    `sliding_window` w lets a token see those less than w away. In a causal model a token sees
+    itself and those before it. Raises NotPackableError.
     """
     foreign = [name for name in FOREIGN if more.get(name) is not None]
     causal = more.get("is_causal")
     if causal is None:
         causal = getattr(module, "is_causal", True)
-    if pack is None or attention_mask is not None or foreign or causal or more.get("dropout"):
-        raise NotPackableError("a mask, a causal model or a term that packing does not know")
-    if query.shape != key.shape or query.shape[0] != 1:
-        raise NotPackableError("heads that share keys")
+    if pack is None or attention_mask is not None or foreign or more.get("dropout"):
+        raise NotPackableError("a mask, or a term that packing does not know")
+    if query.shape[0] != 1 or query.shape[2] != key.shape[2]:
+        raise NotPackableError("keys of other tokens than the queries")
     pack.calls += 1
     q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
     if has_varlen(q):
-        return varlen(q, k, v, pack, scaling, sliding_window)[None], None
+        return varlen(q, k, v, pack, scaling, sliding_window, causal)[None], None
+    scale = q.shape[-1] ** -0.5 if scaling is None else scaling
     parts = []
     for start, count, length in pack.runs:
-        shape = (count, length, *q.shape[1:])
         own = slice(start, start + count * length)
+        q_own, k_own, v_own = (
+            each[own].view(count, length, *each.shape[1:]).transpose(1, 2) for each in (q, k, v)
+        )
         band = None
         if sliding_window is not None and length > sliding_window:
             place = torch.arange(length, device=q.device)
             band = (place[:, None] - place).abs() < sliding_window
-        q_own, k_own, v_own = (each[own].view(shape).transpose(1, 2) for each in (q, k, v))
-        scale = q.shape[-1] ** -0.5 if scaling is None else scaling
-        seen = attention_for(q, length, band)(q_own, k_own, v_own, band, scale)
-        parts.append(seen.transpose(1, 2).reshape(count * length, *q.shape[1:]))
+            if causal:
+                band &= place[:, None] >= place
+        if causal or k.shape[1] != q.shape[1]:
+            seen = grouped(q_own, k_own, v_own, band, scale, causal)
+        else:
+            seen = attention_for(q, length, band)(q_own, k_own, v_own, band, scale)
+        parts.append(seen.transpose(1, 2).reshape(count * length, *seen.shape[1::2]))
     return torch.cat(parts)[None], None
 
 
@@ -113,7 +127,13 @@ def has_varlen(q: Tensor) -> bool:
 
 
 def varlen(
-    q: Tensor, k: Tensor, v: Tensor, pack: Pack, scaling: float | None, window: int | None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pack: Pack,
+    scaling: float | None,
+    window: int | None,
+    causal: bool,
 ) -> Tensor:
     """Flash attention over texts of any lengths; (tokens, heads, dims of a head), half precision.
 
@@ -125,8 +145,16 @@ def varlen(
     more: dict[str, Any] = {}
     if scaling is not None and scaling != q.shape[-1] ** -0.5:
         more["scale"] = scaling
-    if window is not None:
-        more["window_size"] = (window - 1, window - 1)
+    if window is not None or (causal and "window_size" in known):
+        before = -1 if window is None else window - 1
+        more["window_size"] = (before, 0 if causal else before)
+    elif causal:
+        more["is_causal"] = True
+    if k.shape[1] != q.shape[1]:
+        if "enable_gqa" in known:
+            more["enable_gqa"] = True
+        else:
+            k, v = (each.repeat_interleave(q.shape[1] // k.shape[1], 1) for each in (k, v))
     if not set(more) <= set(known):
         raise NotPackableError(f"this torch's varlen_attn has no {', '.join(more)}")
     seen = varlen_attn(q, k, v, pack.ends, pack.ends, pack.longest, pack.longest, **more)
@@ -144,8 +172,9 @@ class PackedBatches:
         self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
-        takes = inspect.signature(model.forward).parameters
-        self.takes_types = "token_type_ids" in takes
+        # GPT-2 takes types without having any: it would add the vector of token 0.
+        has_types = hasattr(model.config, "type_vocab_size")
+        self.takes_types = has_types and takes(model, "token_type_ids")
         self.first_position = first_position(model)
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
@@ -182,17 +211,16 @@ class PackedBatches:
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
-        spans = zip(pieces.offsets[batch], pieces.offsets[batch + 1], strict=True)
-        ids = np.concatenate([pieces.ids[start:end] for start, end in spans]).astype(np.int64)
         pack = self.pack(pieces.lengths[batch])
-        hidden = self.hidden(ids, pack)
+        hidden = self.hidden(pieces.ids_of(batch).astype(np.int64), pack)
         before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
+        unpooled = self.tokenizer.unpooled
         pooled = []
         for start, count, length in pack.runs:
             own = hidden[start : start + count * length].view(count, length, -1)
             place = torch.arange(length, device=self.device).expand(count, -1)
             special = (place < before) | (place >= length - after)
-            pooled.append(self.pool(own, torch.ones_like(special), special))
+            pooled.append(self.pool(own, place >= unpooled, special))
         return torch.cat(pooled)
 
 
@@ -204,33 +232,29 @@ def first_position(model: Any) -> int:
 
 
 def packable(
-    model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
+    model: Any,
+    tokenizer: Tokenizer,
+    pool: PoolFunction,
+    device: torch.device,
+    max_tokens: int | None = None,
 ) -> PackedBatches | None:
     """Return `model` made to take packs, or None (and the model as it was) if it can't.
 
-    It can when a pack of five made-up texts gives what each of them gives alone.
+    It can when a pack of made-up texts gives what each of them gives alone; with `max_tokens`, one
+    of them is longer than the model's attention window, if its texts can be.
     """
-    if "position_ids" not in inspect.signature(model.forward).parameters:
+    if not takes(model, "position_ids") or isinstance(getattr(model, "attention_type", None), str):
         return None
     usual = model.config._attn_implementation
-    lengths = np.array(CHECKED_LENGTHS)
-    ids = np.arange(5, 5 + lengths.sum()) % int(model.config.vocab_size)
+    lengths = trial_lengths(model, max_tokens)
+    ids = trial_ids(model, lengths)
     try:
-        with torch.inference_mode():
-            alone = torch.cat(
-                [
-                    model(
-                        input_ids=torch.from_numpy(own)[None].to(device),
-                        attention_mask=torch.ones(1, len(own), dtype=torch.long, device=device),
-                        return_dict=True,
-                    ).last_hidden_state[0]
-                    for own in np.split(ids, np.cumsum(lengths)[:-1])
-                ]
-            ).float()
-            register()
-            model.set_attn_implementation(NAME)
-            run = PackedBatches(model, tokenizer, pool, device)
-            pack = run.pack(lengths)
+        alone = hidden_alone(model, ids, lengths, device)
+        register()
+        model.set_attn_implementation(NAME)
+        run = PackedBatches(model, tokenizer, pool, device)
+        pack = run.pack(lengths)
+        with torch.inference_mode(), unchanged(model):
             right = agrees(run.hidden(ids, pack), alone, model.dtype)
         if pack.calls and right:
             return run

@@ -8,8 +8,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, padded_tokens, plan_batches
+from kgtextvec.encoders.memory import is_out_of_memory
+from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.trial import (
+    hidden_alone,
+    text_config,
+    trial_ids,
+    trial_lengths,
+    unchanged,
+)
+from kgtextvec.progress import say
 
 
 class PaddedBatches:
@@ -27,21 +37,55 @@ class PaddedBatches:
         return padded_tokens(lengths)
 
     @torch.inference_mode()
+    def hidden(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.int64]) -> Tensor:
+        """Return the last layer of texts given end to end, (n_texts, longest, dims)."""
+        mask = np.arange(int(lengths.max())) < lengths[:, None]
+        padded = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
+        padded[mask] = ids
+        found: Tensor = self.model(
+            input_ids=torch.from_numpy(padded).to(self.device),
+            attention_mask=torch.from_numpy(mask).to(self.device).long(),
+            return_dict=True,
+        ).last_hidden_state
+        return found
+
+    @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
         lengths = pieces.lengths[batch]
-        position = np.arange(int(lengths.max()))
-        mask = position < lengths[:, None]
-        ids = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
-        ids[mask] = pieces.ids[(pieces.offsets[batch][:, None] + position)[mask]]
-        before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
-        special = (position < before) | (position >= lengths[:, None] - after)
-        attention = torch.from_numpy(mask).to(self.device)
-        hidden = self.model(
-            input_ids=torch.from_numpy(ids).to(self.device),
-            attention_mask=attention.long(),
-            return_dict=True,
-        ).last_hidden_state
-        return self.pool(
-            hidden.float(), attention, torch.from_numpy(special & mask).to(self.device)
+        pooled, special = (
+            torch.from_numpy(each).to(self.device) for each in self.tokenizer.masks(lengths)
         )
+        hidden = self.hidden(pieces.ids_of(batch), lengths)
+        return self.pool(hidden.float(), pooled, special)
+
+
+def paddable(
+    model: Any,
+    tokenizer: Tokenizer,
+    pool: PoolFunction,
+    device: torch.device,
+    max_tokens: int | None = None,
+) -> PaddedBatches | None:
+    """Return `model` made to take padded batches, or None if padding changes what it gives."""
+    run = PaddedBatches(model, tokenizer, pool, device)
+    if getattr(text_config(model), "attention_type", None) == "block_sparse":
+        why = "the model chooses its kind of attention by a batch's length"
+    else:
+        lengths = trial_lengths(model, max_tokens)
+        ids = trial_ids(model, lengths)
+        try:
+            alone = hidden_alone(model, ids, lengths, device)
+            with unchanged(model):
+                padded = run.hidden(ids, lengths)
+            inside = np.arange(int(lengths.max())) < lengths[:, None]
+            if agrees(padded[torch.from_numpy(inside).to(device)].float(), alone, model.dtype):
+                return run
+            why = "a padded batch does not give what each text gives alone"
+        # Whatever goes wrong inside a model, batches of one length remain.
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            why = f"{type(error).__name__}: {str(error)[:120]}"
+    say(f"batches hold texts of equal length only: {why}")
+    return None

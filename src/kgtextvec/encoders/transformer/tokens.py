@@ -5,7 +5,7 @@ special tokens around a text are found from samples at load, so that cutting and
 second pass through the tokenizer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -43,15 +43,30 @@ class Pieces:
         """Tokens per piece, (n_pieces,)."""
         return np.diff(self.offsets)
 
+    def ids_of(self, batch: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the ids of some pieces (n_in_batch,) end to end."""
+        spans = zip(self.offsets[batch], self.offsets[batch + 1], strict=True)
+        return np.concatenate([self.ids[start:end] for start, end in spans])
+
 
 class Tokenizer:
     """A model's tokenizer, with control tokens in a text kept as plain text or not.
 
     `special_tokens`: `literal` tokenizes a `</s>` in a text as plain characters;
-    `control` lets it through as the control token, as BioMedGPS's script does.
+    `control` lets it through as the control token, as BioMedGPS's script does. `prompt` is put
+    before every text, and pooled with it unless `include_prompt` is false; `lower_text` makes
+    texts lower-case before the tokenizer's own rules.
     """
 
-    def __init__(self, folder: Path, special_tokens: str, lower_case: bool | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        special_tokens: str,
+        lower_case: bool | None,
+        prompt: str = "",
+        include_prompt: bool = True,
+        lower_text: bool = False,
+    ) -> None:
         from transformers import AutoTokenizer
 
         options: dict[str, Any] = {} if lower_case is None else {"do_lower_case": lower_case}
@@ -59,15 +74,39 @@ class Tokenizer:
         self.tokenizer = AutoTokenizer.from_pretrained(  # nosec B615
             str(folder), **LOCAL_ONLY, **options
         )
-        self.literal = special_tokens == "literal"
         self.backend = getattr(self.tokenizer, "backend_tokenizer", None)
         if self.backend is not None:
             self.backend.no_truncation()
             self.backend.no_padding()
-            self.backend.encode_special_tokens = self.literal
+        self.set_literal(special_tokens == "literal")
+        self.lower = lower_first(self.backend) if lower_text else None
         self.unknown = self.tokenizer.unk_token_id
         self.pad = self.tokenizer.pad_token_id or 0
         self.prefix, self.suffix = self.find_special()
+        self.prompt, self.prompt_ids = prompt, self.ids_of_prompt(prompt)
+        self.unpooled = 0 if include_prompt else len(self.prefix) + len(self.prompt_ids)
+
+    def ids_of_prompt(self, prompt: str) -> list[int]:
+        """Return the ids of the prompt alone. Raises InputError if it has control tokens."""
+        if not prompt:
+            return []
+        (found,) = self.ids([prompt], with_special=False)
+        if self.literal:
+            self.set_literal(False)
+            (control,) = self.ids([prompt], with_special=False)
+            self.set_literal(True)
+            if control != found:
+                raise InputError(
+                    f"prompt: {prompt!r} has control tokens of the model's, which are read as plain"
+                    " text. Leave them out."
+                )
+        return found
+
+    def set_literal(self, literal: bool) -> None:
+        """Read control tokens in texts as plain characters, or as what they are."""
+        self.literal = literal
+        if self.backend is not None:
+            self.backend.encode_special_tokens = literal
 
     def find_special(self) -> tuple[list[int], list[int]]:
         """Find the ids put before and after every text. Raises InputError if there is no rule."""
@@ -88,6 +127,8 @@ class Tokenizer:
 
     def ids(self, texts: Sequence[str], with_special: bool) -> list[list[int]]:
         """Token ids of each text, uncut."""
+        if self.lower is not None:
+            texts = [self.lower(text) for text in texts]
         if self.backend is not None:
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=with_special)
             return [encoding.ids for encoding in encodings]
@@ -100,13 +141,27 @@ class Tokenizer:
         )
         return list(encoded["input_ids"])
 
+    def masks(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which places of texts of these lengths are pooled, and which are special ones'.
+
+        Both (n, longest) bool; a text starts at the first column. Places of a prompt that is not
+        to be pooled are left out.
+        """
+        place = np.arange(int(lengths.max()))
+        inside = place < lengths[:, None]
+        before, after = len(self.prefix), len(self.suffix)
+        special = inside & ((place < before) | (place >= lengths[:, None] - after))
+        return inside & (place >= self.unpooled), special
+
     def pieces(self, texts: Sequence[str], max_tokens: int, long_text: str) -> Pieces:
         """Tokenize; a text over `max_tokens` is cut (`truncate`) or windowed (`window`)."""
-        room = max_tokens - len(self.prefix) - len(self.suffix)
-        if room < 1:
+        around = len(self.prefix) + len(self.suffix)
+        room = max_tokens - around
+        if room <= len(self.prompt_ids):
+            prompt = f" and a prompt of {len(self.prompt_ids)}" if self.prompt_ids else ""
             raise InputError(
-                f"max_tokens: {max_tokens} leaves no room for text besides"
-                f" {len(self.prefix) + len(self.suffix)} special tokens. Raise it."
+                f"max_tokens: {max_tokens} leaves no room for text besides {around} special"
+                f" tokens{prompt}. Raise it."
             )
         starts = range(0, max(len(texts), 1), TOKENIZED_TEXTS)
         chunks = [
@@ -132,33 +187,67 @@ class Tokenizer:
 
         Returns ids, lengths and texts of the pieces, then n_tokens, n_unknown and truncated.
         """
+        if self.prompt:
+            texts = [self.prompt + text for text in texts]
         bodies = self.ids(texts, with_special=False)
-        sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
-        flat = np.fromiter(chain.from_iterable(bodies), np.int32, int(sizes.sum()))
+        sizes, flat = sizes_and_ids(bodies)
+        unknown = np.concatenate([[0], np.cumsum(flat == self.unknown)])
         begins = np.cumsum(sizes) - sizes
-        owners, starts, kept = np.arange(len(bodies)), begins, np.minimum(sizes, room)
-        long = sizes > room
-        if windowed and long.any():
-            cuts = [cut_windows(size, room) for size in sizes.tolist()]
-            owners = np.repeat(owners, [len(windows) for windows in cuts])
-            edges = np.array(list(chain.from_iterable(cuts)), dtype=np.int64)
-            starts, kept = begins[owners] + edges[:, 0], edges[:, 1] - edges[:, 0]
+        n_unknown = (unknown[begins + sizes] - unknown[begins]).astype(np.int32)
         before, around = len(self.prefix), len(self.prefix) + len(self.suffix)
+        n_tokens, long = (sizes + around).astype(np.int32), sizes > room
+        owners = np.arange(len(bodies))
+        if windowed and long.any():
+            windows = [self.windows(body, room) for body in bodies]
+            owners = np.repeat(owners, [len(some) for some in windows])
+            sizes, flat = sizes_and_ids(list(chain.from_iterable(windows)))
+            begins = np.cumsum(sizes) - sizes
+        kept = np.minimum(sizes, room)
         lengths = kept + around
+        if not lengths.all():
+            text = texts[owners[int(lengths.argmin())]]
+            raise InputError(
+                f"{self.tokenizer.name_or_path}: the text {text!r} has no token, and this model has"
+                " no special ones. Leave the text out."
+            )
         ends = np.cumsum(lengths)
         ids = np.empty(int(lengths.sum()), dtype=np.int32)
         within = np.arange(int(kept.sum())) - np.repeat(np.cumsum(kept) - kept, kept)
         ids[within + np.repeat(ends - lengths + before, kept)] = flat[
-            within + np.repeat(starts, kept)
+            within + np.repeat(begins, kept)
         ]
         ids[(ends - lengths)[:, None] + np.arange(before)] = self.prefix
         ids[(ends - len(self.suffix))[:, None] + np.arange(len(self.suffix))] = self.suffix
-        unknown = np.concatenate([[0], np.cumsum(flat == self.unknown)])
-        return (
-            ids,
-            lengths,
-            owners + first,
-            (sizes + around).astype(np.int32),
-            (unknown[begins + sizes] - unknown[begins]).astype(np.int32),
-            long & (not windowed),
-        )
+        return ids, lengths, owners + first, n_tokens, n_unknown, long & (not windowed)
+
+    def windows(self, body: list[int], room: int) -> list[list[int]]:
+        """Cut a text's ids into windows of at most `room`; each begins with the prompt."""
+        if len(body) <= room:
+            return [body]
+        lead = 0
+        while lead < len(self.prompt_ids) and body[lead] == self.prompt_ids[lead]:
+            lead += 1
+        cuts = cut_windows(len(body) - lead, room - lead)
+        return [body[:lead] + body[lead + start : lead + end] for start, end in cuts]
+
+
+def sizes_and_ids(bodies: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return how many ids each list has, (n,), and all ids end to end."""
+    sizes = np.fromiter(map(len, bodies), np.int64, len(bodies))
+    return sizes, np.fromiter(chain.from_iterable(bodies), np.int32, int(sizes.sum()))
+
+
+def lower_first(backend: Any) -> Callable[[str], str] | None:
+    """Make a tokenizer's backend lower-case texts first, as sentence-transformers does.
+
+    Returns what does it for a tokenizer without a backend, else None.
+    """
+    from tokenizers.normalizers import Lowercase, Sequence
+
+    if backend is None:
+        found: Callable[[str], str] = Lowercase().normalize_str
+        return found
+    own = backend.normalizer
+    if own is None or own.normalize_str("A") != "a":
+        backend.normalizer = Sequence([Lowercase(), *([own] if own is not None else [])])
+    return None

@@ -1,1 +1,0 @@
-"""A server that speaks OpenAI's /v1/embeddings as an encoder."""

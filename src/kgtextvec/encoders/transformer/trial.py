@@ -1,0 +1,91 @@
+"""Trials of a model that was just loaded: what it gives for a few made-up texts.
+
+A trial leaves the model as it was. BigBird, for one, turns to full attention for good when a short
+text comes first (transformers issue 20031), and some models keep tables for the longest text seen.
+"""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHECKED_LENGTHS = (9, 7, 7, 4, 3)
+OF_TORCH = ("_parameters", "_buffers", "_modules")
+
+
+@contextmanager
+def unchanged(model: torch.nn.Module) -> Iterator[None]:
+    """Undo, at the end, what the block changed in the model's modules, their names and settings.
+
+    Numbers that are changed in place stay changed; no model does that in evaluation mode.
+    """
+    before = [
+        (
+            module,
+            {key: value for key, value in vars(module).items() if key not in OF_TORCH},
+            {key: dict(getattr(module, key)) for key in OF_TORCH},
+        )
+        for module in model.modules()
+    ]
+    try:
+        yield
+    finally:
+        for module, plain, tables in before:
+            for key in [key for key in vars(module) if key not in plain and key not in OF_TORCH]:
+                del vars(module)[key]
+            vars(module).update(plain)
+            for key, table in tables.items():
+                now = getattr(module, key)
+                now.clear()
+                now.update(table)
+
+
+def text_config(model: Any) -> Any:
+    """Return the part of a model's config that is about text; most have no other part."""
+    return model.config.get_text_config()
+
+
+def trial_lengths(model: Any, max_tokens: int | None) -> NDArray[np.int64]:
+    """Return the lengths of the trial's texts; one exceeds the attention window, if texts can."""
+    config = text_config(model)
+    windows = [getattr(config, name, None) for name in ("sliding_window", "local_attention")]
+    over = [window + 3 for window in windows if isinstance(window, int) and window > 0]
+    longest = [
+        length for length in over if max_tokens and CHECKED_LENGTHS[0] < length <= max_tokens
+    ]
+    return np.array([*longest[:1], *CHECKED_LENGTHS], dtype=np.int64)
+
+
+def trial_ids(model: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return made-up ids, (sum of lengths,); those below 5 are mostly special ones."""
+    n_ids = int(text_config(model).vocab_size)
+    first = min(5, n_ids - 1)
+    return first + np.arange(int(lengths.sum())) % (n_ids - first)
+
+
+@torch.inference_mode()
+def hidden_alone(
+    model: Any, ids: NDArray[np.int64], lengths: NDArray[np.int64], device: torch.device
+) -> Tensor:
+    """Return the last layer of texts, each run alone, as rows (tokens, dims) float32."""
+    parts = []
+    for own in np.split(ids, np.cumsum(lengths)[:-1]):
+        with unchanged(model):
+            parts.append(
+                model(
+                    input_ids=torch.from_numpy(own)[None].to(device),
+                    attention_mask=torch.ones(1, len(own), dtype=torch.long, device=device),
+                    return_dict=True,
+                ).last_hidden_state[0]
+            )
+    return torch.cat(parts).float()
+
+
+def takes(model: Any, name: str) -> bool:
+    """Return whether the model's forward has a parameter of that name."""
+    return name in inspect.signature(model.forward).parameters

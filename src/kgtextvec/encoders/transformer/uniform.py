@@ -1,0 +1,54 @@
+"""A batch of texts of equal length, for models that neither packing nor padding leaves exact.
+
+BigBird and its kin choose the kind of attention by a batch's length, padding included: a short
+text beside a long one would get another vector than alone.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kgtextvec.batches import Planner, padded_tokens, plan_equal
+from kgtextvec.encoders.poolings import PoolFunction
+from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.trial import unchanged
+
+
+class UniformBatches:
+    """How to plan, cost and run batches of equal length; `model` is on `device`."""
+
+    plan: Planner = staticmethod(plan_equal)
+
+    def __init__(
+        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
+    ) -> None:
+        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
+
+    def cost(self, lengths: NDArray[np.int64]) -> int:
+        """Tokens that a batch of these lengths occupies."""
+        return padded_tokens(lengths)
+
+    @torch.inference_mode()
+    def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
+        lengths = pieces.lengths[batch]
+        found = [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
+        pooled = torch.cat([self.run_equal(pieces, batch[rows]) for rows in found])
+        return pooled[torch.from_numpy(np.concatenate(found).argsort()).to(self.device)]
+
+    def run_equal(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces of one length through the model."""
+        lengths = pieces.lengths[batch]
+        ids = torch.from_numpy(pieces.ids_of(batch).astype(np.int64)).to(self.device)
+        ids = ids.view(len(batch), int(lengths[0]))
+        with unchanged(self.model):
+            hidden = self.model(
+                input_ids=ids, attention_mask=torch.ones_like(ids), return_dict=True
+            ).last_hidden_state
+        pooled, special = (
+            torch.from_numpy(each).to(self.device) for each in self.tokenizer.masks(lengths)
+        )
+        return self.pool(hidden.float(), pooled, special)

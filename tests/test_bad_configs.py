@@ -43,6 +43,11 @@ def entities(**more: object) -> dict:
     return {"tables": TABLES | {"entities": TABLES["entities"] | more}}
 
 
+def endpoint(**more: object) -> dict:
+    entry = {"kind": "endpoint", "source": "https://x.org/v1", "model": "m", "dims": 400} | more
+    return {"models": ["served"], "catalogue": {"served": entry}}
+
+
 PROBE = {"train": "small.tsv", "test": "small.tsv"}
 
 
@@ -60,6 +65,21 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
         ({"spaces": ["pca4OO"]}, "config, spaces: 'pca4OO' is unknown.* pcaN"),
         ({"spaces": ["pca400"]}, "config, spaces: pca400 asks for 400 dims, all-MiniLM.* 384"),
         ({"exports": ["pykeeen"]}, "config, exports: 'pykeeen' is unknown.*Did you mean pykeen"),
+        (endpoint(model=None), r"catalogue, served\.model: missing"),
+        (endpoint(source="file:/v1"), r"catalogue, served\.source: must be the server's address"),
+        (endpoint(source="https://me:sk-1@x.org/v1"), r"catalogue, served\.source: must not hold"),
+        (endpoint(source="https://x.org/v1?key=sk-1"), r"catalogue, served\.source: must not hold"),
+        (endpoint(source=["https://x.org/v1"]), r"catalogue, served\.source: .* one address"),
+        (endpoint(api_key_env="sk-1-2"), r"catalogue, served\.api_key_env: must be the name of"),
+        (endpoint(pooling="cls"), r"catalogue, served\.pooling: does not apply to an endpoint"),
+        (endpoint(requests={"parallel": 0}), r"config, catalogue\.served\.requests\.parallel: 0"),
+        (
+            endpoint(requests={"paralel": 2}),
+            r"config, catalogue\.served\.requests\.paralel: .* Did you mean parallel",
+        ),
+        (endpoint() | {"mode": "faithful"}, "config, mode: .*served runs at its server"),
+        (endpoint() | {"probe": {"ner": PROBE}}, "config, probe: served is an endpoint"),
+        (endpoint(kind="elmo"), r"catalogue, served\.model: is for `kind: endpoint`"),
         (entities(kind="entitis"), "config, tables.entities.kind: .*Did you mean entities"),
         ({"embed": {"device": "gpu"}}, "config, embed.device: 'gpu' .* cpu, mps, cuda"),
         ({"probe": {"ner": {"train": "small.tsv"}}}, "config, probe.ner.test: missing"),

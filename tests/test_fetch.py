@@ -16,8 +16,8 @@ from fault_server import FaultServer
 from kgtextvec.errors import InputError
 from kgtextvec.models.fetch import fetch
 from kgtextvec.models.fetch_errors import FetchError
-from kgtextvec.models.retry import RetryPolicy, retry_after
 from kgtextvec.models.transfer import Request
+from kgtextvec.retry import RetryPolicy, retry_after
 
 DATA = np.random.default_rng(1).bytes(300_000)
 SHA = hashlib.sha256(DATA).hexdigest()

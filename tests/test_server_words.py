@@ -10,9 +10,9 @@ import pytest
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError, without_escapes
 from kgtextvec.models.fetch import fetch
-from kgtextvec.models.retry import RetryPolicy
 from kgtextvec.models.sources import hub
 from kgtextvec.models.transfer import Request
+from kgtextvec.retry import RetryPolicy
 
 ESCAPES = "\x1b[2J\x1b[31m\x9b5m\x07"
 

@@ -1,4 +1,6 @@
-"""An estimate of the disk space that a run needs, and how much is free; reported before the run.
+"""An estimate of the disk space that a run needs, and of what it sends to endpoints.
+
+Reported before the run, with how much disk space is free.
 
 Standard library only (settings apart): it runs before any conda environment exists.
 """
@@ -24,13 +26,15 @@ COUNTED_BYTES = 1 << 20  # read at once
 READERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
 ZSTD_RATIO = 4  # zstd isn't in the standard library: rows are estimated from the file's size
 ROW_BYTES = 300
+PACKED = {".gz", ".xz", ".zst"}
+BYTES_PER_TOKEN_AT_SERVER = 3.5
 
 
 def disk(
     plan: Annotated[
         str,
-        "JSON: {tables: {name: file}, models: {name: {kind, dims}}, spaces, exports, probes: {name:"
-        " {files, stored}}}",
+        "JSON: {tables: {name: file}, models: {name: {kind, dims, server}}, spaces, exports,"
+        " probes: {name: {files, stored}}}",
     ],
     *,
     store: Annotated[Path, "the vector store"] = Path(".kgtextvec/store"),
@@ -62,6 +66,38 @@ def disk(
         )
         if need > free:
             say("WARNING: disk: that may not suffice. A run that fails for it resumes later.")
+    for line in texts_to_send(wanted, results):
+        say(line)
+
+
+def texts_to_send(plan: dict[str, Any], results: Path) -> Iterator[str]:
+    """Yield for each endpoint how many texts and tokens it gets at most; what is there counts not.
+
+    The tokens are those of complete files: texts are a part of them.
+    """
+    for model, about in plan["models"].items():
+        if not about.get("server"):
+            continue
+        n_texts = n_bytes = 0
+        for table, file in plan["tables"].items():
+            if (results / model / table / "full/embeddings.npy").exists():
+                continue
+            rows, texts = count_rows(table, Path(file), results)
+            n_texts += texts
+            n_bytes += file_bytes(Path(file)) * texts // max(rows, 1)
+        tokens = n_bytes / BYTES_PER_TOKEN_AT_SERVER + 2 * n_texts
+        yield (
+            f"{model}: at most {n_texts:,} texts, {tokens / 1e6:,.2f} million tokens, are sent to"
+            f" {about['server']}; not those in the store"
+        )
+
+
+def file_bytes(file: Path) -> int:
+    """Estimate the bytes of a file, unpacked; 0 if it is not there."""
+    try:
+        return file.stat().st_size * (ZSTD_RATIO if file.suffix in PACKED else 1)
+    except OSError:
+        return 0
 
 
 def expected_sizes(
@@ -142,6 +178,8 @@ def transformer_layers(dims: int) -> int:
 
 def count_parameters(kind: str, dims: int) -> int:
     """Estimate how many parameters a model has: as a BERT of its dims."""
+    if kind == "endpoint":
+        return 0
     if kind == "elmo":
         return ELMO_PARAMETERS
     return 12 * transformer_layers(dims) * dims**2 + 31_000 * dims

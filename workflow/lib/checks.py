@@ -12,6 +12,7 @@ import yaml
 
 from kgtextvec.errors import InputError, did_you_mean, most_like
 from kgtextvec.locations import need_package
+from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
@@ -163,8 +164,26 @@ def check_models(plan: "Plan") -> None:
                         f" {entry.dims}. Ask for 1 to {entry.dims}, or leave {model} out."
                     )
     for model in plan.all_models:
-        if model not in plan.finetuned:
-            locations_of(model, plan.catalogue[model])
+        entry = plan.catalogue[model]
+        check_keys_of_kind(model, entry)
+        if entry.kind == "endpoint":
+            check_endpoint_use(plan, model)
+        elif model not in plan.finetuned:
+            locations_of(model, entry)
+
+
+def check_endpoint_use(plan: "Plan", model: str) -> None:
+    """Check that nothing is asked for that takes a model's weights."""
+    if plan.probes:
+        raise InputError(
+            f"config, probe: {model} is an endpoint, which gives no vectors of words. Leave it or"
+            " the section out."
+        )
+    if plan.config.mode == "faithful":
+        raise InputError(
+            f"config, mode: faithful concerns how a model is run, and {model} runs at its server."
+            " Leave it out, or set the mode to correct."
+        )
 
 
 def check_links(plan: "Plan", links: LinkPrediction) -> None:

@@ -198,12 +198,16 @@ class Content:
         """Return the folder that a model is converted from."""
         if wildcards.model in self.plan.finetuned:
             return self.rules.finetune_model.output.folder
+        if self.plan.kind_of(wildcards) == "endpoint":
+            return []
         return self.rules.unpack_model.output[0]
 
     def model_record(self, wildcards: Wildcards) -> object:
         """Return what says where a model's files are from."""
         if wildcards.model in self.plan.finetuned:
             return self.rules.finetune_model.output.downloaded
+        if self.plan.kind_of(wildcards) == "endpoint":
+            return []
         return self.rules.download_model.output[0]
 
     # --- digests ---------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from msgspec.structs import replace
 from kgtextvec.__main__ import VERBS
 from kgtextvec.errors import InputError
 from kgtextvec.registry import FORMS, SPACES
-from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings
+from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.edges import edges_as_json
 from kgtextvec.settings.models import (
+    Access,
     Device,
     EncoderOptions,
     Mode,
@@ -84,6 +85,11 @@ class Plan:
     def all_models(self) -> list[str]:
         """The models asked for, and those that others are fine-tuned from."""
         return [*self.models, *(wanted.origin for wanted in self.finetuned.values())]
+
+    @property
+    def has_endpoints(self) -> bool:
+        """Whether texts are sent to a server."""
+        return any(self.catalogue[model].kind == "endpoint" for model in self.models)
 
     @property
     def reduced(self) -> list[str]:
@@ -308,14 +314,24 @@ class Plan:
         """Return a param: one setting of the model to be fine-tuned."""
         return lambda wildcards: getattr(self.finetuned[wildcards.model], name)
 
-    def entry(self, *keys: str) -> Param:
-        """Return a param: those keys of the model's catalogue entry, as JSON."""
+    def entry(self, *keys: str, of_endpoint: tuple[str, ...] = ()) -> Param:
+        """Return a param: those keys of the model's catalogue entry, and an endpoint's, as JSON."""
 
         def value(wildcards: Wildcards) -> str:
             found = self.entries[wildcards.model]
-            return json.dumps({key: found[key] for key in keys if key in found}, sort_keys=True)
+            more = of_endpoint if self.kind_of(wildcards) == "endpoint" else ()
+            shown = {key: found[key] for key in (*keys, *more) if key in found}
+            return json.dumps(shown, sort_keys=True)
 
         return value
+
+    def access(self, wildcards: Wildcards, resources: object) -> str:
+        """Return a param: the flag that says how an endpoint is asked, no reason to rerun."""
+        if self.kind_of(wildcards) != "endpoint":
+            return ""
+        keys = settings_of(Access)
+        found = {key: one for key, one in self.entries[wildcards.model].items() if key in keys}
+        return shlex.join(["--access", json.dumps(found, sort_keys=True)])
 
     def option(self, key: str) -> Param:
         """Return a param: the flag for one key of the model's entry, if it has it."""
@@ -325,6 +341,15 @@ class Plan:
             return "" if found is None else shlex.join(flag_of(key, found))
 
         return value
+
+    def gpus(self, wildcards: Wildcards) -> int:
+        """Return how many GPUs a model takes."""
+        on_cpu = self.config.embed.device == "cpu" or self.kind_of(wildcards) == "endpoint"
+        return 0 if on_cpu else 1
+
+    def threads(self, wildcards: Wildcards) -> int:
+        """Return how many threads a model takes; a job that asks a server waits, mostly."""
+        return 1 if self.kind_of(wildcards) == "endpoint" else 8
 
 
 def grown(amount: int) -> Callable[[Wildcards, int], int]:

@@ -136,8 +136,8 @@ class Targets:
                 name: str(self.inputs.file(table.file)) for name, table in plan.tables.items()
             },
             "models": {
-                model: {"kind": plan.catalogue[model].kind, "dims": plan.catalogue[model].dims}
-                for model in plan.models
+                model: {"kind": one.kind, "dims": one.dims, "server": one.model and one.source}
+                for model, one in ((model, plan.catalogue[model]) for model in plan.models)
             },
             "spaces": plan.spaces,
             "exports": config.exports,

@@ -82,5 +82,10 @@ wildcard_constraints:
     probe=one_of(plan.probes),
 
 
+# A dry run has no start; what an endpoint would get is of interest before anything is sent.
+if workflow.output_settings.dryrun and plan.has_endpoints:
+    targets.report_disk()
+
+
 onstart:
     targets.report_disk()

@@ -15,21 +15,22 @@ rule embed_shard:
         "<logs>/{model}/{table}/embed_shard/{shard}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: 8
+    threads: plan.threads
     resources:
-        gpu=GPU,
+        gpu=plan.gpus,
         mem_mb=grown(8000),
         runtime=grown(240),
     params:
         engine=plan.engine,
         run=plan.run(plan.of_embed, "store"),
+        access=plan.access,
         digest=content.shard_digest,
         settings=plan.settings(plan.of_embed),
         recipe=plan.recipe("embed_shard"),
     shell:
         "{params.engine} embed-shard {input.texts:q}/{wildcards.shard}.parquet"
-        " --model {input.model:q} {params.settings} {params.run} --threads {threads}"
-        " --out {output.vectors:q} > {log:q} 2>&1"
+        " --model {input.model:q} {params.settings} {params.run} {params.access}"
+        " --threads {threads} --out {output.vectors:q} > {log:q} 2>&1"
 
 
 checkpoint gather_shards:

@@ -56,10 +56,12 @@ rule convert_model:
     params:
         engine=plan.engine,
         entry=plan.entry(
-            "kind", "dims", "max_tokens", "do_lower_case", "license", "citation"
+            *("kind", "dims", "max_tokens", "do_lower_case", "license", "citation"),
+            of_endpoint=("source", "model", "identity"),
         ),
+        access=plan.access,
         recipe=plan.recipe("convert_model"),
     shell:
         "{params.engine} convert-model {input.folder:q} --model {wildcards.model:q}"
-        " --entry {params.entry:q} --downloaded {input.downloaded:q} --out {output:q}"
+        " --entry {params.entry:q} {params.access} --downloaded {input.downloaded:q} --out {output:q}"
         " > {log:q} 2>&1"

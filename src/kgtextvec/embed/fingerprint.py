@@ -20,9 +20,11 @@ ALWAYS_IN_KEY = {
         "pooling", "max_tokens", "long_text", "precision", "special_tokens", "lower_case",
     ),
     "elmo": ("pooling", "precision", "initial_state", "tokens"),
+    "endpoint": (),
 }  # fmt: skip
 # `mode` acts through special_tokens and lower_case; layers are chosen from stored vectors.
 NEVER_IN_KEY = ("mode", "layers")
+SERVERS_OWN = ("precision",)  # of an endpoint: settings for all models that it has no use for
 
 
 def resolve(
@@ -32,6 +34,15 @@ def resolve(
 
     Raises InputError when the model cannot take so many tokens.
     """
+    if record["kind"] == "endpoint":
+        return EncoderSettings(
+            device=device,
+            precision="",
+            pooling="",
+            max_tokens=0,
+            long_text="",
+            max_characters=options.max_characters,
+        )
     faithful = mode.mode == "faithful"
     is_transformer = record["kind"] == "transformer"
     return EncoderSettings(
@@ -61,7 +72,7 @@ def fingerprint_of(
     later = {
         key: value
         for key, value in changed(*given, acts="vectors", kind=kind).items()
-        if key not in (*always, *NEVER_IN_KEY)
+        if key not in (*always, *NEVER_IN_KEY, *(SERVERS_OWN if kind == "endpoint" else ()))
     }
     engine: dict[str, Any] = {}
     if kind == "elmo":

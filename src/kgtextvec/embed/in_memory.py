@@ -30,6 +30,10 @@ def embed_texts(
     InputError when one does not suit the model.
     """
     record = read_model_folder(folder)
+    if record["kind"] == "endpoint":
+        raise InputError(
+            f"{record['model']}: is an endpoint. Only the workflow can ask its server."
+        )
     of_run = {key: value for key, value in options.items() if key in EMBED_KEYS}
     of_model = {key: value for key, value in options.items() if key not in EMBED_KEYS}
     embed = read_settings(Embed, of_run, "encode, ")

@@ -28,13 +28,13 @@ from kgtextvec.embed.store import Store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
-from kgtextvec.files import need_space, sha256_of, whole_file
+from kgtextvec.files import need_space, parse_json, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest, write_record
-from kgtextvec.settings.base import changed
-from kgtextvec.settings.models import Embed, EncoderOptions, Mode
+from kgtextvec.settings.base import changed, read_settings
+from kgtextvec.settings.models import Access, Embed, EncoderOptions, Mode
 
 TEXT_BYTES = 41  # beside its vector: key, two counts, a flag
 
@@ -48,6 +48,7 @@ def embed_shard(
     options: EncoderOptions = EncoderOptions(),
     embed: Embed = Embed(),
     mode: Mode = Mode(),
+    access: Annotated[str, "an endpoint's api_key_env and requests, as JSON"] = "{}",
     threads: Annotated[int | None, "CPU threads (default: all cores)"] = None,
 ) -> None:
     """Turn the texts of a shard into vectors.
@@ -61,7 +62,11 @@ def embed_shard(
     record = read_model_folder(model)
     shard = read_parquet(texts)
     keys = checked_text_keys(texts, shard)
-    settings = resolve(record, options, embed, mode, choose_device(embed.device))
+    is_endpoint = record["kind"] == "endpoint"
+    device = "server" if is_endpoint else choose_device(embed.device)
+    settings = resolve(record, options, embed, mode, device)
+    if is_endpoint:
+        settings = replace(settings, access=read_settings(Access, parse_json(access), "--access "))
     vectors = Store(store, fingerprint_of(record, settings, options, embed, mode))
     start = time.monotonic()
     n_texts = len(keys)
@@ -130,7 +135,8 @@ class ShardJob:
             todo = np.flatnonzero(self.output.missing)
             say(f"{name}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
             if len(todo):
-                set_threads(threads)
+                if self.record["kind"] != "endpoint":
+                    set_threads(threads)
                 self.compute(texts(), part_seconds)
         return todo
 
@@ -155,6 +161,11 @@ class ShardJob:
                     settings,
                     lambda device: leases.enter_context(leased(device)),
                 )
+            if self.record["kind"] == "endpoint":
+                from kgtextvec.embed.server_check import check_server, turn_at_server
+
+                leases.enter_context(turn_at_server(self.store))
+                check_server(encoder, self.store)
             resume = ResumeContext(todo, self.output.n_tokens.copy())
             finished = encoder.encode([texts[row] for row in todo.tolist()], resume)
             for one in store_as_finished(finished, self.keys[todo], self.store, part_seconds):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.records import ModelRecord
+from kgtextvec.settings.models import Access
 
 Lease = Callable[[str], str]  # the device asked for to the one to run on
 
@@ -23,6 +24,7 @@ class EncoderSettings:
     pooling, in order: folders of the model such as 2_Dense, or Normalize; `unit`: scale vectors
     to unit length at the end, after `truncate_dims`. `prompt` is put before each text;
     `include_prompt`: whether it is pooled; `lower_text`: lower-case texts before the tokenizer.
+    Only an endpoint has use for `max_characters` and `access`, and it ignores all others.
     """
 
     device: str = "cpu"
@@ -42,6 +44,8 @@ class EncoderSettings:
     layers: str | int = "average"
     initial_state: str = "warm"
     tokens: str = "treebank_hyphen"
+    max_characters: int | None = None
+    access: Access | None = None
 
 
 DEFAULT_SETTINGS = EncoderSettings()
@@ -109,6 +113,10 @@ def load_encoder(
 
         encoder: Encoder = ElmoEncoder(folder, settings, lease=lease)
         return encoder
+    if about["kind"] == "endpoint":
+        from kgtextvec.encoders.endpoint.encoder import EndpointEncoder
+
+        return EndpointEncoder.load(folder, int(about["dims"]), settings)
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
     return TransformerEncoder(folder, settings, lease)

@@ -11,11 +11,11 @@ from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
 from kgtextvec.files import need_space, read_json, whole_folder, write_json
 from kgtextvec.models import RECIPE
-from kgtextvec.models.entry import read_entry
+from kgtextvec.models.entry import read_access, read_entry
 from kgtextvec.models.known import is_known
 from kgtextvec.progress import say
 from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_record
-from kgtextvec.settings.models import ModelTraits
+from kgtextvec.settings.models import Access, Model, ModelTraits
 from kgtextvec.versions import versions_of
 
 CONVERT_PACKAGES = ("torch", "transformers", "tokenizers", "safetensors")
@@ -28,6 +28,7 @@ def convert_model(
     model: Annotated[str | None, "name in the catalogue (default: the folder's name)"] = None,
     entry: Annotated[str, "the catalogue entry, as JSON"] = "{}",
     downloaded: Annotated[Path | None, "record that download-model wrote"] = None,
+    access: Annotated[str, "an endpoint's api_key_env and requests, as JSON"] = "{}",
     kind: Annotated[Literal["transformer", "elmo"] | None, "default: the entry's kind"] = None,
     weights: Annotated[Path | None, "elmo: HDF5 weights"] = None,
     options: Annotated[Path | None, "elmo: options.json"] = None,
@@ -35,9 +36,13 @@ def convert_model(
 ) -> None:
     """Check a model's folder and save it as safetensors, with kgtextvec.json.
 
-    For ELMo, weights, options and vocabulary may stand in for the folder. Raises InputError when
-    the model would give wrong vectors; the folder `out` is then not made.
+    For ELMo, weights, options and vocabulary may stand in for the folder. An endpoint has no
+    folder: its server is asked for two vectors. Raises InputError when the model would give wrong
+    vectors; the folder `out` is then not made.
     """
+    if '"endpoint"' in entry and model and read_entry(model, entry, ModelTraits).kind == "endpoint":
+        record_endpoint(model, read_entry(model, entry, Model), read_access(model, access), out)
+        return
     home = folder or weights
     if home is None:
         raise InputError("convert-model: name the model's folder, or --weights and --options.")
@@ -76,6 +81,31 @@ def convert_model(
         f"{name}: {facts['dims']} dims, {facts['parameters']:,} parameters,"
         f" {facts['max_tokens'] or 'any number of'} tokens a text"
     )
+
+
+def record_endpoint(name: str, entry: Model, access: Access, out: Path) -> None:
+    """Make the folder of an endpoint, once its server has answered."""
+    from kgtextvec.models.endpoint import convert_endpoint
+
+    with whole_folder(out) as part:
+        facts, identity = convert_endpoint(name, entry, access, part)
+        record: ModelRecord = {
+            "model": name,
+            "kind": entry.kind,
+            "source": str(entry.source),
+            "revision": None,
+            "weights_sha256": identity,
+            "tokenizer_sha256": "",
+            **facts,
+            "pooling": "",
+            "license": entry.license,
+            "citation": entry.citation,
+            "recipe": RECIPE["convert_model"],
+            "versions": versions_of("requests", "urllib3"),
+            "files": file_digests(part),
+        }
+        write_json(part / RECORD, record)
+    say(f"{name}: {facts['dims']} dims, from {entry.source}")
 
 
 def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path) -> EncoderFacts:

@@ -1,6 +1,5 @@
 """Get a model's files from the first location that works, each checked against the lock file."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from kgtextvec.models.lock import lock_digests, lock_models, locked_commits, rea
 from kgtextvec.models.sources import Destination, Files
 from kgtextvec.progress import say
 from kgtextvec.records import DownloadRecord
+from kgtextvec.server_address import is_offline
 from kgtextvec.settings.models import Model
 
 
@@ -63,7 +63,9 @@ def find_files(
         faults = []
         for listed in locations:
             try:
-                if listed.needs_net and (offline or is_offline()):
+                if listed.needs_net and (
+                    offline or is_offline("KGTEXTVEC_OFFLINE", "HF_HUB_OFFLINE")
+                ):
                     raise InputError(f"{listed.text}: not downloaded yet, and the run is offline")
                 location = listed.resolve(folder)
                 if location != listed:
@@ -120,13 +122,6 @@ def accept_files(
         # Known digests of files inside an archive, for the step that unpacks it.
         "inside": {name: digest for name, digest in entry.sha256.items() if name not in files},
     }
-
-
-def is_offline() -> bool:
-    """Return whether KGTEXTVEC_OFFLINE or HF_HUB_OFFLINE forbids the network."""
-    names = ("KGTEXTVEC_OFFLINE", "HF_HUB_OFFLINE")
-    values = (os.environ.get(name, "").strip().lower() for name in names)
-    return any(value not in ("", "0", "false", "no", "off") for value in values)
 
 
 def advice_by_hand(locations: Iterable[Location], folder: Path) -> str:

@@ -18,7 +18,7 @@ from kgtextvec.models.sources import (
     source_of,
 )
 from kgtextvec.settings.base import Settings, read_settings, settings_of
-from kgtextvec.settings.models import Address, Model
+from kgtextvec.settings.models import Access, Address, Model
 
 Keys = TypeVar("Keys", bound=Settings)
 
@@ -50,6 +50,11 @@ def read_entry(model: str, text: str, keys: type[Keys]) -> Keys:
         raise InputError(
             f"{error} The pooler is often missing from the weights, then random: take cls instead."
         ) from None
+
+
+def read_access(model: str, text: str) -> Access:
+    """Read from JSON how an endpoint is asked. Raises InputError that names the key."""
+    return read_settings(Access, parse_json(text), f"catalogue, {model}.")
 
 
 @dataclass(frozen=True)

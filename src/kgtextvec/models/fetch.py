@@ -15,9 +15,9 @@ import requests
 from kgtextvec.files import as_input_error, remove_leftovers, sha256_of, sync_folder
 from kgtextvec.models.encoding import undo_encoding
 from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
-from kgtextvec.models.retry import RetryPolicy
 from kgtextvec.models.transfer import PartialFile, Request, receive_file
 from kgtextvec.progress import say
+from kgtextvec.retry import RetryPolicy
 
 MAX_RESTARTS = 3
 

@@ -14,9 +14,9 @@ import urllib3
 
 from kgtextvec.files import parse_json
 from kgtextvec.models.fetch_errors import FetchError, NoSpace, RetryableError
-from kgtextvec.models.retry import RetryPolicy, retry_after
 from kgtextvec.models.web_pages import decoded_head, looks_like_page, page_title
 from kgtextvec.progress import Progress
+from kgtextvec.retry import RetryPolicy, retry_after
 
 ANSWER_BYTES = 1 << 18
 PAGE_LIMIT = 1 << 20

@@ -24,6 +24,7 @@ RUN = Meta(extra={"acts": "run"})
 # The kind of model that a setting concerns.
 TRANSFORMER_ONLY = Meta(extra={"only": "transformer"})
 ELMO_ONLY = Meta(extra={"only": "elmo"})
+ENDPOINT_ONLY = Meta(extra={"only": "endpoint"})
 
 
 def named_in(registry: Registry[Any]) -> Meta:

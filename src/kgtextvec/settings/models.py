@@ -7,6 +7,7 @@ from msgspec import Meta, field
 from kgtextvec.registry import POOLINGS
 from kgtextvec.settings.base import (
     ELMO_ONLY,
+    ENDPOINT_ONLY,
     RUN,
     TRANSFORMER_ONLY,
     Count,
@@ -42,13 +43,15 @@ class EncoderOptions(TokenOptions):
     """ELMo: `average`, `top`, `token`, `concat`, or the number of a layer."""
     tokens: Annotated[WordSplitter, ELMO_ONLY] = "treebank_hyphen"
     """ELMo: how a text is split into words."""
+    max_characters: Annotated[Count | None, ENDPOINT_ONLY] = None
+    """Endpoint: characters of a text at most; longer texts are cut, and counted."""
 
 
 class ModelTraits(EncoderOptions):
     """The keys of a catalogue entry that describe the model, wherever its files come from."""
 
-    kind: Literal["transformer", "elmo"] = "transformer"
-    """What the weights are."""
+    kind: Literal["transformer", "elmo", "endpoint"] = "transformer"
+    """What the weights are; `endpoint` is a server that computes the vectors."""
     dims: Count | None = None
     """Dims of the vectors; checked when given."""
     do_lower_case: bool | None = None
@@ -57,6 +60,38 @@ class ModelTraits(EncoderOptions):
     """Licence of the weights; copied to the manifest."""
     citation: str | None = None
     """What to cite; copied to the manifest."""
+
+
+class Requests(Settings):
+    """Requests to an endpoint: how many, how large."""
+
+    parallel: Annotated[Count, RUN] = 4
+    """Requests under way at the same time; jobs that share a store take turns."""
+    texts: Annotated[Count, RUN] = 32
+    """Texts per request at most; fewer if the server refuses so many."""
+    tokens: Annotated[Annotated[int, Meta(ge=8)], RUN] = 8192
+    """Tokens per request at most, as estimated from the length of the texts."""
+    per_minute: Annotated[Annotated[float, Meta(gt=0)] | None, RUN] = None
+    """Requests per minute at most."""
+    tokens_per_minute: Annotated[Annotated[float, Meta(gt=0)] | None, RUN] = None
+    """Tokens per minute at most, as estimated."""
+    timeout: Annotated[Annotated[float, Meta(gt=0)], RUN] = 120
+    """Seconds to wait for an answer."""
+
+
+KeyVariable = Annotated[
+    str | None,
+    RUN,
+    Meta(description="Endpoint: the environment variable that holds the server's key."),
+]
+
+
+class Access(Settings):
+    """The keys of a catalogue entry that say how a server is asked."""
+
+    api_key_env: KeyVariable = None
+    requests: Requests = Requests()
+    """Endpoint: how many requests, and how large."""
 
 
 Address = str | dict[str, str]
@@ -68,11 +103,19 @@ class Model(ModelTraits, kw_only=True):
     source: Address | Annotated[tuple[Address, ...], Meta(min_length=1)]
     """Where the files come from: `hub:owner/name`, `https://….tar.gz`, `gdrive:id`,
     `file:…`, `path:…`, `package:…`; a list is tried in order, a mapping gives each file its own
-    address: docs/models.md."""
+    address; for an endpoint `https://…/v1`: docs/models.md."""
     subdir: str | None = None
     """The folder in the archive, where the archive holds several models."""
     sha256: dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]] = field(default_factory=dict)
     """Digests of files, where known."""
+    model: str | None = None
+    """Endpoint: the model's name at the server."""
+    identity: str | None = None
+    """Endpoint: what stands for the server in the store's key, by default its address; keep it when
+    a server moves, change it when a server gets another model under the same name."""
+    api_key_env: KeyVariable = None
+    requests: Requests = Requests()
+    """Endpoint: how many requests, and how large."""
 
 
 class Device(Settings):

@@ -132,6 +132,8 @@ def from_folder(folder: Path, work: Path) -> Path:
 
 def from_source(name: str, entry: dict[str, Any], work: Path) -> Path:
     """Fetch and convert a model by its catalogue entry, once per entry."""
+    if entry.get("kind") == "endpoint":
+        raise InputError(f"{name}: is an endpoint. Only the workflow can ask its server.")
     out = work / "models" / f"{name}-{digest_of(entry)[:12]}"
     if not (out / MODEL_RECORD).is_file():
         record = out.with_name(f"{out.name}.json")

@@ -4,7 +4,7 @@
 float64 cosines; `nearest_of_all` compares all rows with each other, without torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from kgtextvec.space import Floats, Rows
 
 COSINES_AT_ONCE = 1 << 24  # 64 MB
 SPARE = 8  # more are taken in float32, so that the float64 order of the first k is right
+SPARSE_COSINES_AT_ONCE = 1 << 22  # 32 MB, and three arrays like it
 DECIMALS = 9
+PLACES = 1 << 32  # above any number of rows: a cosine of nine decimals times it is below 2^62
 NEAR = 1e-5  # more than the error of a cosine in float32
 STRIPS = 64
 
@@ -71,29 +73,33 @@ def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str
     where there are no more. Cosines equal to nine decimals are ordered by place in the pool:
     shuffle it, and the order of a file favours no entity.
     """
-    k = min(k, len(pool))
-    places = np.full((len(queries), k), -1, np.int64)
-    if not k:
-        return places
+    return nearest_in_pools(vectors, [(queries, pool)], k, device)[0]
+
+
+def nearest_in_pools(
+    vectors: Any, searches: Sequence[tuple[Rows, Rows]], k: int, device: str = "cpu"
+) -> list[Rows]:
+    """Do several searches of `nearest_in_pool`, each (queries, pool), and return what each finds.
+
+    The cosines of sparse vectors are computed once for all: give searches that share rows.
+    """
     import scipy.sparse as sp
 
-    of_block: Callable[[Rows], Rows]
     if sp.issparse(vectors):
-        turned = vectors[pool].T.tocsr()
-
-        def of_block(rows: Rows) -> Rows:
-            return nearest_sparse(vectors[rows], turned, rows, pool, k)
-    else:
+        return nearest_sparse(vectors, searches, k)
+    found = []
+    for queries, pool in searches:
+        wanted = min(k, len(pool))
+        places = np.full((len(queries), wanted), -1, np.int64)
         in_pool = vectors[pool]
         offered = copied_to(device, in_pool)
-
-        def of_block(rows: Rows) -> Rows:
-            return nearest_dense(vectors[rows], in_pool, offered, rows, pool, k, device)
-
-    size = max(1, min(1024, COSINES_AT_ONCE // max(len(pool), 1)))
-    for start in range(0, len(queries), size):
-        places[start : start + size] = of_block(queries[start : start + size])
-    return places
+        size = max(1, min(1024, COSINES_AT_ONCE // max(len(pool), 1)))
+        for start in range(0, len(queries) if wanted else 0, size):
+            ids = queries[start : start + size]
+            block = nearest_dense(vectors[ids], in_pool, offered, ids, pool, wanted, device)
+            places[start : start + size] = block
+        found.append(places)
+    return found
 
 
 def copied_to(device: str, vectors: Floats) -> Any:
@@ -147,20 +153,39 @@ def crowded(cosines: NDArray[Any], k: int, n_pool: int) -> Rows:
     return np.flatnonzero(cosines[:, k - 1] - cosines[:, -1] <= NEAR)
 
 
-def nearest_sparse(queries: Sparse, turned: Sparse, ids: Rows, pool: Rows, k: int) -> Rows:
-    """Return places (q, k) in the pool for a block of sparse queries; `turned` is (d, p)."""
-    cosines = (queries @ turned).toarray()
-    cosines[ids[:, None] == pool[None, :]] = -np.inf
-    wide = min(k + SPARE, len(pool))
-    found = largest_columns(cosines, wide).astype(np.int64)
-    taken = np.take_along_axis(cosines, found, axis=1)
-    places = first_in_order(found, taken, k)
-    for row in crowded(-np.sort(-taken, axis=1), k, len(pool)):
-        rounded = np.round(cosines[row], DECIMALS)
-        last = np.round(np.sort(taken[row])[-k], DECIMALS)
-        alike = np.append(np.flatnonzero(rounded > last), np.flatnonzero(rounded == last)[:k])
-        places[row] = first_in_order(alike[None], cosines[row, alike][None], k)
-    return places
+def nearest_sparse(vectors: Sparse, searches: Sequence[tuple[Rows, Rows]], k: int) -> list[Rows]:
+    """Return what `nearest_in_pools` does, for sparse vectors."""
+    found = [np.full((len(q), min(k, len(pool))), -1, np.int64) for q, pool in searches]
+    queries = np.unique(np.concatenate([q for q, _ in searches]))
+    every = np.unique(np.concatenate([pool for _, pool in searches]))
+    turned = vectors[every].T.tocsr()
+    columns = [np.searchsorted(every, pool) for _, pool in searches]
+    size = max(1, min(1024, SPARSE_COSINES_AT_ONCE // max(len(every), 1)))
+    for start in range(0, len(queries), size):
+        block = queries[start : start + size]
+        cosines = (vectors[block] @ turned).toarray()
+        for places, (asking, pool), at in zip(found, searches, columns, strict=True):
+            mine = np.flatnonzero(np.isin(asking, block))
+            if len(mine) and len(pool):
+                near = cosines[np.ix_(np.searchsorted(block, asking[mine]), at)]
+                own = asking[mine][:, None] == pool[None, :]
+                places[mine] = first_places(near, own, places.shape[1])
+    return found
+
+
+def first_places(cosines: NDArray[np.float64], left_out: NDArray[np.bool_], k: int) -> Rows:
+    """Return the columns (q, k) of the k highest cosines of each row, equal ones by column.
+
+    `left_out` (q, p) are not to be found; -1 where there are no more. A cosine to nine decimals and
+    its column are one whole number, so that no two are equal.
+    """
+    keys = np.rint(cosines * 10**DECIMALS).astype(np.int64) * PLACES - np.arange(cosines.shape[1])
+    keys[left_out] = np.iinfo(np.int64).min
+    columns = np.argpartition(keys, -k, axis=1)[:, -k:]
+    order = np.argsort(-np.take_along_axis(keys, columns, axis=1), axis=1)
+    columns = np.take_along_axis(columns, order, axis=1)
+    columns[np.take_along_axis(left_out, columns, axis=1)] = -1
+    return columns
 
 
 def first_in_order(found: Rows, cosines: NDArray[np.float64], k: int) -> Rows:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BOOTSTRAP_DRAWS = 1000
+TIMES_AT_ONCE = 1 << 21  # how often each owner is drawn, of many draws: 16 MB, and two more
 Float64s = NDArray[np.float64]
 
 
@@ -27,12 +28,31 @@ def mean_with_interval(
     means = values.mean(axis=0)
     if n_owners < 2:
         return means, None
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((draws, values.shape[1]))
-    for draw in range(draws):
-        times = np.bincount(rng.integers(0, n_owners, n_owners), minlength=n_owners)
-        drawn[draw] = times @ sums / (times @ counts)
+    drawn = drawn_means(sums, counts, seed, draws)
     return means, np.quantile(drawn, [0.025, 0.975], axis=0)
+
+
+def drawn_means(
+    sums: Float64s, counts: Float64s, seed: int, draws: int = BOOTSTRAP_DRAWS
+) -> Float64s:
+    """Return means over owners that are drawn with replacement: (draws, m).
+
+    `sums` (n, m) and `counts` (n,) of each owner: a mean is a sum over those drawn, divided by
+    their counts.
+    """
+    n_owners = len(counts)
+    columns = np.column_stack([sums, counts])
+    rng = np.random.default_rng(seed)
+    size = max(1, TIMES_AT_ONCE // n_owners)
+    parts = []
+    for start in range(0, draws, size):
+        n_draws = min(size, draws - start)
+        chosen = rng.integers(0, n_owners, (n_draws, n_owners))
+        chosen += np.arange(n_draws)[:, None] * n_owners
+        times = np.bincount(chosen.reshape(-1), minlength=n_draws * n_owners)
+        parts.append(times.reshape(n_draws, n_owners).astype(np.float64) @ columns)
+    totals = np.concatenate(parts)
+    return totals[:, :-1] / totals[:, -1:]
 
 
 def mean_over_seeds(values: ArrayLike, n: int, lowest: float = 0.0) -> dict[str, Any]:

@@ -89,6 +89,11 @@ class Targets:
         """Return the scores of every space, when any are wanted."""
         return self.in_spaces("scores.json") if self.plan.config.evaluate.scores else []
 
+    def sums(self) -> list[str]:
+        """Return what each row of every space scores, by which spaces are compared in pairs."""
+        wanted = self.plan.config.evaluate.scores
+        return self.in_spaces("scores_by_row.parquet") if wanted else []
+
     def link_predictions(self) -> list[str]:
         """Return the link prediction of every table of entities, when it is wanted."""
         if self.plan.links is None:

@@ -14,6 +14,7 @@ checkpoint evaluate_space:
         test_triples=inputs.graph("test_triples"),
     output:
         scores="<results>/{model}/{table}/{space}/scores.json",
+        sums="<results>/{model}/{table}/{space}/scores_by_row.parquet",
     log:
         "<logs>/{model}/{table}/evaluate_space/{space}.log",
     conda:
@@ -97,6 +98,7 @@ rule compare_spaces:
     input:
         manifests=targets.in_spaces("manifest.json"),
         cards=targets.scores(),
+        sums=targets.sums(),
         texts=expand("<results>/texts/{table}/manifest.json", table=plan.tables),
         scores="<results>/scores.tsv",
         template=ancient(workflow.source_path("../notebooks/compare.ipynb")),

@@ -1,6 +1,6 @@
 """Ranks of answers in a graph by the votes of nearest entities, and what they sum up to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.evaluate.graph import Graph, Task, tasks_of
-from kgtextvec.neighbours import nearest_in_pool
+from kgtextvec.neighbours import nearest_in_pools
+from kgtextvec.pairs import ItemSums, sums_by_item
 from kgtextvec.progress import Progress
 from kgtextvec.space import Rows
 from kgtextvec.stats import Float64s, mean_with_interval, score_entry
@@ -45,20 +46,25 @@ def rank_answers(
     graphs: list[Graph], methods: Iterable[tuple[str, VectorsOf]], k: int, seed: int, device: str
 ) -> Ranked:
     """Rank the answers of all queries in the graphs by each method, by chance and by popularity."""
-    tasks = [task for graph in graphs for task in tasks_of(graph, seed)]
+    tasks, groups = [], []
+    for turn, graph in enumerate(graphs):
+        for task in tasks_of(graph, seed):
+            tasks.append(task)
+            groups.append((turn, int(graph.labels[task.queries[0]])))
     rows = np.unique(np.concatenate([part for task in tasks for part in (task.queries, task.pool)]))
+    nearest: dict[str, list[Rows]] = {}
+    for method, vectors_of in methods:
+        nearest[method] = nearest_of_tasks(tasks, groups, vectors_of(rows), rows, k, device, method)
     metrics = {
         "chance": [rank_by_chance(task) for task in tasks],
         "popularity": [rank_by_popularity(task) for task in tasks],
     }
-    for method, vectors_of in methods:
-        vectors = vectors_of(rows)
-        with Progress(f"cold start, {method}", len(tasks), "tasks") as progress:
-            found = []
-            for task in tasks:
-                found.append(rank_by_votes(task, vectors, rows, k, device))
-                progress.add(1)
-        metrics[method] = found
+    of_tasks = [
+        rank_by_votes(task, [found[number] for found in nearest.values()])
+        for number, task in enumerate(tasks)
+    ]
+    for number, method in enumerate(nearest):
+        metrics[method] = [by_method[number] for by_method in of_tasks]
     asking = [(task.queries[task.asked[0]], task.relation) for task in tasks]
     return Ranked(
         sources=np.concatenate([sources for sources, _ in asking]),
@@ -67,22 +73,58 @@ def rank_answers(
     )
 
 
-def rank_by_votes(task: Task, vectors: Any, rows: Rows, k: int, device: str) -> Float64s:
-    """Rank by the votes of the k nearest in the pool; `vectors` are those of `rows`. (a, 3)."""
-    queries, pool = np.searchsorted(rows, task.queries), np.searchsorted(rows, task.pool)
-    nearest = nearest_in_pool(vectors, queries, pool, k, device)
-    parts = []
-    for start in range(0, len(queries), QUERIES_AT_ONCE):
-        some = nearest[start : start + QUERIES_AT_ONCE]
-        scores = votes_of(some, task.votes)
-        low, high = np.searchsorted(task.asked[0], [start, start + len(some)])
-        asked = task.asked[:, low:high] - np.array([[start], [0]])
-        parts.append(
-            expected_metrics(
-                *places_of(scores, task.others[start : start + QUERIES_AT_ONCE], asked)
-            )
-        )
-    return np.concatenate(parts)
+def nearest_of_tasks(
+    tasks: Sequence[Task],
+    groups: Sequence[Hashable],
+    vectors: Any,
+    rows: Rows,
+    k: int,
+    device: str,
+    method: str,
+) -> list[Rows]:
+    """Return the nearest in the pool of each task's queries: (q, ≤ k) places, -1 for none.
+
+    `vectors` are those of `rows`. Tasks of one group share rows, and so cosines.
+    """
+    members: dict[Hashable, list[int]] = {}
+    for number, group in enumerate(groups):
+        members.setdefault(group, []).append(number)
+    found: list[Rows] = [np.empty((0, 0), np.int64)] * len(tasks)
+    with Progress(f"cold start, {method}", len(tasks), "tasks") as progress:
+        for numbers in members.values():
+            some = [tasks[number] for number in numbers]
+            searches = [
+                (np.searchsorted(rows, task.queries), np.searchsorted(rows, task.pool))
+                for task in some
+            ]
+            for number, places in zip(
+                numbers, nearest_in_pools(vectors, searches, k, device), strict=True
+            ):
+                found[number] = places
+            progress.add(len(numbers))
+    return found
+
+
+def rank_by_votes(task: Task, nearest: Sequence[Rows]) -> list[Float64s]:
+    """Rank by the votes of the nearest in the pool, by several methods: (a, 3) for each.
+
+    `nearest` are each method's places in the pool, (q, k).
+    """
+    import scipy.sparse as sp
+
+    parts: list[list[Float64s]] = [[] for _ in nearest]
+    for start in range(0, len(task.queries), QUERIES_AT_ONCE):
+        some = [places[start : start + QUERIES_AT_ONCE] for places in nearest]
+        size, n_methods = len(some[0]), len(some)
+        scores = votes_of(np.concatenate(some), task.votes)
+        others = sp.vstack([task.others[start : start + size]] * n_methods, "csr")
+        low, high = np.searchsorted(task.asked[0], [start, start + size])
+        asked = np.tile(task.asked[:, low:high] - np.array([[start], [0]]), n_methods)
+        asked[0] += np.repeat(np.arange(n_methods) * size, high - low)
+        metrics = expected_metrics(*places_of(scores, others, asked))
+        for part, values in zip(parts, np.split(metrics, n_methods), strict=True):
+            part.append(values)
+    return [np.concatenate(part) for part in parts]
 
 
 def votes_of(nearest: Rows, votes: Any) -> Any:
@@ -202,6 +244,16 @@ def summarize_ranks(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
     groups = degree_groups(graph.degrees[ranked.sources])
     by_degree = {group: summed(some) for group, some in groups.items()}
     return {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}
+
+
+def sums_of_ranks(ranked: Ranked, asked: str) -> ItemSums:
+    """Sum up the ranks by the entity that a query starts from: METRICS of vectors, others' MRR."""
+    columns = {
+        f"{method}.{metric}": values[:, place]
+        for method, values in ranked.metrics.items()
+        for place, metric in enumerate(METRICS if method == "vectors" else METRICS[:1])
+    }
+    return sums_by_item(ranked.sources, columns, asked)
 
 
 def degree_groups(degrees: Rows) -> dict[str, NDArray[np.bool_]]:

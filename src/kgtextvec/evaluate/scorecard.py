@@ -20,7 +20,7 @@ def evaluate_space(
     space_dir: Annotated[Path, "folder of the space"],
     *,
     texts: Annotated[Path, "folder of the table's texts (results/texts/TABLE/shards)"],
-    out: Annotated[Path, "scores.json to write"],
+    out: Annotated[Path, "scores.json to write; scores_by_row.parquet is written beside it"],
     triples: Annotated[Path | None, "the graph's edges"] = None,
     test_triples: Annotated[
         Path | None,
@@ -44,6 +44,7 @@ def evaluate_space(
 
     from kgtextvec.evaluate.baselines import Baselines
     from kgtextvec.evaluate.readers import identity
+    from kgtextvec.pairs import SUMS_FILE, ItemSums, write_item_sums
     from kgtextvec.space import checked_space
 
     if test_triples and not triples:
@@ -62,6 +63,7 @@ def evaluate_space(
     scores: dict[str, Any] = {}
     notes: list[str] = []
     counts: dict[str, Any] = {}
+    items: dict[str, ItemSums] = {}
     files: dict[str, Path | None] = {}
     with threadpool_limits(threads or None), space.vectors_checked():
         set_threads(threads)
@@ -71,12 +73,15 @@ def evaluate_space(
             notes += result.notes
             if result.scores:
                 scores[name] = result.scores
+            if result.items:
+                items[name] = result.items
             if result.counts:
                 counts[name] = result.counts
                 files |= {one: getattr(context, one) for one in score.inputs}
     notes += context.baselines.notes
     for note in notes:
         say(f"note: {note}")
+    write_item_sums(out.parent / SUMS_FILE, items)
     write_json(
         out,
         {

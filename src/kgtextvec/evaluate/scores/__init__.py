@@ -10,6 +10,7 @@ from kgtextvec.settings.scores import Scoring
 
 if TYPE_CHECKING:
     from kgtextvec.evaluate.baselines import Baselines
+    from kgtextvec.pairs import ItemSums
     from kgtextvec.space import Space
 
 # Baselines that are vectors too: their names on pages.
@@ -45,11 +46,13 @@ class ScoreResult:
 
     `scores`: by → group → method → metric → `stats.score_entry`; empty where the score is left out.
     `notes` say what was left out or sampled and why. `counts` say what the score is based on.
+    `items` are the sums by which spaces are compared in pairs.
     """
 
     scores: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     counts: dict[str, Any] = field(default_factory=dict)
+    items: "ItemSums | None" = None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,19 @@
 """Cold start: how well the nearest known entities predict the edges of a hidden one."""
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from kgtextvec.evaluate.scores import (
     VECTOR_BASELINES,
     Score,
     ScoreResult,
     ScoringContext,
 )
+
+if TYPE_CHECKING:
+    from kgtextvec.evaluate.graph import Graph
+    from kgtextvec.space import Space
 
 
 def score_cold_start(context: ScoringContext) -> ScoreResult:
@@ -17,7 +25,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
         read_graph_triples,
         split_known_and_test,
     )
-    from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks
+    from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks, sums_of_ranks
     from kgtextvec.gpu_lock import leased
 
     space, seed = context.space, context.settings.seed
@@ -47,7 +55,22 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
     with leased(device) as place:
         neighbours, methods = context.settings.neighbours, context.baselines.methods()
         ranked = rank_answers(graphs, methods, neighbours, seed, place)
-    return ScoreResult(summarize_ranks(graph, ranked, seed), notes, counts)
+    items = sums_of_ranks(ranked, asked_of(graphs, space))
+    return ScoreResult(summarize_ranks(graph, ranked, seed), notes, counts, items)
+
+
+def asked_of(graphs: "list[Graph]", space: "Space") -> str:
+    """Return a digest of what is asked: nodes, edges, and which of them are known."""
+    import pyarrow as pa
+
+    from kgtextvec.pairs import digest_of_parts
+
+    graph = graphs[0]
+    nodes = np.unique(graph.sources)
+    parts = [nodes, space.column("node_id").take(pa.array(nodes)), graph.names, graph.sources]
+    parts += [graph.relations, graph.answers, graph.labels[nodes]]
+    parts += [part for one in graphs for part in (one.known, one.asked, np.flatnonzero(one.cold))]
+    return digest_of_parts(parts)
 
 
 SCORE = Score(

@@ -12,6 +12,7 @@ from kgtextvec.evaluate.scores import (
     ScoreResult,
     ScoringContext,
 )
+from kgtextvec.pairs import digest_of_parts, sums_by_item
 from kgtextvec.progress import say
 from kgtextvec.stats import mean_with_interval, score_entry
 
@@ -43,6 +44,7 @@ def score_labels(context: ScoringContext) -> ScoreResult:
         notes.append("labels: the text rule holds the label itself, so these scores mean nothing")
     folds = folds_of(labels, seed)
     scores = {"majority": majority_accuracies(labels, seed)}
+    hits: dict[str, NDArray[np.float64]] = {}
     for method, vectors_of in context.baselines.methods():
         say(f"labels: {method}, {len(rows):,} rows")
         vectors = vectors_of(rows)
@@ -51,11 +53,17 @@ def score_labels(context: ScoringContext) -> ScoreResult:
         if method not in WITHOUT_LOGISTIC:
             right["logistic"], unfinished = logistic_hits(vectors, labels, folds)
         scores[method] = accuracies(right, labels, seed)
+        hits |= {
+            f"{method}.{name}_accuracy": values
+            for name, values in right.items()
+            if name == "knn" or method == "vectors"
+        }
         if unfinished:
             notes.append(
                 f"labels: logistic regression on {method} stopped after {LOGISTIC_STEPS} steps"
             )
-    return ScoreResult({"all": {"all": scores}}, notes)
+    asked = digest_of_parts([space.column("node_id"), np.asarray(space.label_codes)])
+    return ScoreResult({"all": {"all": scores}}, notes, items=sums_by_item(rows, hits, asked))
 
 
 def label_probe_rows(space: "Space", seed: int) -> tuple[NDArray[np.int64], list[str]]:

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.scores import Score, ScoreResult, ScoringContext
 from kgtextvec.matrices import blocks, rows_per_block
+from kgtextvec.pairs import digest_of_parts, sums_by_item
 from kgtextvec.stats import mean_with_interval, score_entry
 
 if TYPE_CHECKING:
+    from kgtextvec.pairs import ItemSums
     from kgtextvec.space import Rows, Space
 
 RECALL_AT = 10
@@ -31,18 +33,18 @@ def score_retention(context: ScoringContext) -> ScoreResult:
     full = checked_space(context.full)
     device = choose_cuda_or_cpu(context.device, 5e3 * space.matrix.rows * full.matrix.dims)
     with leased(device) as place, full.vectors_checked():
-        scores, notes = compare_to_full(space, full, context.settings.seed, place)
-    return ScoreResult({"all": {"all": scores}}, notes)
+        scores, notes, items = compare_to_full(space, full, context.settings.seed, place)
+    return ScoreResult({"all": {"all": scores}}, notes, items=items)
 
 
 def compare_to_full(
     space: "Space", full: "Space", seed: int, device: str
-) -> tuple[dict[str, Any], list[str]]:
+) -> tuple[dict[str, Any], list[str], "ItemSums | None"]:
     """Compare a reduced space with `full`: recall@10 of neighbours, variance kept, rank.
 
     Rows of equal text count once. Above MOST_QUERIES of them a sample is queried, and all can be
-    neighbours.
-    Returns scores by method and notes. Raises InputError when the spaces' rows differ.
+    neighbours. Returns scores by method, notes, and the recall of each row. Raises InputError when
+    the spaces' rows differ.
     """
     if not space.column("text_sha256").equals(full.column("text_sha256")):
         raise InputError(
@@ -52,6 +54,7 @@ def compare_to_full(
     rows, notes = space.first_rows("text_sha256"), []
     k = min(RECALL_AT, len(rows) - 1)
     scores: dict[str, Any] = {"vectors": {}}
+    items = None
     if k > 0:
         asking = rows
         if len(rows) > MOST_QUERIES:
@@ -60,6 +63,8 @@ def compare_to_full(
                 f"retention: {MOST_QUERIES} of {len(rows)} distinct texts ask for neighbours"
             )
         kept = recalls(full, space, rows, asking, k, device)
+        asked = digest_of_parts([full.column("node_id"), full.column("text_sha256")])
+        items = sums_by_item(asking, {f"vectors.recall_at_{RECALL_AT}": kept}, asked)
         means, ends = mean_with_interval(kept[:, None], asking, seed)
         interval = None if ends is None else ends[:, 0]
         scores["vectors"][f"recall_at_{RECALL_AT}"] = score_entry(means[0], interval, len(asking))
@@ -77,7 +82,7 @@ def compare_to_full(
         scores["vectors"]["variance_kept_fit"] = score_entry(share, None, pca.get("fit_rows", 0))
     if pca.get("rank") is not None:
         scores["vectors"]["rank"] = score_entry(pca["rank"], None, pca.get("fit_rows", 0))
-    return scores, notes
+    return scores, notes, items
 
 
 def recalls(

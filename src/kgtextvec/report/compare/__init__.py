@@ -8,7 +8,16 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
 from kgtextvec.pages.numbers import format_bytes, format_rate
+from kgtextvec.pairs import Difference
 from kgtextvec.report.compare.notebook import render_comparison
+from kgtextvec.report.compare.paired import (
+    MARGIN,
+    TablePairs,
+    compare_rules,
+    compare_table,
+    decided,
+)
+from kgtextvec.report.compare.rules import rules_verdict, same_file
 from kgtextvec.report.compare.scores import (
     OWN_METHOD,
     ComparedSpace,
@@ -25,8 +34,6 @@ from kgtextvec.report.compare.verdict import (
     Headline,
     headline,
     rule_of,
-    rules_verdict,
-    same_file,
     table_verdict,
 )
 
@@ -122,6 +129,7 @@ def score_table(spaces: Sequence[ComparedSpace], score: str) -> dict[str, Any]:
     own = {key[2] for space in spaces for key in space.scores if key[:2] == (score, OWN_METHOD)}
     metrics = [metric for metric in heads if metric in own] or sorted(own)
     return {
+        "differences": differences_table(spaces, score, metrics),
         "title": known.title,
         "what": known.description,
         "heads": [heads.get(metric, metric.replace("_", " ")) for metric in metrics],
@@ -134,6 +142,61 @@ def score_table(spaces: Sequence[ComparedSpace], score: str) -> dict[str, Any]:
             for name, found in baselines_of(spaces, score, metrics)
         ],
     }
+
+
+def differences_table(
+    spaces: Sequence[ComparedSpace], score: str, metrics: Sequence[str]
+) -> dict[str, Any] | None:
+    """Return the paired differences of a score's first metric that has sums per item.
+
+    A line per space: its differences from the best space, the best baseline and the full space.
+    """
+    summed = {
+        name.removeprefix(f"{OWN_METHOD}.")
+        for space in spaces
+        if score in space.items
+        for name in space.items[score].sums
+    }
+    metric = next((one for one in metrics if one in summed), None)
+    if metric is None:
+        return None
+    pairs = compare_table(spaces, score, metric)
+    scored = [space for space in spaces if space.get(score, metric)]
+    best = max(scored, key=lambda space: required_value(space, score, metric))
+    full = {space.model: space.name for space in spaces if space.space == "full"}
+    return {
+        "metric": known_scores()[score].metrics.get(metric, metric),
+        "best": best.name,
+        "baseline": pairs.baseline.name if pairs.baseline else None,
+        "n_between": pairs.n_between,
+        "n_baseline": len(pairs.over_baseline),
+        "unpaired": pairs.unpaired,
+        "margin": MARGIN,
+        "lines": [
+            (space.model, space.space, difference_cells(space.name, best.name, full, pairs))
+            for space in scored
+            if space.name not in pairs.unpaired
+        ],
+    }
+
+
+def difference_cells(
+    name: str, best: str, full: dict[str, str], pairs: TablePairs
+) -> list[tuple[Difference, str] | None]:
+    """Return a space's differences from the best space, the best baseline, its full space."""
+    model = name.rpartition(" ")[0]
+    found = (
+        pairs.between.get((name, best)),
+        pairs.over_baseline.get(name),
+        pairs.between.get((name, full.get(model, ""))),
+    )
+    return [(one, decided(one)) if one else None for one in found]
+
+
+def required_value(space: ComparedSpace, score: str, metric: str) -> float:
+    """Return a space's number, below all others if it has none."""
+    found = space.get(score, metric)
+    return found.value if found else -1.0
 
 
 def space_costs(space: ComparedSpace) -> dict[str, Any]:
@@ -149,7 +212,7 @@ def space_costs(space: ComparedSpace) -> dict[str, Any]:
 def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
     """Return what the page shows of tables that read one file by different text rules.
 
-    A line per model and space, a column per table, with the headline; TF-IDF of each last.
+    A line per model and space, a column per table, with the headline; the baselines last.
     """
     asked = headline(group)
     tables = by_table(group)
@@ -161,10 +224,18 @@ def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
         lines.append(
             (f"{model} {space}", [asked.of(one) if asked and one else None for one in there])
         )
+    pairs = compare_rules(group, asked.score, asked.metric) if asked else None
     if asked:
-        words = [shared_baseline(its, asked, "tfidf") for its in tables.values()]
-        lines += [(method_name("tfidf"), words)] if any(words) else []
+        for method in known_scores()[asked.score].baselines:
+            values = [shared_baseline(its, asked, method) for its in tables.values()]
+            lines += [(method_name(method), values)] if any(values) else []
     return {
+        "pairs": pairs,
+        "differences": [
+            (name, one, other, found, decided(found))
+            for (name, one, other), found in (pairs.differences if pairs else {}).items()
+            if list(tables).index(one) < list(tables).index(other)
+        ],
         "words": rules_verdict(group),
         "asked": asked,
         "tables": [(table, rule_of(its[0]), its[0].rows) for table, its in tables.items()],

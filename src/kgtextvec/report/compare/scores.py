@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kgtextvec.errors import InputError
+from kgtextvec.pairs import SUMS_FILE, ItemSums, read_item_sums
 from kgtextvec.records import EmbeddedSpace, ScoreCard, TextsManifest, read_record
 from kgtextvec.registry import SCORES
 from kgtextvec.settings.scores import Scoring
@@ -53,6 +54,8 @@ class ScoreLine:
 class ComparedSpace:
     """A space: what it is, what it cost, what it scores over all (score, method, metric).
 
+    `items`: what each row adds to a score, by which spaces are compared in pairs.
+
     `seconds` are those of the run that made the vectors, in which `embedded` of `texts` went
     through the model; the others came from the store. None is not known.
     """
@@ -74,6 +77,7 @@ class ComparedSpace:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     scores: dict[tuple[str, str, str], ScoreValue] = field(default_factory=dict)
+    items: dict[str, ItemSums] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -173,6 +177,7 @@ def read_spaces(
                 seconds=made["seconds"],
                 notes=read_notes(folder / "scores.json"),
                 scores=by_space.get(names, {}),
+                items=read_items(folder),
             )
         )
     return spaces
@@ -191,6 +196,12 @@ def file_size(path: Path) -> int | None:
 def read_notes(path: Path) -> tuple[str, ...]:
     """Return the notes in a scores.json; none if the file is not there."""
     return tuple(read_record(path, ScoreCard)["notes"]) if path.exists() else ()
+
+
+def read_items(folder: Path) -> dict[str, ItemSums]:
+    """Return the sums per item of a space's scores; none if the file is not there."""
+    path = folder / SUMS_FILE
+    return read_item_sums(path) if path.exists() else {}
 
 
 def by_table(spaces: Iterable[ComparedSpace]) -> dict[str, list[ComparedSpace]]:

@@ -5,12 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgtextvec.pages.numbers import format_bytes, format_percent, format_rate
+from kgtextvec.pairs import Difference
+from kgtextvec.report.compare.paired import (
+    MARGIN,
+    StrongestBaseline,
+    TablePairs,
+    compare_table,
+    decided,
+    in_words,
+)
 from kgtextvec.report.compare.scores import (
     OWN_METHOD,
     ComparedSpace,
     ScoreValue,
-    baselines_of,
-    by_table,
     known_scores,
     method_name,
 )
@@ -43,25 +50,28 @@ def headline(spaces: Sequence[ComparedSpace]) -> Headline | None:
 def table_verdict(spaces: Sequence[ComparedSpace]) -> list[str]:
     """Return sentences that summarize the scores of a table's spaces, the most important first.
 
-    Which space is best and whether that is clear; whether it beats its baselines; what reduced
-    spaces keep; which space is the cheapest of those that may be as good. A difference is clear
-    when the 95 % intervals don't overlap, or when that of the paired gain excludes zero.
+    Which space is best and whether that is clear; whether it beats the strongest baseline; what
+    reduced spaces keep; which space is the cheapest of those that may be as good; how many
+    comparisons were made. A difference is clear when its paired interval excludes zero.
     """
     asked = headline(spaces)
     if asked is None:
         why = "there is neither a cold-start score nor a label probe that could rank them"
-        return [f"Nothing here says which space is best: {why}.", *kept_sentences(spaces, None)]
+        return [
+            f"Nothing here says which space is best: {why}.",
+            *kept_sentences(spaces, None, TablePairs()),
+        ]
     ranked = ranking(spaces, asked)
-    best = ranked[0]
+    pairs = compare_table(spaces, asked.score, asked.metric)
     sentences = []
     if asked.score != "cold_start":
         sentences += ["There is no cold-start score (it needs triples), so the label probe speaks."]
     sentences += [
-        best_space(ranked, asked, len(spaces)),
-        *compare_to_baselines(best, asked, spaces),
+        best_space(ranked, asked, len(spaces), pairs),
+        *compare_to_baselines(ranked[0], asked, pairs),
     ]
-    sentences += kept_sentences(spaces, asked)
-    return sentences + cheapest_space(ranked, asked)
+    sentences += kept_sentences(spaces, asked, pairs)
+    return sentences + cheapest_space(ranked, asked, pairs) + comparisons_made(pairs)
 
 
 def ranking(spaces: Sequence[ComparedSpace], asked: Headline) -> list[ComparedSpace]:
@@ -70,84 +80,110 @@ def ranking(spaces: Sequence[ComparedSpace], asked: Headline) -> list[ComparedSp
     return [space for _, space in sorted(valued, key=lambda one: (-one[0], one[1].name))]
 
 
-def best_space(ranked: Sequence[ComparedSpace], asked: Headline, n_spaces: int) -> str:
-    """Name the best space and those with no clear difference from it."""
+def best_space(
+    ranked: Sequence[ComparedSpace], asked: Headline, n_spaces: int, pairs: TablePairs
+) -> str:
+    """Name the best space, those as good or perhaps as good, and what can't be compared."""
     best = ranked[0]
     number = f"{asked.name} {with_interval(required_score(asked, best))}"
     unscored = n_spaces - len(ranked)
     left_out = f" ({plural(unscored, 'other')} without that score)" if unscored else ""
     if len(ranked) == 1:
         return f"{best.name} is the only space to score{left_out}: {number}."
-    tied = [
-        space
-        for space in ranked[1:]
-        if not intervals_disjoint(required_score(asked, best), required_score(asked, space))
-    ]
-    sentence = f"The best of {len(ranked)} spaces{left_out} is {best.name}: {number}."
-    if not tied:
-        return f"{sentence} Its interval lies above those of all others."
-    names = [f"{space.name} ({required_score(asked, space).value:.3f})" for space in tied]
-    bare = any(required_score(asked, space).low is None for space in (best, *tied))
-    why = "intervals are missing" if bare else "the intervals overlap"
-    return f"{sentence} No clear difference from {join_names(names)}: {why}."
-
-
-def compare_to_baselines(
-    best: ComparedSpace, asked: Headline, spaces: Sequence[ComparedSpace]
-) -> list[str]:
-    """Hold the best space against its best baseline, and against TF-IDF if that is another.
-
-    Some baselines have a space's dims: a better one of another space is mentioned too.
-    """
-    found = {
-        method: number
-        for score, method, metric in best.scores
-        if (score, metric) == (asked.score, asked.metric)
-        and method != OWN_METHOD
-        and (number := asked.of(best, method))
-    }
-    if not found:
-        return ["No baseline stands beside it, so the number says little."]
-    ordered = sorted(found, key=lambda method: (-found[method].value, method))
-    sentences = [
-        compare_to_baseline(best, asked, ordered[0], found[ordered[0]], "its best baseline, ")
-    ]
-    words = [method for method in ordered if method.startswith("tfidf")]
-    if words and ordered[0] not in words:
-        sentences.append(compare_to_baseline(best, asked, words[0], found[words[0]], ""))
-    name, top = baselines_of(spaces, asked.score, [asked.metric])[0]
-    if top[asked.metric].value > found[ordered[0]].value:
+    sentences = [f"The best of {len(ranked)} spaces{left_out} is {best.name}: {number}."]
+    found = [(one.name, pairs.between.get((best.name, one.name))) for one in ranked[1:]]
+    known = [(name, difference) for name, difference in found if difference]
+    if len(known) == len(found) and all(one.clear for _, one in known):
+        closest = min(known, key=lambda one: one[1].value)
         sentences.append(
-            f"A better baseline stands beside another space: {name},"
-            f" at {top[asked.metric].value:.3f}."
+            f"It is clearly better than all others; the closest is {closest[0]}"
+            f" ({in_words(closest[1])})."
         )
-    return sentences
+        return " ".join(sentences)
+    for words, kind in (
+        ("No clear difference from", "no clear difference"),
+        (f"Equivalent to it within {MARGIN}:", f"equivalent within {MARGIN}"),
+    ):
+        names = [f"{name} ({in_words(one)})" for name, one in known if decided(one) == kind]
+        if names:
+            sentences.append(f"{words} {join_names(names)}.")
+    apart = [name for name, difference in found if difference is None]
+    if apart:
+        sentences.append(f"Not compared in pairs, so open: {join_names(apart)}.")
+    return " ".join(sentences)
 
 
-def compare_to_baseline(
-    space: ComparedSpace, asked: Headline, method: str, other: ScoreValue, what: str
-) -> str:
-    """Return whether a space beats a baseline, by their paired difference if there is one."""
-    gain = space.get(asked.score, f"{asked.metric}_gain_over_{method}")
-    rival, size = f"{what}{method_name(method)} at {other.value:.3f}", ""
-    clear = intervals_disjoint(required_score(asked, space), other)
-    if gain and gain.low is not None and gain.high is not None:
-        clear = gain.low > 0 or gain.high < 0
-        size = f" (difference {gain.value:+.3f}, 95 % interval {gain.low:+.3f} to {gain.high:+.3f})"
-    if not clear:
-        return f"There is no clear difference between {space.name} and {rival}{size}."
-    if required_score(asked, space).value > other.value:
-        return f"{space.name} beats {rival}{size}."
-    worth = ": plain word counts do better than the model" if method.startswith("tfidf") else ""
-    return f"{space.name} loses to {rival}{size}{worth}."
+def compare_to_baselines(best: ComparedSpace, asked: Headline, pairs: TablePairs) -> list[str]:
+    """Hold the best space against the strongest baseline, and say how much of its gain is left."""
+    baseline = pairs.baseline
+    if baseline is None:
+        return ["No baseline stands beside it, so the number says little."]
+    value = required_score(asked, best).value
+    rival = f"the best of all baselines, {baseline.name} at {baseline.value:.3f}"
+    found = pairs.over_baseline.get(best.name) or recorded_gain(best, asked, baseline)
+    if found is None:
+        sentence = f"{best.name} was not compared in pairs with {rival}."
+    elif not found.clear:
+        sentence = f"There is no clear difference between {best.name} and {rival}"
+        sentence += f" (difference {in_words(found)})."
+    elif found.value > 0:
+        sentence = f"{best.name} beats {rival} (difference {in_words(found)})."
+    else:
+        worth = ": it is not worth the model's cost on this task"
+        sentence = f"{best.name} loses to {rival} (difference {in_words(found)}){worth}."
+    return [sentence, *gain_left(best, asked, value - baseline.value, baseline)]
 
 
-def kept_sentences(spaces: Sequence[ComparedSpace], asked: Headline | None) -> list[str]:
+def gain_left(
+    best: ComparedSpace, asked: Headline, left: float, baseline: StrongestBaseline
+) -> list[str]:
+    """Return how much of the gain over words remains against a stronger baseline."""
+    words = asked.of(best, "tfidf")
+    gain = required_score(asked, best).value - words.value if words else 0.0
+    if words is None or baseline.method == "tfidf" or gain <= 0:
+        return []
+    share = f"{left:+.3f} ({format_percent(max(left, 0.0) / gain)})"
+    return [
+        f"Of its gain of {gain:+.3f} over {method_name('tfidf')} (at {words.value:.3f}), {share} is"
+        " left against that baseline."
+    ]
+
+
+def recorded_gain(
+    space: ComparedSpace, asked: Headline, baseline: StrongestBaseline
+) -> Difference | None:
+    """Return the paired difference that scores.json has, if the baseline is the space's own."""
+    gain = space.get(asked.score, f"{asked.metric}_gain_over_{baseline.method}")
+    own = asked.of(space, baseline.method)
+    if gain is None or own is None or own.value != baseline.value:
+        return None
+    return Difference(gain.value, gain.low, gain.high, gain.low, gain.high)
+
+
+def comparisons_made(pairs: TablePairs) -> list[str]:
+    """Return how many comparisons were made, and that intervals allow for their number."""
+    counts = []
+    if pairs.n_between:
+        counts.append(plural(pairs.n_between, "pair") + " of spaces")
+    if pairs.over_baseline:
+        counts.append(plural(len(pairs.over_baseline), "difference") + " from the best baseline")
+    if not counts:
+        return []
+    which = "they hold" if len(counts) == 1 else "those of either kind hold"
+    return [
+        f"Compared over the same items: {' and '.join(counts)}. Intervals of differences are"
+        f" widened so that {which} all at once (95 %)."
+    ]
+
+
+def kept_sentences(
+    spaces: Sequence[ComparedSpace], asked: Headline | None, pairs: TablePairs
+) -> list[str]:
     """Return what each reduced space keeps of the full one: of the headline, of neighbours."""
     full = {space.model: space for space in spaces if space.space == "full"}
     found: dict[str, list[KeptShare]] = {}
     for space in spaces:
-        one = measure_kept(space, full.get(space.model), asked)
+        one = measure_kept(space, full.get(space.model), asked, pairs)
         if one:
             found.setdefault(space.space, []).append(one)
     name = asked.name if asked else ""
@@ -172,7 +208,7 @@ class KeptShare:
 
 
 def measure_kept(
-    space: ComparedSpace, full: ComparedSpace | None, asked: Headline | None
+    space: ComparedSpace, full: ComparedSpace | None, asked: Headline | None, pairs: TablePairs
 ) -> KeptShare | None:
     """Measure what a reduced space keeps; None for a full one, or if nothing is known."""
     if space.space == "full":
@@ -180,9 +216,10 @@ def measure_kept(
     neighbours = space.get("retention", "recall_at_10")
     reduced, original = (asked.of(one) if asked and one else None for one in (space, full))
     share, numbers = None, ""
-    if reduced and original and original.value > 0:
+    if full and reduced and original and original.value > 0:
         share = reduced.value / original.value
-        clear = "" if intervals_disjoint(reduced, original) else ", no clear difference"
+        found = pairs.between.get((space.name, full.name))
+        clear = f"; {decided(found)}: {in_words(found)}" if found else ""
         numbers = f" ({reduced.value:.3f} of {original.value:.3f}{clear})"
     if share is None and neighbours is None:
         return None
@@ -217,26 +254,28 @@ def kept_by_many(space: str, each: Sequence[KeptShare], name: str) -> str:
     return f"{space} keeps {' and '.join(parts)}, over {len(each)} models."
 
 
-def cheapest_space(ranked: Sequence[ComparedSpace], asked: Headline) -> list[str]:
-    """Name the cheapest space whose number is within the best one's interval."""
+def cheapest_space(
+    ranked: Sequence[ComparedSpace], asked: Headline, pairs: TablePairs
+) -> list[str]:
+    """Name the cheapest space that is not clearly worse than the best one."""
     best = ranked[0]
-    low = required_score(asked, best).low
-    if len(ranked) == 1 or low is None:
+    found = {one.name: pairs.between.get((one.name, best.name)) for one in ranked[1:]}
+    if not any(found.values()):
         return []
-    within = [space for space in ranked if required_score(asked, space).value >= low]
-    if len(within) == 1:
-        return [f"No other space comes within the interval of {best.name}."]
-    chosen, by = least_cost(within)
+    bad = "clearly worse"
+    good = [one for one in ranked[1:] if (pair := found[one.name]) and decided(pair) != bad]
+    if not good:
+        all_known = all(found.values())
+        return [f"Every other space is clearly worse than {best.name}."] if all_known else []
+    chosen, by = least_cost([best, *good])
     size = format_bytes(chosen.n_bytes) + by
+    count = f"{len(good) + 1} spaces that are not clearly worse than {best.name}"
     if chosen is best:
-        return [
-            f"{best.name} is also the cheapest of the {len(within)} within its interval ({size})."
-        ]
+        return [f"{best.name} is also the cheapest of the {count} ({size})."]
+    difference = found[chosen.name]
+    risk = f"; {decided(difference)}: {in_words(difference)}" if difference else ""
     number = f"{required_score(asked, chosen).value:.3f}"
-    return [
-        f"The cheapest of the {len(within)} spaces within the interval of {best.name} is"
-        f" {chosen.name}, at {number} ({size})."
-    ]
+    return [f"The cheapest of the {count} is {chosen.name}, at {number} ({size}{risk})."]
 
 
 def least_cost(spaces: Sequence[ComparedSpace]) -> tuple[ComparedSpace, str]:
@@ -260,64 +299,6 @@ def least_cost(spaces: Sequence[ComparedSpace]) -> tuple[ComparedSpace, str]:
     return min(spaces, key=n_bytes), "; not all speeds were measured alike"
 
 
-def same_file(spaces: Sequence[ComparedSpace]) -> list[list[ComparedSpace]]:
-    """Return groups of spaces whose tables read one file by different text rules."""
-    groups: dict[tuple[str, str], list[ComparedSpace]] = {}
-    for space in spaces:
-        if space.file is not None:
-            groups.setdefault((space.file, space.kind), []).append(space)
-    return [group for group in groups.values() if len({space.text for space in group}) > 1]
-
-
-def rules_verdict(group: Sequence[ComparedSpace]) -> list[str]:
-    """Return which text rule is best, of tables that read one file."""
-    tables = by_table(group)
-    rules = [f"{table} ({rule_of(spaces[0])})" for table, spaces in tables.items()]
-    sentences = [f"{join_names(rules, len(rules))} read one file."]
-    rows = {spaces[0].rows for spaces in tables.values()}
-    if len(rows) > 1:
-        sentences.append(
-            "Their rows differ in number, so their questions differ too: compare with care."
-        )
-    asked = headline(group)
-    by_pair: dict[str, list[ComparedSpace]] = {}
-    for space in group if asked else ():
-        by_pair.setdefault(space.name, []).append(space)
-    pairs = [ranking(pair, asked) for pair in by_pair.values()] if asked else []
-    pairs = [ranked for ranked in pairs if len(ranked) > 1]
-    if asked is None or not pairs:
-        return [*sentences, "No score is there for more than one of them."]
-    if len(pairs) > NAMED:
-        sentences += wins_by_rule(pairs, asked)
-        pairs = [min(pairs, key=lambda ranked: -required_score(asked, ranked[0]).value)]
-    return sentences + [better_rule(ranked, asked) for ranked in pairs]
-
-
-def wins_by_rule(pairs: Sequence[Sequence[ComparedSpace]], asked: Headline) -> list[str]:
-    """Count where each table scores best, and clearly so, over pairs of model and space."""
-    wins: dict[str, list[bool]] = {}
-    for ranked in pairs:
-        clear = intervals_disjoint(
-            required_score(asked, ranked[0]), required_score(asked, ranked[1])
-        )
-        wins.setdefault(ranked[0].table, []).append(clear)
-    counts = [f"{table} in {len(won)}, clearly in {sum(won)}" for table, won in wins.items()]
-    return [
-        f"Of {len(pairs)} pairs of model and space, best by {asked.name} is {'; '.join(counts)}."
-    ]
-
-
-def better_rule(ranked: Sequence[ComparedSpace], asked: Headline) -> str:
-    """Return which table scores best with one model and space; `ranked` has the best first."""
-    first, second = (required_score(asked, space) for space in ranked[:2])
-    rest = join_names(
-        [f"{space.table} ({required_score(asked, space).value:.3f})" for space in ranked[1:]]
-    )
-    number = f"{asked.name} {with_interval(first)}"
-    how = "clearly above" if intervals_disjoint(first, second) else "with no clear difference from"
-    return f"{ranked[0].name}: best with {ranked[0].table}, at {number}, {how} {rest}."
-
-
 def rule_of(space: ComparedSpace) -> str:
     """Return a text rule in words: a quoted template, or columns of which the first text counts."""
     text = space.text or "rule not known"
@@ -330,13 +311,6 @@ def required_score(asked: Headline, space: ComparedSpace) -> ScoreValue:
     if found is None:
         raise ValueError(f"{space.name} has no {asked.name}")
     return found
-
-
-def intervals_disjoint(one: ScoreValue, other: ScoreValue) -> bool:
-    """Return whether two scores' intervals don't overlap; without intervals nothing is clear."""
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return False
-    return one.low > other.high or other.low > one.high
 
 
 def with_interval(found: ScoreValue) -> str:

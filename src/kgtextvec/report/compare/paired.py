@@ -1,0 +1,153 @@
+"""Differences between spaces, and from their baselines, over the same hidden entities or rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from kgtextvec.pairs import Difference, compare_pairs, on_shared_items
+from kgtextvec.report.compare.scores import OWN_METHOD, ComparedSpace, method_name
+
+MARGIN = 0.005  # of a score: a difference surely smaller than this is none that matters
+
+
+@dataclass(frozen=True)
+class StrongestBaseline:
+    """The baseline with the highest score that stands beside any space of a table."""
+
+    method: str
+    value: float
+    owner: ComparedSpace
+    name: str
+
+
+@dataclass(frozen=True)
+class TablePairs:
+    """The comparisons of a table's spaces in one metric.
+
+    `between`: by the names of two spaces, in both orders, first minus second. `over_baseline`: by
+    a space's name, the space minus the strongest baseline. Spaces without sums per item, or with
+    other questions than most, are in `unpaired`.
+    """
+
+    between: dict[tuple[str, str], Difference] = field(default_factory=dict)
+    over_baseline: dict[str, Difference] = field(default_factory=dict)
+    baseline: StrongestBaseline | None = None
+    unpaired: tuple[str, ...] = ()
+
+    @property
+    def n_between(self) -> int:
+        """How many pairs of spaces were compared."""
+        return len(self.between) // 2
+
+
+def compare_table(spaces: Sequence[ComparedSpace], score: str, metric: str) -> TablePairs:
+    """Compare all spaces with each other, and each with the strongest baseline.
+
+    Two families: the intervals of all pairs of spaces hold at once, and so do those of all
+    differences from the baseline.
+    """
+    scored = [space for space in spaces if space.get(score, metric)]
+    best = strongest_baseline(scored, score, metric)
+    column = f"{OWN_METHOD}.{metric}"
+    paired = [space for space in scored if has_sums(space, score, column)]
+    paired = same_questions(paired, score)
+    unpaired = tuple(space.name for space in scored if space not in paired)
+    if not paired:
+        return TablePairs(baseline=best, unpaired=unpaired)
+    sums, counts = on_shared_items([one.items[score] for one in paired], [column] * len(paired))
+    pairs = list(combinations(range(len(paired)), 2))
+    between = {}
+    for (i, j), found in zip(pairs, compare_pairs(sums, counts, pairs), strict=False):
+        between[paired[i].name, paired[j].name] = found
+        between[paired[j].name, paired[i].name] = -found
+    over = {}
+    if best is not None and has_sums(best.owner, score, f"{best.method}.{metric}"):
+        ones = [*(space.items[score] for space in paired), best.owner.items[score]]
+        names = [column] * len(paired) + [f"{best.method}.{metric}"]
+        sums, counts = on_shared_items(ones, names)
+        pairs = [(i, len(paired)) for i in range(len(paired))]
+        found_all = compare_pairs(sums, counts, pairs)
+        over = {space.name: one for space, one in zip(paired, found_all, strict=False)}
+    return TablePairs(between, over, best, unpaired)
+
+
+def has_sums(space: ComparedSpace, score: str, column: str) -> bool:
+    """Return whether a space has the sums per item of a column."""
+    return score in space.items and column in space.items[score].sums
+
+
+def same_questions(spaces: Sequence[ComparedSpace], score: str) -> list[ComparedSpace]:
+    """Return the spaces that were asked the same as most of them."""
+    by_asked: dict[str, list[ComparedSpace]] = {}
+    for space in spaces:
+        by_asked.setdefault(space.items[score].asked, []).append(space)
+    return max(by_asked.values(), key=len, default=[])
+
+
+def strongest_baseline(
+    spaces: Sequence[ComparedSpace], score: str, metric: str
+) -> StrongestBaseline | None:
+    """Return the baseline of the highest score among those of all spaces of a table."""
+    found = [
+        StrongestBaseline(method, number.value, space, method_name(method))
+        for space in spaces
+        for (name, method, of), number in space.scores.items()
+        if name == score and of == metric and method != OWN_METHOD
+    ]
+    best = max(found, key=lambda one: (one.value, one.method), default=None)
+    if best is None:
+        return None
+    same = {one.value for one in found if one.method == best.method}
+    name = f"{best.name}, {best.owner.dims} dims" if len(same) > 1 else best.name
+    return StrongestBaseline(best.method, best.value, best.owner, name)
+
+
+@dataclass(frozen=True)
+class RulePairs:
+    """Comparisons of text rules: by model and space, and two tables, first minus second.
+
+    `n_pairs`: how many were made; their intervals hold for all of them at once.
+    """
+
+    differences: dict[tuple[str, str, str], Difference] = field(default_factory=dict)
+
+    @property
+    def n_pairs(self) -> int:
+        """How many pairs of tables were compared, over all models and spaces."""
+        return len(self.differences) // 2
+
+
+def compare_rules(group: Sequence[ComparedSpace], score: str, metric: str) -> RulePairs:
+    """Compare tables that read one file, with each model and space, over the items all have."""
+    column = f"{OWN_METHOD}.{metric}"
+    paired = same_questions([one for one in group if has_sums(one, score, column)], score)
+    if not paired:
+        return RulePairs()
+    sums, counts = on_shared_items([one.items[score] for one in paired], [column] * len(paired))
+    pairs = [
+        (i, j)
+        for i, j in combinations(range(len(paired)), 2)
+        if paired[i].name == paired[j].name and paired[i].table != paired[j].table
+    ]
+    differences = {}
+    for (i, j), found in zip(pairs, compare_pairs(sums, counts, pairs), strict=False):
+        one, other = paired[i], paired[j]
+        differences[one.name, one.table, other.table] = found
+        differences[one.name, other.table, one.table] = -found
+    return RulePairs(differences)
+
+
+def in_words(found: Difference) -> str:
+    """Write a difference with the interval that holds for all comparisons of its family."""
+    if found.low_all is None or found.high_all is None:
+        return f"{found.value:+.3f}, no interval"
+    return f"{found.value:+.4f}, {found.low_all:+.4f} to {found.high_all:+.4f}"
+
+
+def decided(found: Difference) -> str:
+    """Return what a difference comes to: clear, equivalent or open."""
+    if found.within(MARGIN):
+        return f"equivalent within {MARGIN}"
+    if found.clear:
+        return "clearly better" if found.value > 0 else "clearly worse"
+    return "no clear difference"

@@ -134,7 +134,7 @@ def test_text_rules_stand_side_by_side(three):
     rows = Page(three[1]).tables["Text rules"]
     assert rows[0] == ["Model and space", "entities “{name}. {description}”", "names name"]
     assert rows[1] == ["alpha full", "0.300 0.290 to 0.310", "0.200 0.190 to 0.210"]
-    assert rows[-1] == ["TF-IDF of words", "0.200 0.190 to 0.210", "0.200 0.190 to 0.210"]
+    assert ["TF-IDF of words", "0.200 0.190 to 0.210", "0.200 0.190 to 0.210"] in rows
 
 
 def test_costs_are_those_of_the_manifests(three):

@@ -178,7 +178,10 @@ def test_the_label_probe_counts_equal_texts_once_and_samples_large_tables(tmp_pa
 
 def test_a_text_rule_that_holds_the_label_is_noted(tmp_path):
     folder = make_space(tmp_path, np.eye(30), ["A", "B"] * 15, text="{label}: {name}")
-    assert any("holds the label itself" in note for note in scored(folder, "labels")["notes"])
+    assert any(
+        "label, which is in the text, alone predicts 100%" in note
+        for note in scored(folder, "labels")["notes"]
+    )
 
 
 # --- retention and geometry ------------------------------------------------------------------

@@ -10,8 +10,9 @@ from evaluate_fixtures import make_space, shards_of
 
 from kgtextvec.evaluate import baselines
 from kgtextvec.evaluate.baselines import Baselines
+from kgtextvec.evaluate.folds import grouped_folds
 from kgtextvec.evaluate.readers import units_of
-from kgtextvec.evaluate.scores.labels import folds_of, knn_hits
+from kgtextvec.evaluate.scores.labels import knn_hits
 from kgtextvec.space import Space
 
 TEXTS = ["Heart attack", "heart attacks, acute", "TP53", "TP63 protein", "liver", "-- !"]
@@ -89,7 +90,7 @@ def test_ties_alone_give_what_a_random_order_gives(share, seed):
     n = 500
     labels = (np.arange(n) >= share * n).astype(np.int64)
     vectors = units_of(np.ones((n, 4)))
-    hits = knn_hits(vectors, labels, folds_of(labels, seed), 10, seed)
+    hits = knn_hits(vectors, labels, grouped_folds(labels, np.arange(n), seed), 10, seed)
     # Ten voters drawn by lot: the majority label's hits are P(most votes are its) = 0.5 or 0.98.
     assert hits.mean() == pytest.approx(max(share, 1 - share), abs=0.02)
 

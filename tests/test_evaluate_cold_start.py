@@ -19,6 +19,7 @@ from kgtextvec.evaluate.graph import (
 from kgtextvec.evaluate.ranking import expected_metrics, rank_answers, summarize_ranks
 from kgtextvec.evaluate.readers import units_of
 from kgtextvec.evaluate.scorecard import evaluate_space
+from kgtextvec.pairs import compare_pairs, on_shared_items, read_item_sums
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
 
@@ -243,6 +244,11 @@ def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path,
     turns = hide_in_turns(directed(read, space.label_codes), 0)
     assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
     monkeypatch.setattr(graphs, "SMALL", 72)
+    # 60 things like an answer, 12 answers are liked: a turn compares 0.1 x 0.9 of 60² + 12² pairs.
+    for budget, n_turns in ((1, 1), (336 * 3 + 1, 3), (10**9, 10)):
+        monkeypatch.setattr(graphs, "MOST_COSINES", budget)
+        assert len(hide_in_turns(directed(read, space.label_codes), 0)) == n_turns
+    monkeypatch.setattr(graphs, "MOST_COSINES", 1)
     (large,) = hide_in_turns(directed(read, space.label_codes), 0)
     monkeypatch.setattr(graphs, "MOST_HIDDEN", 4)
     (huge,) = hide_in_turns(directed(read, space.label_codes), 0)
@@ -312,3 +318,30 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_another_split(tmp_path):
     first, _, other = (json.loads(out.read_text()) for out in outs)
     assert outs[0].read_bytes() == outs[1].read_bytes()
     assert first["scores"]["cold_start"] != other["scores"]["cold_start"]
+
+
+def test_sums_by_entity_give_the_scores_and_pair_spaces_of_one_split(tmp_path):
+    """Paired by a plain loop over the entities' own sums, as the file has them."""
+    rng = np.random.default_rng(0)
+    vectors, labels, triples = clusters(size=20)
+    path = write_triples(tmp_path / "t.tsv", triples)
+    noisy = vectors + rng.normal(0, 0.6, vectors.shape)
+    found, cards = [], []
+    for number, (space, made) in enumerate((("full", vectors), ("pca8", noisy))):
+        folder = make_space(tmp_path, made, labels, space=space)
+        cards.append(scored(folder, path)["scores"]["cold_start"]["all"]["all"])
+        found.append(read_item_sums(folder / "scores_by_row.parquet")["cold_start"])
+        for method in ("vectors", "tfidf_chars", "popularity"):
+            mean = found[number].sums[f"{method}.mrr"].sum() / found[number].counts.sum()
+            assert mean == pytest.approx(cards[number][method]["mrr"]["value"], abs=1e-6)
+    one, other = found
+    assert one.asked == other.asked and (one.rows == other.rows).all()
+    gaps = [a - b for a, b in zip(one.sums["vectors.mrr"], other.sums["vectors.mrr"], strict=True)]
+    sums, counts = on_shared_items(found, ["vectors.mrr"] * 2)
+    (pair,) = compare_pairs(sums, counts, [(0, 1)])
+    assert pair.value == pytest.approx(sum(gaps) / sum(one.counts))
+    assert pair.clear
+    other_seed = scored(tmp_path / "toy/things/full", path, seed=1)
+    assert other_seed["counts"] == {"cold_start": other_seed["counts"]["cold_start"]}
+    again = read_item_sums(tmp_path / "toy/things/full/scores_by_row.parquet")["cold_start"]
+    assert again.asked != one.asked, "another split asks other questions"

@@ -27,31 +27,42 @@ def drawn(rng, n_items, gains, noise=0.15):
     return np.stack(spaces), counts
 
 
-@pytest.mark.parametrize(("n_spaces", "n_items"), [(2, 300), (5, 120)])
-def test_equal_spaces_are_called_different_in_at_most_one_draw_of_twenty(n_spaces, n_items):
-    """Whatever the number of comparisons: the draws count in which any pair is called different."""
-    rng = np.random.default_rng(1)
+def called_different(n_spaces, draws):
+    """In how many draws any pair of equal spaces is called different."""
+    rng = np.random.default_rng(0)
     pairs = [(i, j) for i in range(n_spaces) for j in range(i)]
-    wrong = sum(
-        any(one.clear for one in compare_pairs(*drawn(rng, n_items, [0] * n_spaces), pairs, draw))
-        for draw in range(DRAWS)
+    equal = [0] * n_spaces
+    return sum(
+        any(one.clear for one in compare_pairs(*drawn(rng, 150, equal), pairs, draw))
+        for draw in range(draws)
     )
-    assert wrong <= 0.05 * DRAWS
+
+
+def test_equal_spaces_are_called_different_in_at_most_one_draw_of_twenty():
+    """Two spaces or five with their ten pairs: the number of comparisons is allowed for."""
+    assert called_different(2, DRAWS) + called_different(5, DRAWS) <= 0.05 * 2 * DRAWS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_spaces", [2, 5])
+def test_intervals_miss_zero_as_often_as_they_say(n_spaces):
+    """5 % of 1,000 draws, within two standard errors (1.4 %)."""
+    assert 0.036 <= called_different(n_spaces, 1000) / 1000 <= 0.064
 
 
 def test_without_correction_five_equal_spaces_would_often_be_called_different():
     rng = np.random.default_rng(1)
     pairs = [(i, j) for i in range(5) for j in range(i)]
     wrong = 0
-    for draw in range(50):
+    for draw in range(60):
         found = compare_pairs(*drawn(rng, 120, [0] * 5), pairs, draw)
         wrong += any(one.low > 0 or one.high < 0 for one in found)
-    assert wrong > 0.15 * 50
+    assert wrong > 0.15 * 60
 
 
 def test_a_true_difference_of_some_standard_errors_is_found():
-    """Of two standard errors in about half of the draws (theory: 0.516), of three in 0.85."""
-    n_items, found = 300, {2.0: 0, 2.5: 0, 3.5: 0}
+    """Of two standard errors in half of the draws (theory: 0.516), of 3.5 in 0.94."""
+    n_items, found = 150, {2.0: 0, 3.5: 0}
     for size in found:
         rng = np.random.default_rng(7)
         for draw in range(DRAWS):
@@ -60,8 +71,7 @@ def test_a_true_difference_of_some_standard_errors_is_found():
             error = 0.15 * math.sqrt(2 * np.square(weights).sum())
             sums[0] += size * error * counts
             found[size] += compare_pairs(sums, counts, [(0, 1)], draw)[0].clear
-    assert found[2.0] > 0.42 * DRAWS
-    assert found[2.5] > 0.6 * DRAWS
+    assert found[2.0] > 0.45 * DRAWS
     assert found[3.5] > 0.9 * DRAWS
 
 

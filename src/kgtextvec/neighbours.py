@@ -180,7 +180,7 @@ def first_places(cosines: NDArray[np.float64], left_out: NDArray[np.bool_], k: i
     its column are one whole number, so that no two are equal.
     """
     keys = np.rint(cosines * 10**DECIMALS).astype(np.int64) * PLACES - np.arange(cosines.shape[1])
-    keys[left_out] = np.iinfo(np.int64).min
+    keys[left_out] = -(1 << 62)  # below all others, and its negative is a number, too
     columns = np.argpartition(keys, -k, axis=1)[:, -k:]
     order = np.argsort(-np.take_along_axis(keys, columns, axis=1), axis=1)
     columns = np.take_along_axis(columns, order, axis=1)

@@ -178,30 +178,36 @@ def compare_pairs(
     `counts` (m,): how many values each item has; a mean is the sum over items divided by the sum
     of counts. Items are drawn with replacement, the same ones for all (paired cluster bootstrap,
     Field & Welsh 2007). An interval of one difference alone: percentiles. Those for all at once:
-    the difference ± c standard errors, c the 95th percentile of the largest of the pairs'
-    |drawn - found| / standard error (Westfall & Young 1993; Romano & Wolf 2005), at least that of
-    Student's t.
+    the difference ± c standard errors. These are the jackknife's. c is the 95th percentile of the
+    largest of the pairs' |drawn - found| / deviation of the drawn (Westfall & Young 1993; Romano &
+    Wolf 2005), turned from a normal deviate into one of Student's t, since items are few.
     """
-    from scipy.stats import t
+    from scipy.stats import norm, t
 
     n_items = sums.shape[1]
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     if not n_items or not len(first):
         return []
-    means = sums.sum(axis=1) / counts.sum()
+    total = float(counts.sum())
+    means = sums.sum(axis=1) / total
     found = means[first] - means[second]
     if n_items < 2:
         return [Difference(float(value), items=n_items) for value in found]
     drawn = drawn_means(sums.T, counts.astype(np.float64), seed)
     differences = drawn[:, first] - drawn[:, second]
     low, high = np.quantile(differences, [0.025, 0.975], axis=0)
-    # The bootstrap's own variance lacks a factor of m / (m - 1).
-    error = differences.std(axis=0) * np.sqrt(n_items / (n_items - 1))
-    varies = error > 1e-12
-    c = float(t.ppf(0.975, n_items - 1))
+    without = (sums.sum(axis=1, keepdims=True) - sums) / np.maximum(total - counts, 1)
+    spread = [(without[i] - without[j]).var() for i, j in zip(first, second, strict=True)]
+    error = np.sqrt((n_items - 1) * np.array(spread))
+    deviation = differences.std(axis=0)
+    varies = (error > 1e-12) & (deviation > 0)
+    c = float(norm.ppf(0.975))
     if varies.any():
-        away = np.abs(differences - found)[:, varies] / error[varies]
+        away = np.abs(differences - found)[:, varies] / deviation[varies]
         c = max(c, float(np.quantile(away.max(axis=1), 0.95)))
+    # Items of many values weigh more: as many equal ones would say the same.
+    as_good_as = total**2 / float(np.square(counts, dtype=np.float64).sum())
+    c = float(t.isf(norm.sf(c), max(as_good_as - 1, 1)))
     return [
         Difference(value, alone[0], alone[1], value - c * half, value + c * half, n_items)
         for value, half, alone in zip(

@@ -23,7 +23,7 @@ def mean_with_interval(
     _, owner = np.unique(owners, return_inverse=True)
     n_owners = int(owner.max()) + 1
     columns = [np.bincount(owner, weights=column, minlength=n_owners) for column in values.T]
-    sums = np.stack(columns, axis=1)
+    sums = np.stack(columns, axis=1).astype(np.float64)
     counts = np.bincount(owner, minlength=n_owners).astype(np.float64)
     means = values.mean(axis=0)
     if n_owners < 2:

@@ -17,10 +17,11 @@ from kgtextvec.triples import read_columns
 
 PARTS = 10
 FEWEST_ENTITIES = 10  # a label with fewer entities in the graph keeps them all
-SMALL = 5_000  # entities; a tenth of fewer is so few that the scores would be mostly luck
+SMALL = 5_000  # entities; of fewer, every part is hidden in its turn whatever it costs
 MOST_HIDDEN = (
     10_000  # hidden at a time: intervals are narrow by then, and a million rows stay feasible
 )
+MOST_COSINES = 10**9  # over all turns: minutes of a core for all methods together
 INVERSE = "^-1"
 
 
@@ -149,9 +150,24 @@ def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
 
 
 def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
-    """Hide one part or, if the graph is small, each part in its turn, so that all count once."""
+    """Hide each part in its turn, so that all entities count once; fewer in a large graph.
+
+    In a graph of SMALL entities or more so many turns are taken as MOST_COSINES allow, at least
+    one. The number depends on the graph alone, so that all spaces are asked the same.
+    """
     small = len(np.unique(graph.sources)) < SMALL
-    return [hide(graph, seed, turn) for turn in range(PARTS if small else 1)]
+    turns = PARTS if small else min(max(MOST_COSINES // cosines_of_turn(graph), 1), PARTS)
+    return [hide(graph, seed, turn) for turn in range(turns)]
+
+
+def cosines_of_turn(graph: Graph) -> int:
+    """Estimate how many cosines a turn compares: hidden times known, by relation and label."""
+    share = min(1.0, MOST_HIDDEN * PARTS / max(len(np.unique(graph.sources)), 1))
+    n_labels = int(graph.labels.max(initial=0)) + 1
+    kinds = graph.relations * n_labels + graph.labels[graph.sources]
+    pairs = np.unique(kinds * len(graph.labels) + graph.sources)
+    sizes = np.bincount(pairs // len(graph.labels)).astype(np.float64)
+    return max(int(np.square(sizes).sum() * share * (PARTS - 1) / PARTS**2), 1)
 
 
 def with_cold(

@@ -62,7 +62,8 @@ class Score:
     `metrics` are those that pages show, each with the head of its column; `baselines` the methods
     besides the space's own vectors, each with its name. `inputs` are the files that the score
     reads, fields of the context; scores.json has their digests if the score has counts. `headline`
-    is the metric that can rank spaces, and its name in a sentence.
+    is the metric that can rank spaces, and its name in a sentence; it can't where a method begins
+    with `spoiled_by`.
     """
 
     title: str
@@ -72,3 +73,4 @@ class Score:
     baselines: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[str, ...] = ()
     headline: tuple[str, str] | None = None
+    spoiled_by: str | None = None

@@ -34,8 +34,11 @@ class Headline:
     name: str
 
     def of(self, space: ComparedSpace, method: str = OWN_METHOD) -> ScoreValue | None:
-        """Return a space's number; None for a label predicted from a text that contains it."""
-        if self.score == "labels" and "{label}" in (space.text or ""):
+        """Return a space's number; None where the text tells what is to be predicted."""
+        spoiled_by = known_scores()[self.score].spoiled_by
+        if spoiled_by and any(
+            score == self.score and other.startswith(spoiled_by) for score, other, _ in space.scores
+        ):
             return None
         return space.get(self.score, self.metric, method)
 

@@ -10,32 +10,32 @@ graph is looked at again, which happens after checkpoints alone.
 import hashlib
 import json
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, expand
 
+from .contents import contents_of
 from .inputs import Input, Inputs
 from .plan import Param, Plan, Wildcards
 
 
-@cache
-def json_at(path: str, mtime: int) -> Any:
-    """Read a JSON file, once per change."""
-    return json.loads(Path(path).read_text("utf-8"))
-
-
-@cache
-def sha256_at(path: str, mtime: int) -> str:
-    """Return 16 hex digits of a file's sha256, computed once per change."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
 def read_manifest(path: object) -> Any:
     """Return what a manifest says."""
-    return json_at(str(path), Path(str(path)).stat().st_mtime_ns)
+    return json_in(contents_of(path))
+
+
+@cache
+def json_in(data: bytes) -> Any:
+    """Parse JSON, once per content."""
+    return json.loads(data)
+
+
+@cache
+def short_sha256(data: bytes) -> str:
+    """Return 16 hex digits of the sha256, computed once per content."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def space_digest_in(path: object) -> str:
@@ -101,13 +101,14 @@ class Content:
         width = max(3, len(str(n_shards)))
         return [f"{i:0{width}}-of-{n_shards:0{width}}" for i in range(n_shards)]
 
-    def shards(self, wildcards: Wildcards) -> Any:
-        """Return the vectors of all shards of the table."""
-        return expand(
-            "<results>/{model}/{table}/shards/{shard}.npy",
+    def shards(self, ending: str) -> Input:
+        """Return an input: the files with that ending of all shards of the table."""
+        return lambda wildcards: expand(
+            "<results>/{model}/{table}/shards/{shard}.{ending}",
             model=wildcards.model,
             table=wildcards.table,
             shard=self.shard_names(wildcards.table),
+            ending=ending,
         )
 
     def of_texts(self, name: str) -> Input:
@@ -157,11 +158,15 @@ class Content:
         made = self.checkpoints.draw_map.get(**vars(self.mapped(wildcards)))
         return ancient(made.output.layout)
 
-    def full_of_reduced(self, wildcards: Wildcards) -> object:
-        """Return, for a reduced space, the full vectors that it is compared with."""
-        if wildcards.space == "full":
-            return []
-        return ancient(self.full(wildcards.model, wildcards.table).vectors)
+    def full_of_reduced(self, name: str) -> Input:
+        """Return an input: for a reduced space, that file of the full one it is compared with."""
+
+        def value(wildcards: Wildcards) -> object:
+            if wildcards.space == "full":
+                return []
+            return ancient(getattr(self.full(wildcards.model, wildcards.table), name))
+
+        return value
 
     def scores(self, wildcards: Wildcards) -> object:
         """Return the space's scores, when any are wanted."""
@@ -267,7 +272,7 @@ class Content:
             path = of(wildcards)
             if not path:
                 return ""
-            return sha256_at(str(path), Path(str(path)).stat().st_mtime_ns)
+            return short_sha256(contents_of(path))
 
         return value
 

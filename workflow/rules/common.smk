@@ -16,7 +16,8 @@ if (ROOT / "src").is_dir():
 
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
-    modules = ("__init__", "checks", "plan", "inputs", "content", "targets", "terminal")
+    steps = ("checks", "plan", "inputs", "contents", "content", "targets", "terminal")
+    modules = ("__init__", *steps)
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
     paths = [str(Path(workflow.source_path(f"../lib/{name}.py"))) for name in modules]
     spec = importlib.util.spec_from_file_location(

@@ -36,7 +36,9 @@ rule embed_shard:
 checkpoint gather_shards:
     """Put the vectors of all shards in the order of the table."""
     input:
-        shards=content.shards,
+        shards=content.shards("npy"),
+        tokens=content.shards("parquet"),
+        about=content.shards("json"),
         manifest=content.of_texts("manifest"),
         rows=content.of_texts("rows"),
     output:

@@ -5,6 +5,7 @@ rule draw_quality:
     """Write the quality report of a table."""
     input:
         findings=content.of_texts("findings"),
+        texts=content.of_texts("manifest"),
         manifests=content.full_manifests,
     output:
         json="<results>/texts/{table}/quality.json",

@@ -25,6 +25,9 @@ def known_scores() -> dict[str, Any]:
     return {name: SCORES[name] for name in names}
 
 
+NPY_HEADER = 128  # bytes before the numbers of an embeddings.npy
+
+
 @dataclass(frozen=True)
 class ScoreValue:
     """A number with the ends of its 95 % interval; None is not known, which is not zero."""
@@ -170,7 +173,7 @@ def read_spaces(
                 text=space["text"],
                 precision=space["precision"],
                 file=files.get(space["table"]),
-                n_bytes=file_size(folder / "embeddings.npy"),
+                n_bytes=NPY_HEADER + 4 * space["rows"] * space["dims"],
                 parameters=model.get("parameters"),
                 devices=", ".join(made["devices"]),
                 embedded=made["counts"]["texts_embedded"],
@@ -186,11 +189,6 @@ def read_spaces(
 def folder_of(path: Path) -> Path:
     """Return the folder of a space that is given by its manifest."""
     return path.parent if path.name == "manifest.json" else path
-
-
-def file_size(path: Path) -> int | None:
-    """Return a file's bytes; None if it is not there."""
-    return path.stat().st_size if path.exists() else None
 
 
 def read_notes(path: Path) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """The kinds of table: columns, keys, text, and what each is called in exports."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -42,7 +42,7 @@ def describe_relation_types(raw: Column, shown: Column) -> dict[str, list[str]]:
     return {
         "id": types,
         "label": [f"{one}:{two}" if one and two else "RelationType" for one, two in pairs],
-        "name": types,
+        "name": [one or two for one, two in zip(shown("name"), types, strict=True)],
         "resource": [one or two for one, two in zip(shown("resource"), first, strict=True)],
         "relation_type": types,
         "formatted_relation_type": [one or two for one, two in zip(formatted, types, strict=True)],
@@ -69,7 +69,9 @@ class Kind:
     columns that are read where the file has them. `name_column`: the one with a row's name.
     `describe`: the columns of a space's index that come from the table, id, label, name, resource
     and `more_columns`. `in_triples`: the parts of a triple that name its rows.
-    `text`: the default text rule. `has_labels`: whether a node id is `label::id`, or the id alone.
+    `text`: the default text rule. `has_labels`: whether rows have labels of their own.
+    `id_forms`: what triples may call a row, the usual one first; `id_setting`: the setting that
+    says which; `many_in_graph`: the rows, as a graph has them.
     `tsv`: columns of BioMedGPS's TSV and what fills them. `script_tsv`: those that the file of its
     script has. `instead_of_empty`: the column that fills an empty one. `server_rules`: the
     checks of its server.
@@ -86,17 +88,29 @@ class Kind:
     in_triples: tuple[str, ...]
     text: str
     has_labels: bool
+    id_setting: str
+    id_forms: tuple[str, ...]
+    many_in_graph: str
     tsv: Mapping[str, str]
     script_tsv: tuple[str, ...]
     server_rules: tuple[ServerRule, ...]
     instead_of_empty: Mapping[str, str] = field(default_factory=dict)
     more_columns: tuple[str, ...] = ()
 
-    def node_ids(self, labels: Iterable[str], ids: Iterable[str]) -> list[str]:
-        """Return the node id of each row."""
-        if not self.has_labels:
-            return list(ids)
-        return [f"{label}::{one}" for label, one in zip(labels, ids, strict=True)]
+    def node_ids(self, columns: Mapping[str, list[str]], form: str | None = None) -> list[str]:
+        """Return the node id of each row, by a form of `id_forms`, the first by default.
+
+        `columns`: those of a space's index. An id that begins with its label and `::` is not given
+        the label again. A row without the name that the form takes has its id.
+        """
+        form = form or self.id_forms[0]
+        if form == "label::id":
+            pairs = zip(columns["label"], columns["id"], strict=True)
+            return [
+                one if one.startswith(f"{label}::") else f"{label}::{one}" for label, one in pairs
+            ]
+        ids = columns["id"]
+        return [one or other for one, other in zip(columns.get(form, ids), ids, strict=True)]
 
     def label_in(self, node_id: str) -> str:
         """Return the label in a node id, "" if there is none.
@@ -122,6 +136,9 @@ ENTITIES = Kind(
     in_triples=("head", "tail"),
     text="description,name",
     has_labels=True,
+    id_setting="node_id",
+    id_forms=("label::id", "id", "name"),
+    many_in_graph="nodes",
     # Node ids are unique, ids alone aren't: the server's check wants a unique `id`.
     tsv={"id": "node_id", "entity_id": "id", "entity_name": "name", "entity_type": "label"},
     script_tsv=("entity_id", "entity_name", "entity_type"),
@@ -137,13 +154,16 @@ RELATION_TYPES = Kind(
     many="relations",
     letter="r",
     key=("relation_type",),
-    optional=("resource", "formatted_relation_type", "source_type", "target_type"),
+    optional=("name", "resource", "formatted_relation_type", "source_type", "target_type"),
     name_column="relation_type",
     describe=describe_relation_types,
     more_columns=("relation_type", "formatted_relation_type", "source_type", "target_type"),
     in_triples=("relation",),
     text="description",
     has_labels=False,
+    id_setting="relation_id",
+    id_forms=("relation_type", "formatted_relation_type", "name"),
+    many_in_graph="relations",
     tsv={
         "id": "relation_type",
         "relation_type": "relation_type",

@@ -104,7 +104,8 @@ class ShardTexts(TypedDict):
 class TextsManifest(TypedDict):
     """results/texts/{table}/manifest.json; `shards` by name.
 
-    `digest` is over the content of rows.parquet, `rows_sha256` that of its bytes.
+    `node_id` is the form of its node ids, where it isn't the usual one. `digest` is over the
+    content of rows.parquet, `rows_sha256` that of its bytes.
     """
 
     table: str
@@ -113,6 +114,7 @@ class TextsManifest(TypedDict):
     text: str
     policies: dict[str, Any]
     used_by: str | None
+    node_id: NotRequired[str]
     rows: int
     texts: int
     digest: str

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from kgtextvec.errors import InputError, did_you_mean, most_like
+from kgtextvec.kinds import KINDS
 from kgtextvec.locations import need_package
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
@@ -106,6 +107,13 @@ def check_plan(plan: "Plan") -> None:
             f"config, evaluate.triples: {config.evaluate.triples} is not graph.file"
             f" ({plan.graph_file}). Leave one of them out."
         )
+    for name, table in plan.tables.items():
+        for kind in KINDS.values():
+            if table.kind != kind.name and getattr(table, kind.id_setting) != "auto":
+                raise InputError(
+                    f"config, tables.{name}.{kind.id_setting}: is for tables of kind {kind.name},"
+                    f" this one is of kind {table.kind}. Remove it."
+                )
     needing = [*plan.bundle_forms, *(["align"] if config.align else [])]
     if needing and not any(plan.bundle.values()):
         raise InputError(

@@ -224,9 +224,9 @@ class Content:
         return found
 
     def rows_digest(self, wildcards: Wildcards) -> str:
-        """Return the digest of the table's rows."""
-        found: str = read_manifest(self.texts(wildcards.table).manifest)["digest"]
-        return found
+        """Return the digest of the table's rows, and the form of its node ids."""
+        found = read_manifest(self.texts(wildcards.table).manifest)
+        return " ".join(found[key] for key in ("digest", "node_id") if key in found)
 
     def training_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of a table's texts; a file is watched by Snakemake itself."""

@@ -51,6 +51,10 @@ class Inputs:
         found = self.plan.tables[wildcards.table].used_by
         return self.file(found) if found else []
 
+    def graph_of_ids(self, wildcards: Wildcards) -> object:
+        """Return the graph, which decides what node ids are, if there is one."""
+        return self.file(self.plan.graph_file) if self.plan.graph_file else []
+
     def graph(self, key: str) -> Input:
         """Return an input: triples for the scores of a table of entities."""
 

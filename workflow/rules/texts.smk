@@ -6,6 +6,7 @@ checkpoint read_texts:
     input:
         table=inputs.table,
         used_by=inputs.used_by,
+        graph=inputs.graph_of_ids,
     output:
         manifest="<results>/texts/{table}/manifest.json",
         rows="<results>/texts/{table}/rows.parquet",
@@ -24,5 +25,5 @@ checkpoint read_texts:
         recipe=plan.recipe("read_texts"),
     shell:
         "{params.engine} read-texts {input.table:q} --table {wildcards.table:q} {params.settings}"
-        " --used-by {input.used_by:q}"
+        " --used-by {input.used_by:q} --graph {input.graph:q}"
         ' --out-dir "$(dirname {output.manifest:q})" > {log:q} 2>&1'

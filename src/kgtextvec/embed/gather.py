@@ -53,7 +53,7 @@ def gather_shards(
     dims = first["dims"]
     bounds = np.cumsum([0] + [piece.about["texts"] for piece in pieces])
     rows = CheckedRows(texts / "rows.parquet", table)
-    n_rows = table["rows"]
+    n_rows, form = table["rows"], table.get("node_id")
     counts = {"truncated": 0, "tokens": 0, "unknown_tokens": 0}
     with (
         whole_file(out_dir / "embeddings.npy") as vectors_part,
@@ -67,7 +67,7 @@ def gather_shards(
             place = batch["text_index"].to_numpy(zero_copy_only=False)
             found = take(pieces, bounds, place, dims)
             writer_of_vectors.add(found.vectors)
-            index = index_of(pa.Table.from_batches([batch]), table["kind"], found)
+            index = index_of(pa.Table.from_batches([batch]), table["kind"], form, found)
             index_hash.update(repr(index.to_pydict()).encode())
             writer = writer or pq.ParquetWriter(index_part, index.schema, compression="zstd")
             writer.write_table(index)
@@ -75,7 +75,7 @@ def gather_shards(
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
         if writer is None:
-            empty = index_of(read_parquet(rows.path), table["kind"], Found(0, dims))
+            empty = index_of(read_parquet(rows.path), table["kind"], form, Found(0, dims))
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
         index_sha256 = sha256_of(index_part)
@@ -85,6 +85,7 @@ def gather_shards(
         "kind": table["kind"],
         "space": "full",
         "text": table["text"],
+        **({"node_id": form} if form else {}),
         **embedded_with(first),
         "rows": n_rows,
         "texts": table["texts"],
@@ -229,12 +230,14 @@ def take(
     return found
 
 
-def index_of(rows: pa.Table, kind: str, found: Found) -> pa.Table:
-    """Return the index's columns for rows of rows.parquet."""
+def index_of(rows: pa.Table, kind: str, form: str | None, found: Found) -> pa.Table:
+    """Return the index's columns for rows of rows.parquet; `form` is that of node ids."""
     index = rows.drop_columns(
         [name for name in ("text_index", "line") if name in rows.schema.names]
     )
-    node_ids = KIND_NAMES[kind].node_ids(rows["label"].to_pylist(), rows["id"].to_pylist())
+    names = [name for name in index.column_names if name not in ("row", "text_sha256")]
+    columns = {name: index[name].to_pylist() for name in names}
+    node_ids = KIND_NAMES[kind].node_ids(columns, form)
     index = index.append_column("node_id", pa.array(node_ids, pa.string()))
     index = index.append_column("n_tokens", pa.array(found.n_tokens))
     return index.append_column("truncated", pa.array(found.truncated))

@@ -41,12 +41,13 @@ def export_biomedgps(
             f"{space_dir}: has {space.dims} dims; ask for …_embeddings_{space.dims}.tsv, or add"
             f" pca{dims} to spaces."
         )
-    refused = refused_rows(space)
+    faults = refused_fields(space)
+    refused = len({fault["embedding_id"] for fault in faults})
     write_tsv(space, out, threads or available_cores())
     if refused:
         say(
-            f"WARNING: {out}: BioMedGPS's server would refuse {len(refused):,} of {space.rows:,}"
-            f" rows, first embedding_id {refused[0]['embedding_id']} ({refused[0]['why']}). All are"
+            f"WARNING: {out}: BioMedGPS's server would refuse {refused:,} of {space.rows:,}"
+            f" rows, first embedding_id {faults[0]['embedding_id']} ({faults[0]['why']}). All are"
             f" in the file and named in {out.with_suffix('.json').name}."
         )
     write_json(
@@ -62,15 +63,18 @@ def export_biomedgps(
                 "dims": dims,
                 "vectors_digest": space.manifest["vectors_digest"],
                 "fits_the_servers_default_table": dims == DIMS_OF_SERVER,
-                "refused": len(refused),
-                "refused_rows": refused,
+                "refused": refused,
+                "refused_rows": faults,
             },
         },
     )
 
 
-def refused_rows(space: Space) -> list[dict[str, Any]]:
-    """Return the rows that the server's checks would refuse: embedding_id, field, value, why."""
+def refused_fields(space: Space) -> list[dict[str, Any]]:
+    """Return the fields that the server's checks would refuse: embedding_id, field, value, why.
+
+    A row may have several.
+    """
     found: dict[tuple[int, str], dict[str, Any]] = {}
     for rule in space.kind.server_rules:
         column = filled(space.column, rule.column, space.kind)

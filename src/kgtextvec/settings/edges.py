@@ -13,6 +13,17 @@ from kgtextvec.settings.base import FilePath, Settings, pick, read_settings
 EdgeColumn = Annotated[str, Meta(min_length=1)] | Annotated[int, Meta(ge=1)]
 
 
+class RowIds(Settings):
+    """What a graph calls the rows of a table."""
+
+    node_id: Literal["auto", "label::id", "id", "name"] = "auto"
+    """What triples call a node, and so what exports call it. `auto`: the form that finds most nodes
+    of the graph (or of `used_by`), else `label::id`. An id that begins with its label and `::` is
+    not given it twice."""
+    relation_id: Literal["auto", "relation_type", "formatted_relation_type", "name"] = "auto"
+    """The same for relation types; by default `relation_type`."""
+
+
 class EdgeColumns(Settings):
     """Which columns of a file of edges are which."""
 

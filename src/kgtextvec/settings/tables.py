@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from kgtextvec.registry import KIND_NAMES
-from kgtextvec.settings.base import RUN, FilePath, Settings, named_in
+from kgtextvec.settings.base import RUN, FilePath, named_in
+from kgtextvec.settings.edges import RowIds
 
 
-class Reading(Settings, kw_only=True):
+class Reading(RowIds, kw_only=True):
     """How a table is read, and which text stands for a row."""
 
     kind: Annotated[str, named_in(KIND_NAMES)]

@@ -58,6 +58,8 @@ def report(table: CheckedTable, lists: bool) -> dict[str, Any]:
     }
     if table.findings.notes:
         found["notes"] = table.findings.notes
+    if table.node_ids.graph or table.node_ids.recorded:
+        found["node_ids"] = table.node_ids.as_json()
     if table.used:
         found["used_by"] = table.used.as_json()
     return found

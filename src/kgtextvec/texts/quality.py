@@ -78,6 +78,14 @@ class Quality:
         """Return the sha256 of every row's text, (rows, 32)."""
         return np.concatenate(self.digest_parts) if self.rows else np.zeros((0, 32), np.uint8)
 
+    def keys(self) -> NDArray[np.int64]:
+        """Return a hash of every row's key, (rows,)."""
+        return np.concatenate(self.key_parts, axis=1)[0] if self.rows else np.zeros(0, np.int64)
+
+    def lines(self) -> NDArray[np.int64]:
+        """Return the line that every row starts at, (rows,)."""
+        return np.concatenate(self.line_parts) if self.rows else np.zeros(0, np.int64)
+
     def finish(self, findings: Findings, policy: str, keys: tuple[str, ...]) -> None:
         """Find repeated keys and count distinct texts, once all rows are in."""
         if not self.rows:

@@ -1,9 +1,10 @@
 """One strict pass over a table: rows that can be used, their texts, and all that is wrong."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import match_columns
+from kgtextvec.texts.node_ids import NodeIds, report_clashes
 from kgtextvec.texts.quality import Quality
 from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import (
@@ -56,6 +58,7 @@ class CheckedTable:
     path: Path
     settings: Reading
     used_by: Path | None = None
+    graph: Path | None = None
     findings: Findings = field(default_factory=Findings)
     quality: Quality = field(default_factory=Quality)
     edges: EdgeReading = field(default_factory=EdgeReading)
@@ -67,6 +70,7 @@ class CheckedTable:
         self.keys = self.kind.key
         self.clean = CLEANERS[self.settings.text_clean]
         self.used: UsedRows | None = None
+        self.node_ids = NodeIds(self.kind, "auto", None)
 
     def rows(self) -> Iterator[UsableRows]:
         """Yield the rows that can be used, block by block; the rest becomes findings.
@@ -78,19 +82,10 @@ class CheckedTable:
         rule = self.settings.text or self.kind.text
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
-        if self.used_by:
-            parts = self.kind.in_triples
-            how, ratio = self.settings.encoding, self.settings.max_ratio
-            self.used = UsedRows(read_ids(self.used_by, parts, self.edges, how, ratio, "used_by"))
+        self.read_graph()
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
-            reader = FORMATS["tsv"].reader(self.path, self.findings, self.settings, seen)
-            header = reader.open()
-            columns = match_columns(
-                header, self.needed(), self.kind.optional, self.findings, reader.at - 1
-            )
-            reader.take(columns, [columns[key] for key in self.keys])
-            for batch in reader.batches():
+            for batch in self.blocks(self.findings, seen):
                 rows = self.check(batch)
                 if len(rows.texts):
                     self.quality.add(
@@ -102,8 +97,41 @@ class CheckedTable:
         if self.used:
             self.used.finish(self.findings)
         self.quality.finish(self.findings, self.settings.duplicates, self.keys)
+        report_clashes(self.node_ids, self.quality, self.described_rows, self.findings)
         if not self.quality.rows and self.findings.outcome != "error":
             self.no_rows()
+
+    def blocks(
+        self, findings: Findings, seen: Callable[[int], None] | None = None
+    ) -> Iterator[Batch]:
+        """Yield the table's rows as they are read, block by block."""
+        reader = FORMATS["tsv"].reader(self.path, findings, self.settings, seen)
+        header = reader.open()
+        columns = match_columns(header, self.needed(), self.kind.optional, findings, reader.at - 1)
+        reader.take(columns, [columns[key] for key in self.keys])
+        yield from reader.batches()
+
+    def read_graph(self) -> None:
+        """Read what a graph calls the rows, and choose the form of node ids that it uses."""
+        found = {}
+        for key, path in (("used_by", self.used_by), ("graph", self.graph or self.used_by)):
+            if path and path not in found:
+                how, ratio = self.settings.encoding, self.settings.max_ratio
+                found[path] = read_ids(path, self.kind.in_triples, self.edges, how, ratio, key)
+        if self.used_by:
+            self.used = UsedRows(found[self.used_by])
+        asked = getattr(self.settings, self.kind.id_setting)
+        named = self.graph or self.used_by
+        self.node_ids = NodeIds(self.kind, asked, found[named] if named else None)
+        if self.node_ids.undecided:
+            for columns in self.described_rows():
+                self.node_ids.count(columns)
+            self.node_ids.choose(self.findings)
+
+    def described_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield all rows' columns of the index, and `line`, in a pass that reports no faults."""
+        for batch in self.blocks(Findings()):
+            yield {"line": batch.lines, **self.described(batch)}
 
     def needed(self) -> list[str]:
         """Return the columns that the table must have."""
@@ -113,9 +141,9 @@ class CheckedTable:
         """Check keys and texts of a block; return the rows that stay."""
         keep = self.keyed(batch)
         if self.used:
-            ids = batch.columns[self.keys[0]]
-            labels = batch.columns[self.keys[-1]]
-            used = self.used.matches([ids, self.kind.node_ids(labels, ids)])
+            rows, forms = self.described(batch), {self.node_ids.form, self.kind.id_forms[0]}
+            names = [self.kind.node_ids(rows, form) for form in forms]
+            used = self.used.matches([rows["id"], *names])
             keep = [one and two for one, two in zip(keep or used, used, strict=True)]
         batch = select(batch, keep)
         if batch.odd:
@@ -128,7 +156,9 @@ class CheckedTable:
             batch = select(batch, keep)
         self.quality.given.update(given)
         digests = digests_of_texts([text.encode() for text in texts])
-        return UsableRows(batch.lines, self.described(batch), texts, digests)
+        columns = self.described(batch)
+        self.node_ids.add(columns)
+        return UsableRows(batch.lines, columns, texts, digests)
 
     def keyed(self, batch: Batch) -> list[bool] | None:
         """Check ids, labels and relation types; return which rows stay, None for all."""

@@ -7,6 +7,7 @@ from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.tables import Reading, Sharding
 
 TableFile = Annotated[Path, "the table: .tsv, plain or compressed by gzip, zstd or xz"]
+GraphFile = Annotated[Path | None, "the graph's edges: what it calls the rows"]
 UsedBy = Annotated[Path | None, "a graph's edges: keep only the rows they use"]
 
 
@@ -17,6 +18,7 @@ def read_texts(
     out_dir: Annotated[Path, "folder to write into"],
     reading: Sharding,
     used_by: UsedBy = None,
+    graph: GraphFile = None,
     edges: EdgesFlag = "",
 ) -> None:
     """Read a table strictly and write its rows and its distinct texts in shards.
@@ -27,7 +29,7 @@ def read_texts(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    checked = CheckedTable(file, reading, used_by, edges=edges_of_json(edges))
+    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges))
     write_texts(checked, table, reading.shards, out_dir)
 
 
@@ -36,6 +38,7 @@ def lint(
     *,
     reading: Reading,
     used_by: UsedBy = None,
+    graph: GraphFile = None,
     edges: EdgesFlag = "",
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
@@ -51,13 +54,14 @@ def lint(
     from kgtextvec.progress import say
     from kgtextvec.texts.check import check_table
     from kgtextvec.texts.table import CheckedTable
-    from kgtextvec.texts.write import shown
+    from kgtextvec.texts.write import say_node_ids, shown
 
-    checked = CheckedTable(file, reading, used_by, edges=edges_of_json(edges))
+    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges))
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")
         sys.stdout.flush()
+    say_node_ids(checked)
     for warning in checked.findings.warnings():
         say(f"WARNING: {shown(file)}: {warning}")
     if report["outcome"] == "error":

@@ -18,6 +18,7 @@ from kgtextvec.files import (
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import settings_of
+from kgtextvec.settings.edges import RowIds
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
@@ -28,7 +29,7 @@ from kgtextvec.texts.table import CheckedTable
 POLICIES = [
     name
     for name, setting in settings_of(Reading).items()
-    if name not in ("kind", "text") and setting.acts != "run"
+    if name not in ("kind", "text", *settings_of(RowIds)) and setting.acts != "run"
 ]
 
 
@@ -84,6 +85,8 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
                 "pyarrow": pyarrow.__version__,
             },
         }
+        if table.node_ids.recorded:
+            manifest["node_id"] = table.node_ids.recorded
         write_json(part / "findings.json", report(table, lists=False))
         write_record(part / "manifest.json", manifest)
         put_in_place(part, out_dir)
@@ -95,9 +98,16 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
         for folder in made if not done else []:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+    say_node_ids(table)
     for warning in table.findings.warnings():
         say(f"WARNING: {shown(table.path)}: {warning}")
     say(f"{table.quality.rows:,} rows, {manifest['texts']:,} distinct texts, {shards} shards")
+
+
+def say_node_ids(table: CheckedTable) -> None:
+    """Log what node ids are, where a graph or the ids themselves decided it."""
+    if table.node_ids.graph or table.node_ids.recorded:
+        say(f"{shown(table.path)}: {table.node_ids.summary_line}")
 
 
 def put_in_place(part: Path, out_dir: Path) -> None:

@@ -51,6 +51,20 @@ def describe_relation_types(raw: Column, shown: Column) -> dict[str, list[str]]:
     }
 
 
+def describe_facts(raw: Column, shown: Column) -> dict[str, list[str]]:
+    """Return the same columns and those of FACTS.more_columns; the label is the relation."""
+    parts = (shown("head"), shown("relation"), shown("tail"))
+    return {
+        "id": raw("id"),
+        "label": raw("relation_id"),
+        "name": list(map(" ".join, zip(*parts, strict=True))),
+        "resource": [""] * len(parts[0]),
+        "head": raw("head_id"),
+        "relation": raw("relation_id"),
+        "tail": raw("tail_id"),
+    }
+
+
 def joined_labels(relation_type: str, source: str, target: str) -> tuple[str, str]:
     """Return the labels that a relation joins; ("", "") if neither columns nor type have them."""
     if source and target:
@@ -177,4 +191,30 @@ RELATION_TYPES = Kind(
     # The server refuses an empty one, and takes relation_type where the column is missing.
     instead_of_empty={"formatted_relation_type": "relation_type"},
 )
-KINDS = {kind.name: kind for kind in (ENTITIES, RELATION_TYPES)}
+# The columns of a fact that its text may have: names, what the graph calls them, labels of ends.
+FACT_COLUMNS = (
+    *("head", "relation", "tail", "head_id", "relation_id", "tail_id", "head_label", "tail_label"),
+)
+FACTS = Kind(
+    name="facts",
+    one="fact",
+    many="facts",
+    letter="f",
+    key=("id",),
+    optional=(),
+    name_column="name",
+    describe=describe_facts,
+    in_triples=("head", "relation", "tail"),
+    text="{head} {relation} {tail}",
+    has_labels=False,
+    id_setting="",
+    id_forms=("id",),
+    many_in_graph="facts",
+    more_columns=("head", "relation", "tail"),
+    tsv={"id": "node_id", "head": "head", "relation": "relation", "tail": "tail"},
+    script_tsv=(),
+    server_rules=(),
+)
+# What a trainer has a matrix of each of.
+IN_GRAPHS = (ENTITIES, RELATION_TYPES)
+KINDS = {kind.name: kind for kind in (*IN_GRAPHS, FACTS)}

@@ -29,7 +29,7 @@ from kgtextvec.unpacked import UnpackedFile
 DELIMITERS = ("\t", ",", ";", "|")
 FIRST_LINE = 1 << 20
 LOOKED_AT = 20  # lines, for their quotes
-EDGES_PER_BLOCK = 8 << 20  # bytes
+BYTES_OF_BLOCK = 1 << 20
 
 
 class EdgeFile:
@@ -249,7 +249,7 @@ class EdgeFile:
                     csv.ReadOptions(
                         column_names=names,
                         skip_rows=self.before + bool(self.header),
-                        block_size=EDGES_PER_BLOCK,
+                        block_size=BYTES_OF_BLOCK,
                         encoding=self.encoding,
                         use_threads=False,
                     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from kgtextvec.errors import InputError, did_you_mean, most_like
-from kgtextvec.kinds import KINDS
+from kgtextvec.kinds import FACTS, IN_GRAPHS, KINDS
 from kgtextvec.locations import need_package
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
@@ -109,13 +109,18 @@ def check_plan(plan: "Plan") -> None:
         )
     for name, table in plan.tables.items():
         for kind in KINDS.values():
-            if table.kind != kind.name and getattr(table, kind.id_setting) != "auto":
+            setting = kind.id_setting
+            if setting and table.kind != kind.name and getattr(table, setting) != "auto":
                 raise InputError(
-                    f"config, tables.{name}.{kind.id_setting}: is for tables of kind {kind.name},"
+                    f"config, tables.{name}.{setting}: is for tables of kind {kind.name},"
                     f" this one is of kind {table.kind}. Remove it."
                 )
+    if plan.tables_of("facts") and not plan.tables_of("entities"):
+        raise InputError(
+            "config, tables: facts take their names from a table of entities, and there is none."
+        )
     needing = [*plan.bundle_forms, *(["align"] if config.align else [])]
-    if needing and not any(plan.bundle.values()):
+    if needing and not any(plan.bundle[kind.name] for kind in IN_GRAPHS):
         raise InputError(
             f"config, bundle: exports ({', '.join(needing)}) need a table of entities or of"
             " relation types."
@@ -255,7 +260,7 @@ def check_files(plan: "Plan") -> None:
             advice = f"Did you mean {folder / near}?" if near else "Correct the path."
             raise InputError(f"{key}: {path}: no such file. {advice}")
     for name, table in plan.tables.items():
-        if table.text is not None:
+        if table.text is not None and table.kind != FACTS.name:
             check_columns_of_text(name, table, Path(plan.file(table.file)))
 
 

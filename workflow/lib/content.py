@@ -16,6 +16,8 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, expand
 
+from kgtextvec.kinds import FACTS, IN_GRAPHS
+
 from .contents import contents_of
 from .inputs import Input, Inputs
 from .plan import Param, Plan, Wildcards
@@ -74,8 +76,7 @@ class Content:
         """Return the outputs of the jobs that make a bundle's spaces."""
         return [
             self.space(SimpleNamespace(model=wildcards.model, table=table, space=wildcards.space))
-            for table in self.plan.bundle.values()
-            if table
+            for table in self.plan.tables_in_bundle(getattr(wildcards, "form", None))
         ]
 
     def space_with_dims(self, wildcards: Wildcards) -> Any:
@@ -114,6 +115,13 @@ class Content:
     def of_texts(self, name: str) -> Input:
         """Return an input: that output of read_texts for the table."""
         return lambda wildcards: ancient(getattr(self.texts(wildcards.table), name))
+
+    def names_of_facts(self, wildcards: Wildcards) -> list[object]:
+        """Return the manifests of the tables that name the parts of facts."""
+        if self.plan.tables[wildcards.table].kind != FACTS.name:
+            return []
+        named = [one for kind in IN_GRAPHS for one in self.plan.tables_of(kind.name)]
+        return [self.texts(table).manifest for table in named]
 
     def of_full(self, name: str) -> Input:
         """Return an input: that file of the table's full space."""

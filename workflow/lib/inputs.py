@@ -53,7 +53,9 @@ class Inputs:
 
     def graph_of_ids(self, wildcards: Wildcards) -> object:
         """Return the graph, which decides what node ids are, if there is one."""
-        return self.file(self.plan.graph_file) if self.plan.graph_file else []
+        is_facts = self.plan.tables[wildcards.table].kind == "facts"
+        found = None if is_facts else self.plan.graph_file
+        return self.file(found) if found else []
 
     def graph(self, key: str) -> Input:
         """Return an input: triples for the scores of a table of entities."""

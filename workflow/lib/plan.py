@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from kgtextvec.__main__ import VERBS
 from kgtextvec.errors import InputError
+from kgtextvec.kinds import IN_GRAPHS, KINDS
 from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
 from kgtextvec.settings.config import Config
@@ -135,7 +136,12 @@ class Plan:
     @cached_property
     def bundle(self) -> dict[str, str | None]:
         """The table of each kind in exports that hold both; None where there is none."""
-        return {kind: self.table_in_bundle(kind) for kind in ("entities", "relation_types")}
+        return {kind: self.table_in_bundle(kind) for kind in KINDS}
+
+    def tables_in_bundle(self, form: str | None = None) -> list[str]:
+        """Return the tables that a form's bundle holds; without a form, those of an aligned one."""
+        kinds = FORMS[form].kinds if form else IN_GRAPHS
+        return [table for kind in kinds if (table := self.bundle[kind.name])]
 
     def table_in_bundle(self, kind: str) -> str | None:
         """Return the table named in the config, the only one, or the one named as its kind."""

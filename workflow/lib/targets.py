@@ -7,6 +7,8 @@ import sys
 
 from snakemake.io import expand
 
+from kgtextvec.kinds import IN_GRAPHS
+
 from .content import Content
 from .inputs import Inputs
 from .plan import Plan, Wildcards
@@ -69,7 +71,8 @@ class Targets:
         return [
             f"<results>/exports/biomedgps/{model}/{table}_embeddings_{dims}.json"
             for model in self.plan.models
-            for table in self.plan.tables
+            for kind in IN_GRAPHS
+            for table in self.plan.tables_of(kind.name)
             for dims in self.content.dims_of_spaces(model, table)
         ]
 

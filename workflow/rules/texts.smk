@@ -7,6 +7,7 @@ checkpoint read_texts:
         table=inputs.table,
         used_by=inputs.used_by,
         graph=inputs.graph_of_ids,
+        names=content.names_of_facts,
     output:
         manifest="<results>/texts/{table}/manifest.json",
         rows="<results>/texts/{table}/rows.parquet",
@@ -26,4 +27,5 @@ checkpoint read_texts:
     shell:
         "{params.engine} read-texts {input.table:q} --table {wildcards.table:q} {params.settings}"
         " --used-by {input.used_by:q} --graph {input.graph:q}"
+        " --names {input.names:q}"
         ' --out-dir "$(dirname {output.manifest:q})" > {log:q} 2>&1'

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.kinds import ENTITIES, KINDS, RELATION_TYPES
+from kgtextvec.kinds import ENTITIES, IN_GRAPHS, RELATION_TYPES
 from kgtextvec.progress import say
 from kgtextvec.settings.edges import EdgeReading
 
@@ -20,14 +20,14 @@ def read_maps(
 
     Raises InputError, with file and line, where rows aren't 0 … n-1 or an id comes twice.
     """
-    if len(paths) > len(KINDS):
+    if len(paths) > len(IN_GRAPHS):
         raise InputError(
             f"config, align.to: names {len(paths)} files; form {form} has two, the map of entities"
             " and that of relations."
         )
     return {
-        kind: ids_by_row(path, list(read_map(path)))
-        for kind, path in zip(KINDS, paths, strict=False)
+        kind.name: ids_by_row(path, list(read_map(path)))
+        for kind, path in zip(IN_GRAPHS, paths, strict=False)
     }
 
 

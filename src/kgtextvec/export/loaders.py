@@ -1,12 +1,13 @@
 """write_loaders: the page that shows how to load a form, with this run's own paths and numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json, whole_file
-from kgtextvec.kinds import KINDS
+from kgtextvec.kinds import IN_GRAPHS, Kind
 from kgtextvec.registry import FORMS
 
 PAGES = Path(__file__).parent / "pages"
@@ -25,13 +26,18 @@ def write_loaders(
     manifest is of another form, and for a form without a page.
     """
     if form == ALIGNED:
-        title, page = "your trainer, aligned", PAGES / "aligned.md.j2"
+        title, page, kinds = "your trainer, aligned", PAGES / "aligned.md.j2", [*IN_GRAPHS]
     elif FORMS[form].page is None:
         raise InputError(f"--form {form}: has no page that shows how to load it.")
     else:
-        title, page = FORMS[form].title, FORMS[form].page
-    exports = [read_export(path, form) for path in manifests]
-    text = render_page(page, title=title, kinds=list(KINDS), exports=exports)
+        title, page, kinds = FORMS[form].title, FORMS[form].page, [*FORMS[form].kinds]
+    abouts = [read_export_manifest(path, form) for path in manifests]
+    there = {kind for kind in kinds for about in abouts if kind.name in about}
+    kinds = [kind for kind in kinds if kind in IN_GRAPHS or kind in there]
+    exports = [
+        listed_export(path, about, kinds) for path, about in zip(manifests, abouts, strict=True)
+    ]
+    text = render_page(page, title=title, kinds=[kind.name for kind in kinds], exports=exports)
     with whole_file(out) as part:
         part.write_text(text, "utf-8")
 
@@ -81,14 +87,20 @@ class ListedExport:
         return found
 
 
-def read_export(path: Path, form: str) -> ListedExport:
+def read_export_manifest(path: Path, form: str) -> dict[str, Any]:
     """Read the manifest of an export. Raises InputError when it is of another form."""
     path = path / "manifest.json" if path.is_dir() else path
     about: dict[str, Any] = read_json(path)
     if form not in (about["form"], ALIGNED if about.get("aligned") else None):
         raise InputError(f"{path}: of form {about['form']}, not {form}. Rerun the export.")
-    tables = {kind.letter: with_examples(about.get(kind.name)) for kind in KINDS.values()}
-    return ListedExport(path.parent, f"{about['model']}, {about['space']}", tables)
+    return about
+
+
+def listed_export(path: Path, about: dict[str, Any], kinds: Sequence[Kind]) -> ListedExport:
+    """Return what a page shows of an export, given its folder or manifest."""
+    tables = {kind.letter: with_examples(about.get(kind.name)) for kind in kinds}
+    folder = path if path.is_dir() else path.parent
+    return ListedExport(folder, f"{about['model']}, {about['space']}", tables)
 
 
 def with_examples(table: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -22,6 +22,8 @@ class Bundle(Settings):
     """A table of kind entities; by default the only one, or the one called `entities`."""
     relation_types: str | None = None
     """The same for relation types."""
+    facts: str | None = None
+    """The same for facts, in `faiss` and `pgvector`."""
 
 
 class Alignment(Settings, kw_only=True):

@@ -13,7 +13,8 @@ class Reading(RowIds, kw_only=True):
     """How a table is read, and which text stands for a row."""
 
     kind: Annotated[str, named_in(KIND_NAMES)]
-    """`entities` (columns id, label, name) or `relation_types` (column relation_type)."""
+    """`entities` (columns id, label, name) or `relation_types` (column relation_type), or
+    `facts`: a graph's edges, whose parts have the names that the other tables give them."""
     text: FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1)] | None = None
     """What is embedded: columns, of which the first that isn't empty is taken, or a template such
     as `"{label}: {name}. {description}"`; by default `[description, name]`, for relation types

@@ -2,8 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from kgtextvec.errors import InputError
 from kgtextvec.texts.findings import plain
@@ -102,6 +103,13 @@ class TextRule:
         own = [place for place, name in enumerate(self.columns) if name not in keys]
         own = own or list(range(len(self.columns)))
         values = [clean(columns[name], odd) for name in self.columns]
+        plain_literals = "".join(self.literals).isprintable()
+        if all(map(all, values)):
+            parts: list[Iterable[str]] = [repeat(self.literals[0])]
+            for value, literal in zip(values, self.literals[1:], strict=True):
+                parts += (value, repeat(literal))
+            texts = clean(list(map("".join, zip(*parts, strict=False))), odd or not plain_literals)
+            return texts, ["template" if text else "" for text in texts]
         made = []
         for row in zip(*values, strict=True):
             if not any(row[place] for place in own):
@@ -115,7 +123,7 @@ class TextRule:
             for value, literal in zip(row, literals[1:], strict=True):
                 pieces += (value, literal)
             made.append("".join(pieces))
-        texts = clean(made, True)
+        texts = clean(made, odd or not plain_literals)
         return texts, ["template" if text else "" for text in texts]
 
 

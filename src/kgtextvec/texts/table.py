@@ -1,7 +1,7 @@
 """One strict pass over a table: rows that can be used, their texts, and all that is wrong."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.digests import digests_of_texts
-from kgtextvec.kinds import KINDS
+from kgtextvec.kinds import FACTS, KINDS
 from kgtextvec.progress import Progress
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
+from kgtextvec.texts.facts import FactBlocks, check_facts
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import match_columns
 from kgtextvec.texts.node_ids import NodeIds, report_clashes
@@ -62,6 +63,7 @@ class CheckedTable:
     findings: Findings = field(default_factory=Findings)
     quality: Quality = field(default_factory=Quality)
     edges: EdgeReading = field(default_factory=EdgeReading)
+    names: Sequence[Path] = ()
 
     def __post_init__(self) -> None:
         """Derive what the pass needs from the settings."""
@@ -105,6 +107,10 @@ class CheckedTable:
         self, findings: Findings, seen: Callable[[int], None] | None = None
     ) -> Iterator[Batch]:
         """Yield the table's rows as they are read, block by block."""
+        if self.kind is FACTS:
+            facts = FactBlocks(self.path, self.settings, self.edges, self.names, self.rule.columns)
+            yield from facts.blocks(findings)
+            return
         reader = FORMATS["tsv"].reader(self.path, findings, self.settings, seen)
         header = reader.open()
         columns = match_columns(header, self.needed(), self.kind.optional, findings, reader.at - 1)
@@ -113,6 +119,9 @@ class CheckedTable:
 
     def read_graph(self) -> None:
         """Read what a graph calls the rows, and choose the form of node ids that it uses."""
+        if self.kind is FACTS:
+            check_facts(self.rule, self.used_by)
+            return
         found = {}
         for key, path in (("used_by", self.used_by), ("graph", self.graph or self.used_by)):
             if path and path not in found:
@@ -120,7 +129,7 @@ class CheckedTable:
                 found[path] = read_ids(path, self.kind.in_triples, self.edges, how, ratio, key)
         if self.used_by:
             self.used = UsedRows(found[self.used_by])
-        asked = getattr(self.settings, self.kind.id_setting)
+        asked = getattr(self.settings, self.kind.id_setting) if self.kind.id_setting else "auto"
         named = self.graph or self.used_by
         self.node_ids = NodeIds(self.kind, asked, found[named] if named else None)
         if self.node_ids.undecided:
@@ -157,7 +166,8 @@ class CheckedTable:
         self.quality.given.update(given)
         digests = digests_of_texts([text.encode() for text in texts])
         columns = self.described(batch)
-        self.node_ids.add(columns)
+        if self.kind is not FACTS:
+            self.node_ids.add(columns)
         return UsableRows(batch.lines, columns, texts, digests)
 
     def keyed(self, batch: Batch) -> list[bool] | None:

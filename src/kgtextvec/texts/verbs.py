@@ -7,6 +7,7 @@ from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.tables import Reading, Sharding
 
 TableFile = Annotated[Path, "the table: .tsv, plain or compressed by gzip, zstd or xz"]
+NamesOfFacts = Annotated[list[Path], "for facts: folders of texts that name their parts"]
 GraphFile = Annotated[Path | None, "the graph's edges: what it calls the rows"]
 UsedBy = Annotated[Path | None, "a graph's edges: keep only the rows they use"]
 
@@ -20,6 +21,7 @@ def read_texts(
     used_by: UsedBy = None,
     graph: GraphFile = None,
     edges: EdgesFlag = "",
+    names: NamesOfFacts = [],  # noqa: B006
 ) -> None:
     """Read a table strictly and write its rows and its distinct texts in shards.
 
@@ -29,7 +31,7 @@ def read_texts(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges))
+    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges), names=names)
     write_texts(checked, table, reading.shards, out_dir)
 
 
@@ -40,6 +42,7 @@ def lint(
     used_by: UsedBy = None,
     graph: GraphFile = None,
     edges: EdgesFlag = "",
+    names: NamesOfFacts = [],  # noqa: B006
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
     """Check a table and list what is wrong with it; writes nothing.
@@ -56,7 +59,7 @@ def lint(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import say_node_ids, shown
 
-    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges))
+    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges), names=names)
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")

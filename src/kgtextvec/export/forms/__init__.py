@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from kgtextvec.kinds import Kind
+from kgtextvec.kinds import IN_GRAPHS, Kind
 from kgtextvec.settings.edges import EdgeReading
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ExportForm:
     a space to a file, with a number of threads. `write_table` writes one table of a bundle into a
     folder, given the model's name, and returns what the manifest says of the table (`file` and
     `rows` at least). A form with neither has verbs of its own. `id_orders`: names for `align.form`
-    and how their ids are read.
+    and how their ids are read. `kinds`: what a bundle may hold.
     """
 
     title: str
@@ -81,6 +81,7 @@ class ExportForm:
     write_space: WriteSpace | None = None
     write_table: WriteTable | None = None
     id_orders: Mapping[str, IdOrder] = field(default_factory=dict)
+    kinds: tuple[Kind, ...] = IN_GRAPHS
 
     @property
     def scope(self) -> Literal["space", "bundle", "own"]:

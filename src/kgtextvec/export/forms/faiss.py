@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm, template_beside
 from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.kinds import FACTS, IN_GRAPHS
 
 if TYPE_CHECKING:
     from kgtextvec.space import Space
@@ -49,4 +50,6 @@ def write_faiss(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     }
 
 
-FORM = ExportForm("faiss", template_beside(__file__), write_table=write_faiss)
+FORM = ExportForm(
+    "faiss", template_beside(__file__), write_table=write_faiss, kinds=(*IN_GRAPHS, FACTS)
+)

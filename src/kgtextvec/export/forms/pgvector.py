@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm, template_beside
 from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.kinds import FACTS, IN_GRAPHS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,4 +98,9 @@ def sql_statements(space: "Space") -> str:
     )
 
 
-FORM = ExportForm("PostgreSQL with pgvector", template_beside(__file__), write_table=write_pgvector)
+FORM = ExportForm(
+    "PostgreSQL with pgvector",
+    template_beside(__file__),
+    write_table=write_pgvector,
+    kinds=(*IN_GRAPHS, FACTS),
+)

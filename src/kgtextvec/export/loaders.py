@@ -32,8 +32,8 @@ def write_loaders(
     else:
         title, page, kinds = FORMS[form].title, FORMS[form].page, [*FORMS[form].kinds]
     abouts = [read_export_manifest(path, form) for path in manifests]
-    there = {kind for kind in kinds for about in abouts if kind.name in about}
-    kinds = [kind for kind in kinds if kind in IN_GRAPHS or kind in there]
+    there = {name for about in abouts for name in about}
+    kinds = [kind for kind in kinds if kind in IN_GRAPHS or kind.name in there]
     exports = [
         listed_export(path, about, kinds) for path, about in zip(manifests, abouts, strict=True)
     ]

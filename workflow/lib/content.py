@@ -117,11 +117,12 @@ class Content:
         return lambda wildcards: ancient(getattr(self.texts(wildcards.table), name))
 
     def names_of_facts(self, wildcards: Wildcards) -> list[object]:
-        """Return the manifests of the tables that name the parts of facts."""
+        """Return the rows, with their manifests, of the tables that name the parts of facts."""
         if self.plan.tables[wildcards.table].kind != FACTS.name:
             return []
         named = [one for kind in IN_GRAPHS for one in self.plan.tables_of(kind.name)]
-        return [self.texts(table).manifest for table in named]
+        made = [self.texts(table) for table in named]
+        return [file for texts in made for file in (texts.manifest, texts.rows)]
 
     def of_full(self, name: str) -> Input:
         """Return an input: that file of the table's full space."""

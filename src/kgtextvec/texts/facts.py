@@ -44,11 +44,13 @@ class KnownNames:
                     self.labels[node] = labels.setdefault(label, label)
 
 
-def read_known_names(folders: Sequence[Path]) -> tuple[KnownNames, KnownNames]:
-    """Read the names of nodes, then those of relations, from tables that were read."""
+def read_known_names(paths: Sequence[Path]) -> tuple[KnownNames, KnownNames]:
+    """Read the names of nodes, then those of relations, from tables that were read.
+
+    `paths`: their folders, or files in these.
+    """
     nodes, relations = KnownNames(), KnownNames()
-    for path in folders:
-        folder = path if path.is_dir() else path.parent
+    for folder in dict.fromkeys(path if path.is_dir() else path.parent for path in paths):
         kind = read_record(folder / "manifest.json", TextsManifest)["kind"]
         (nodes if KINDS[kind].has_labels else relations).add(folder)
     return nodes, relations

@@ -180,6 +180,14 @@ def test_chunks_of_resumed_work_are_those_of_undisturbed_work(folders):
     assert resumed[1:] == undisturbed[2:4] and len(resumed) == 3
 
 
+def test_the_first_chunks_are_small_so_that_a_gpu_does_not_wait(folders):
+    encoder = make(folders["bert"])
+    assert list(encoder.chunk_edges(10_000)) == [(0, 10_000)], "on a CPU all at once"
+    encoder.chunk_texts, encoder.first_texts = 40, 10
+    assert list(encoder.chunk_edges(130)) == [(0, 10), (10, 30), (30, 70), (70, 110), (110, 130)]
+    assert list(encoder.chunk_edges(0)) == []
+
+
 def batches_of(encoder, texts, resume):
     """Rows of each batch, by chunk."""
     return [
@@ -277,82 +285,6 @@ def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):
     assert "1 texts: NaN or Inf in float16, computed again in float32" in capfd.readouterr().err
 
 
-class Greedy:
-    """A device with room for so many tokens a batch, and no more."""
-
-    def __init__(
-        self, run, room: int, error: Exception = torch.OutOfMemoryError("no room")
-    ) -> None:
-        self.run, self.room, self.error = run, room, error
-
-    def __getattr__(self, name):
-        return getattr(self.run, name)
-
-    def __call__(self, pieces, batch):
-        if self.run.cost(pieces.lengths[batch]) > self.room:
-            raise self.error
-        return self.run(pieces, batch)
-
-
-OUT_OF_MEMORY = [
-    torch.OutOfMemoryError("no room"),
-    MemoryError(),
-    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-    torch.AcceleratorError("CUDA error: out of memory"),
-    RuntimeError("MPS backend out of memory (MPS allocated: 8 GB, max allowed: 9 GB)."),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:98] DefaultCPUAllocator: can't allocate memory"),
-]
-
-
-@pytest.mark.parametrize("ahead", [1, 3])
-@pytest.mark.parametrize("name", ["bert", "mpnet"])
-def test_run_oom_halves_the_batch(folders, capfd, name, ahead):
-    encoder = make(folders[name], batch_tokens=2000)
-    encoder.run, encoder.ahead = Greedy(encoder.run, room=150), ahead
-    exact = plain_loop(folders[name], TEXTS * 3, 64)
-    assert np.abs(encoded(encoder, TEXTS * 3) - exact).max() <= TOLERANCE
-    assert "batch halved" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: f"{error}"[:20])
-def test_every_kind_of_a_lack_of_memory_halves_the_batch(folders, capfd, error):
-    encoder = make(folders["bert"], batch_tokens=2000)
-    exact = encoded(encoder, TEXTS)
-    encoder.run = Greedy(encoder.run, room=150, error=error)
-    assert np.abs(encoded(encoder, TEXTS) - exact).max() <= TOLERANCE
-    assert "batch halved" in capfd.readouterr().err
-
-
-def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(folders):
-    encoder = make(folders["bert"])
-    encoder.run = Greedy(encoder.run, 0, RuntimeError("CUDA error: device-side assert triggered"))
-    with pytest.raises(RuntimeError, match="device-side assert"):
-        encoded(encoder, TEXTS)
-
-
-class Overflowing:
-    """A precision in which every vector comes out as infinity."""
-
-    def __init__(self, run) -> None:
-        self.run = run
-
-    def __getattr__(self, name):
-        return getattr(self.run, name)
-
-    def __call__(self, pieces, batch):
-        return self.run(pieces, batch) * torch.inf
-
-
-def test_the_repeat_in_float32_is_halved_too(folders, capfd):
-    encoder = make(folders["bert"], precision="float16", batch_tokens=2000)
-    exact = plain_loop(folders["bert"], TEXTS, 64)
-    encoder.in_float32 = Greedy(make(folders["bert"]).run, room=150)
-    encoder.run = Overflowing(encoder.run)
-    assert np.abs(encoded(encoder, TEXTS) - exact).max() <= TOLERANCE
-    assert "batch halved" in capfd.readouterr().err
-
-
 def test_a_device_is_leased_once_the_weights_are_in_memory(folders, tmp_path):
     """The weights' file is gone by the time that a device is asked for."""
     shutil.copytree(folders["bert"], tmp_path / "model")
@@ -368,13 +300,6 @@ def test_a_device_is_leased_once_the_weights_are_in_memory(folders, tmp_path):
     assert np.abs(encoded(encoder, TEXTS) - plain_loop(folders["bert"], TEXTS, 64)).max() <= (
         TOLERANCE
     )
-
-
-def test_a_single_text_that_does_not_fit_is_named(folders):
-    encoder = make(folders["bert"])
-    encoder.run = Greedy(encoder.run, room=30)
-    with pytest.raises(InputError, match=r"one text of 64 tokens does not fit .*'protein kinase"):
-        encoded(encoder, TEXTS)
 
 
 def test_a_batch_smaller_than_a_text_is_told(folders):

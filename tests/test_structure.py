@@ -198,7 +198,8 @@ def test_what_the_engine_imports_is_in_an_environment():
             elif isinstance(node, ast.ImportFrom) and node.module:
                 foreign.add(node.module.split(".")[0])
     # faiss is for those who ask for that export; without it the export says what to install.
-    foreign -= set(sys.stdlib_module_names) | {"kgtextvec", "faiss"}
+    # torch for CUDA brings triton.
+    foreign -= set(sys.stdlib_module_names) | {"kgtextvec", "faiss", "triton"}
     missing = {name for name in foreign if f"- {names.get(name, name)}==" not in pinned}
     assert not missing
 

@@ -43,6 +43,8 @@ AHEAD = {"cpu": 1, "mps": 1, "cuda": 3}
 # Texts that are tokenized while those before them are computed; None: all at once, since on a CPU
 # neither waits for the other, and sorting more of them gives more neighbours of equal length.
 CHUNK_TEXTS = {"cpu": None, "mps": None, "cuda": 65536}
+# The first ones are fewer, each twice those before, so that a GPU doesn't wait for them.
+FIRST_TEXTS = 4096
 
 
 @dataclass
@@ -114,6 +116,7 @@ class TransformerEncoder:
             )
         self.ahead = AHEAD[self.device.type]
         self.chunk_texts: int | None = CHUNK_TEXTS[self.device.type]
+        self.first_texts = FIRST_TEXTS
         self.in_float32: Batches | None = None
 
     def ready(self, model: Any) -> Batches:
@@ -155,9 +158,7 @@ class TransformerEncoder:
         """Tokenize and plan the texts, some at a time; `resume.rows` ascend."""
         n_texts = len(texts)
         job = resume or ResumeContext(np.arange(n_texts), np.empty(n_texts, dtype=np.int32))
-        size = self.chunk_texts or max(len(job.n_tokens), 1)
-        for start in range(0, len(job.n_tokens), size):
-            end = min(start + size, len(job.n_tokens))
+        for start, end in self.chunk_edges(len(job.n_tokens)):
             first, last = np.searchsorted(job.rows, (start, end)).tolist()
             if first == last:
                 continue
@@ -168,6 +169,14 @@ class TransformerEncoder:
             plan = self.plan(pieces, part)[::-1]  # a stack: the longest is on top
             windows = _Windows(n_pieces, self.dims, self.heads.gives_unit)
             yield Chunk(own, first, pieces, plan, windows)
+
+    def chunk_edges(self, n_texts: int) -> Iterator[tuple[int, int]]:
+        """Yield where each chunk of a job begins and ends."""
+        start, size = 0, min(self.first_texts, self.chunk_texts or n_texts)
+        while start < n_texts:
+            size = size if self.chunk_texts else n_texts
+            yield start, min(start + size, n_texts)
+            start, size = start + size, min(2 * size, self.chunk_texts or n_texts)
 
     def plan(self, pieces: Pieces, resume: ResumeContext) -> list[NDArray[np.int64]]:
         """Plan batches of pieces as a part of `resume`, unless texts are windowed."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from kgtextvec.encoders.pretrained import LOCAL_ONLY, encoder_class, quiet_transformers
+from kgtextvec.encoders.transformer.fused import has_kernels, with_fused_norms
 from kgtextvec.encoders.transformer.prepack import prepacked
 
 TORCH_DTYPES = {
@@ -21,9 +22,11 @@ def load_transformer(folder: Path, precision: str, device: torch.device) -> Any:
 
 
 def place_transformer(model: Any, device: torch.device) -> Any:
-    """Move a model to its device; on a CPU its linear layers become oneDNN's."""
+    """Move a model to its device and replace steps that the device does faster."""
     model = model.to(device)
-    return prepacked(model) if device.type == "cpu" else model
+    if device.type == "cpu":
+        return prepacked(model)
+    return with_fused_norms(model) if has_kernels(model.dtype, device) else model
 
 
 def read_transformer(folder: Path, precision: str) -> Any:

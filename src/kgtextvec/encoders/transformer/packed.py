@@ -23,6 +23,7 @@ from kgtextvec.encoders.memory import is_out_of_memory
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
+from kgtextvec.encoders.transformer.fused import has_kernels
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
@@ -34,6 +35,7 @@ from kgtextvec.encoders.transformer.trial import (
 from kgtextvec.progress import say
 
 NAME = "kgtextvec_packed"
+SHORT_TEXT = 384  # tokens; up to here several texts share a tile of attention on CUDA
 # Terms of attention scores that a model may pass and that we would leave out.
 FOREIGN = ("softcap", "s_aux", "position_bias", "cache")
 
@@ -46,12 +48,14 @@ class NotPackableError(Exception):
 class Pack:
     """Where texts lie in a row: `lengths` in order, `ends` (n + 1,) int32 on the device.
 
-    `runs` are (first token, texts, tokens of each) of neighbours of equal length; `calls` counts
-    the attention layers that asked.
+    `spans`, two (tokens,) int32: where each token's text begins and ends, if attention is our
+    kernel's for short texts. `runs` are (first token, texts, tokens of each) of neighbours of equal
+    length; `calls` counts the attention layers that asked.
     """
 
     lengths: list[int]
     ends: Tensor
+    spans: tuple[Tensor, Tensor] | None = None
     calls: int = 0
 
     def __post_init__(self) -> None:
@@ -93,9 +97,13 @@ def attend(
         raise NotPackableError("keys of other tokens than the queries")
     pack.calls += 1
     q, k, v = (each[0].transpose(0, 1) for each in (query, key, value))
+    scale = q.shape[-1] ** -0.5 if scaling is None else scaling
+    if pack.spans is not None:
+        from kgtextvec.encoders.transformer.kernels import short_attention
+
+        return short_attention(q, k, v, *pack.spans, scale, sliding_window, causal)[None], None
     if has_varlen(q):
         return varlen(q, k, v, pack, scaling, sliding_window, causal)[None], None
-    scale = q.shape[-1] ** -0.5 if scaling is None else scaling
     parts = []
     for start, count, length in pack.runs:
         own = slice(start, start + count * length)
@@ -176,6 +184,7 @@ class PackedBatches:
         has_types = hasattr(model.config, "type_vocab_size")
         self.takes_types = has_types and takes(model, "token_type_ids")
         self.first_position = first_position(model)
+        self.shares_tiles = False
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a pack of these lengths holds."""
@@ -183,7 +192,8 @@ class PackedBatches:
 
     def hidden(self, ids: NDArray[np.int64], pack: Pack) -> Tensor:
         """Return the last layer of a row of texts, (tokens, dims) float32."""
-        positions = np.concatenate([np.arange(length) for length in pack.lengths])
+        lengths = np.array(pack.lengths)
+        positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         row = self.moved(ids)[None]
         inputs = {
             "input_ids": row,
@@ -206,7 +216,11 @@ class PackedBatches:
     def pack(self, lengths: NDArray[np.int64]) -> Pack:
         """Lay texts of these lengths end to end."""
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        return Pack(lengths.tolist(), self.moved(ends))
+        spans = None
+        if self.shares_tiles and lengths.max() <= SHORT_TEXT:
+            begin, end = (self.moved(np.repeat(each, lengths)) for each in (ends[:-1], ends[1:]))
+            spans = (begin, end)
+        return Pack(lengths.tolist(), self.moved(ends), spans)
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
@@ -253,10 +267,9 @@ def packable(
         register()
         model.set_attn_implementation(NAME)
         run = PackedBatches(model, tokenizer, pool, device)
-        pack = run.pack(lengths)
-        with torch.inference_mode(), unchanged(model):
-            right = agrees(run.hidden(ids, pack), alone, model.dtype)
-        if pack.calls and right:
+        if packs_rightly(run, ids, lengths, alone):
+            if has_kernels(model.dtype, device):
+                share_tiles(run, ids, lengths, alone)
             return run
         why = "a pack does not give what each text gives alone"
     # Whatever goes wrong inside a model that was not made for this, the padded path remains.
@@ -267,6 +280,33 @@ def packable(
     say(f"texts are padded, not packed: {why}")
     model.set_attn_implementation(usual)
     return None
+
+
+def packs_rightly(
+    run: PackedBatches, ids: NDArray[np.int64], lengths: NDArray[np.int64], alone: Tensor
+) -> bool:
+    """Return whether a pack gives what each of its texts gives alone, by our attention."""
+    pack = run.pack(lengths)
+    with torch.inference_mode(), unchanged(run.model):
+        right = agrees(run.hidden(ids, pack), alone, run.model.dtype)
+    return right and pack.calls > 0
+
+
+def share_tiles(
+    run: PackedBatches, ids: NDArray[np.int64], lengths: NDArray[np.int64], alone: Tensor
+) -> None:
+    """Let short texts share tiles of attention, if that gives the same."""
+    run.shares_tiles = True
+    try:
+        if packs_rightly(run, ids, lengths, alone):
+            return
+        why = "the results differ"
+    except Exception as error:  # whatever Triton meets on this machine, torch's kernel remains
+        if is_out_of_memory(error):
+            raise
+        why = f"{type(error).__name__}: {str(error)[:120]}"
+    run.shares_tiles = False
+    say(f"short texts don't share tiles of attention: {why}")
 
 
 def register() -> None:

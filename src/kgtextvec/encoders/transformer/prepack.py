@@ -65,7 +65,7 @@ def gelu_after(parent: nn.Module, name: str) -> str | None:
 @torch.inference_mode()
 def sample_output(model: Any) -> Tensor:
     """Return the model's hidden states (2, 9, dims), float32, for two made-up inputs."""
-    ids = torch.from_numpy(trial_ids(model, np.array([18]))).reshape(2, 9)
+    ids = torch.from_numpy(trial_ids(model, np.array([18]))).reshape(2, 9).to(model.device)
     mask = torch.ones_like(ids)
     mask[1, 6:] = 0
     with unchanged(model):

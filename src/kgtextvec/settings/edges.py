@@ -24,6 +24,14 @@ class RowIds(Settings):
     """The same for relation types; by default `relation_type`."""
 
 
+class NodeRows(RowIds):
+    """What the rows of a table stand for."""
+
+    merge: Literal["none", "first", "longest", "join"] = "none"
+    """Rows of one node: keep them all (exports take the first), or make them one row, with the
+    first text, the longest, or all texts joined by `; `."""
+
+
 class EdgeColumns(Settings):
     """Which columns of a file of edges are which."""
 

@@ -6,10 +6,10 @@ from msgspec import Meta
 
 from kgtextvec.registry import KIND_NAMES
 from kgtextvec.settings.base import RUN, FilePath, named_in
-from kgtextvec.settings.edges import RowIds
+from kgtextvec.settings.edges import NodeRows
 
 
-class Reading(RowIds, kw_only=True):
+class Reading(NodeRows, kw_only=True):
     """How a table is read, and which text stands for a row."""
 
     kind: Annotated[str, named_in(KIND_NAMES)]

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from kgtextvec.digests import digests_of_texts
@@ -18,6 +19,7 @@ from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.facts import FactBlocks, check_facts
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import match_columns
+from kgtextvec.texts.merge import MergedNodes
 from kgtextvec.texts.node_ids import NodeIds, report_clashes
 from kgtextvec.texts.quality import Quality
 from kgtextvec.texts.reader import Batch
@@ -72,6 +74,7 @@ class CheckedTable:
         self.keys = self.kind.key
         self.clean = CLEANERS[self.settings.text_clean]
         self.used: UsedRows | None = None
+        self.merged: MergedNodes | None = None
         self.node_ids = NodeIds(self.kind, "auto", None)
 
     def rows(self) -> Iterator[UsableRows]:
@@ -85,6 +88,8 @@ class CheckedTable:
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
         size = self.path.stat().st_size if self.path.is_file() else 0
         self.read_graph()
+        if self.settings.merge != "none":
+            self.merged = MergedNodes(self.settings.merge, lambda: self.unmerged().rows())
         with Progress(f"reading {plain(self.path.name, 60)}", size, unit="bytes") as progress:
             seen = progress.add if size > LARGE else None
             for batch in self.blocks(self.findings, seen):
@@ -102,6 +107,18 @@ class CheckedTable:
         report_clashes(self.node_ids, self.quality, self.described_rows, self.findings)
         if not self.quality.rows and self.findings.outcome != "error":
             self.no_rows()
+
+    def unmerged(self) -> "CheckedTable":
+        """Return this table as it is read without `merge`, for a pass that reports no faults."""
+        settings = structs.replace(self.settings, merge="none")
+        return replace(
+            self,
+            settings=settings,
+            used_by=None,
+            graph=None,
+            findings=Findings(),
+            quality=Quality(),
+        )
 
     def blocks(
         self, findings: Findings, seen: Callable[[int], None] | None = None
@@ -160,6 +177,12 @@ class CheckedTable:
         texts, given = self.rule.texts(batch.columns, self.clean, self.keys, batch.odd)
         if not all(texts):
             keep = self.without_text(batch, texts, given)
+            texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
+            given = [name for name, stays in zip(given, keep, strict=True) if stays]
+            batch = select(batch, keep)
+        if self.merged:
+            rows, lines = self.described(batch), batch.lines.tolist()
+            keep = self.merged.apply(rows, texts, lines, self.findings)
             texts = [text for text, stays in zip(texts, keep, strict=True) if stays]
             given = [name for name, stays in zip(given, keep, strict=True) if stays]
             batch = select(batch, keep)

@@ -17,8 +17,8 @@ from kgtextvec.files import (
 )
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
-from kgtextvec.settings.base import settings_of
-from kgtextvec.settings.edges import RowIds
+from kgtextvec.settings.base import changed, pick, settings_of
+from kgtextvec.settings.edges import NodeRows
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
@@ -29,7 +29,7 @@ from kgtextvec.texts.table import CheckedTable
 POLICIES = [
     name
     for name, setting in settings_of(Reading).items()
-    if name not in ("kind", "text", *settings_of(RowIds)) and setting.acts != "run"
+    if name not in ("kind", "text", *settings_of(NodeRows)) and setting.acts != "run"
 ]
 
 
@@ -71,7 +71,8 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
             "kind": table.settings.kind,
             "file": shown(table.path),
             "text": table.rule.rule,
-            "policies": {name: getattr(table.settings, name) for name in POLICIES},
+            "policies": {name: getattr(table.settings, name) for name in POLICIES}
+            | changed(pick(NodeRows, table.settings), acts="vectors"),
             "used_by": shown(table.used_by) if table.used_by else None,
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,

@@ -15,6 +15,7 @@ from typing import IO, Annotated, Any
 from kgtextvec.errors import InputError
 from kgtextvec.files import existing_parent, parse_json
 from kgtextvec.progress import say
+from kgtextvec.registry import SPACES
 
 STORED_TEXT_BYTES = 41  # of a text in the store, besides its vector
 INDEX_ROW_BYTES = 80  # of a row in index.parquet
@@ -121,7 +122,7 @@ def expected_sizes(
                 sizes[store] += n_texts * (4 * dims + STORED_TEXT_BYTES)
                 sizes[results] += 4 * dims * n_texts  # shards, until they are gathered
             for space in plan["spaces"]:
-                numbers = n_rows * (dims if space == "full" else int(space.removeprefix("pca")))
+                numbers = n_rows * (SPACES[space].dims_in(space) or dims)
                 folder = results / model / table / space
                 if not (folder / "embeddings.npy").exists():
                     sizes[results] += 4 * numbers + INDEX_ROW_BYTES * n_rows

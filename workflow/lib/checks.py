@@ -170,7 +170,7 @@ def check_models(plan: "Plan") -> None:
             raise InputError(f"config, models: a model cannot be called {model}.")
         entry = plan.catalogue[model]
         if entry.dims and entry.layers != "concat":
-            for space in plan.fitted:
+            for space in plan.reduced:
                 if plan.dims_in(space) > entry.dims:
                     raise InputError(
                         f"config, spaces: {space} asks for {plan.dims_in(space)} dims, {model} has"

@@ -110,9 +110,9 @@ class Plan:
         return [space for space in self.reduced if SPACES[space].fit]
 
     def dims_in(self, space: str) -> int:
-        """Return the number in a reduced space's name, its dims; 0 if it has none."""
-        found = re.search(r"\d+", space)
-        return int(found[0]) if found else 0
+        """Return the dims in a reduced space's name; 0 for those of the model."""
+        found: int | None = SPACES[space].dims_in(space)
+        return found or 0
 
     @property
     def link_spaces(self) -> Sequence[str]:

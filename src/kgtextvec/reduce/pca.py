@@ -160,6 +160,11 @@ def project(pca: Pca, block: NDArray[np.float32]) -> NDArray[np.float32]:
 
     In float64 a row's result doesn't depend on its neighbours once rounded to float32.
     """
+    return project_doubles(pca, block, np.ones(len(pca.components)))
+
+
+def project_doubles(pca: Pca, block: NDArray[np.float32], scale: Doubles) -> NDArray[np.float32]:
+    """Return a block in the basis as `project` does, component i times `scale` (N,) i."""
     used = pca.rank
     out = np.zeros((len(block), len(pca.components)), np.float32)
     centred = np.empty((min(PART, len(block)), len(pca.mean)))
@@ -168,6 +173,8 @@ def project(pca: Pca, block: NDArray[np.float32]) -> NDArray[np.float32]:
         part = block[start : start + PART]
         np.subtract(part, pca.mean, out=centred[: len(part)])
         np.matmul(centred[: len(part)], pca.components[:used].T, out=product[: len(part)])
+        if not (scale == 1).all():
+            product[: len(part)] *= scale[:used]
         out[start : start + PART, :used] = product[: len(part)]
     return out
 

@@ -1,5 +1,6 @@
 """Spaces: how vectors of the model's own dims are reduced. One module each, no list here."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +31,9 @@ class Projection:
 class SpaceForm:
     """A kind of reduced space.
 
-    `pattern` and `example` of its names. `fit` (embeddings.npy, name, table's name, mode, basis to
-    write) fits a basis; None if the space needs none. `projection` (name, basis or None) returns
+    `pattern` and `example` of its names; `named_dims`: whether the number in a name is the space's
+    dims; if not, it has those of the model. `fit` (embeddings.npy, name, table's name, mode, basis
+    to write) fits a basis; None if the space needs none. `projection` (name, basis or None) returns
     how to project. Both are None for `full`, which is not reduced.
     """
 
@@ -40,3 +42,9 @@ class SpaceForm:
     description: str
     fit: "Callable[[Path, str, str, Mode, Path], None] | None" = None
     projection: Callable[[str, Path | None], Projection] | None = None
+    named_dims: bool = True
+
+    def dims_in(self, name: str) -> int | None:
+        """Return the dims of the space of that name; None for as many as the model has."""
+        found = re.search(r"\d+", name) if self.named_dims else None
+        return int(found[0]) if found else None

@@ -1,6 +1,7 @@
 """The spaces pcaN: an exact PCA to N dims, fitted on one table and applied to all."""
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,11 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
     from kgtextvec.reduce.pca import moments, principal, save_pca
     from kgtextvec.reduce.upstream import fit_upstream
 
-    dims = int(space.removeprefix("pca"))
+    dims = number_in(space)
     matrix = open_matrix(embeddings)
     if not 1 <= dims <= matrix.dims:
         raise InputError(
-            f"config, spaces: pca{dims} asks for {dims} dims, {embeddings} has {matrix.dims}."
+            f"config, spaces: {space} asks for {dims} dims, {embeddings} has {matrix.dims}."
             f" Ask for 1 to {matrix.dims}."
         )
     if matrix.rows < 2:
@@ -52,7 +53,7 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
     if pca.total_variance <= 0:
         say(
             f"WARNING: {embeddings}: zero variance, all {matrix.rows} vectors are equal; every"
-            f" pca{dims} vector will be zeros."
+            f" {space} vector will be zeros."
         )
     elif pca.rank < dims:
         say(
@@ -63,22 +64,35 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
 
 def projection_on(space: str, basis: Path | None) -> Projection:
     """Return the projection on a fitted basis. Raises InputError when it isn't of that space."""
-    from kgtextvec.reduce.pca import load_pca, project
+    from kgtextvec.reduce.pca import project
 
-    if basis is None:
-        raise InputError(f"apply-pca: the space {space} needs --pca, the basis from fit-pca.")
-    pca = load_pca(basis)
+    pca = basis_of(space, basis)
     n_components, dims = pca.components.shape
-    if space != f"pca{n_components}":
-        raise InputError(
-            f"{basis}: holds {n_components} components, which isn't the space {space}."
-        )
     return Projection(
         dims=n_components,
         apply=lambda block: project(pca, block),
         source_dims=dims,
         about=describe(pca),
     )
+
+
+def basis_of(space: str, basis: Path | None) -> "Pca":
+    """Read the basis of a space. Raises InputError when it isn't of that space."""
+    from kgtextvec.reduce.pca import load_pca
+
+    if basis is None:
+        raise InputError(f"apply-pca: the space {space} needs --pca, the basis from fit-pca.")
+    pca = load_pca(basis)
+    if len(pca.components) != number_in(space):
+        raise InputError(
+            f"{basis}: holds {len(pca.components)} components, which isn't the space {space}."
+        )
+    return pca
+
+
+def number_in(space: str) -> int:
+    """Return the number of components in a space's name."""
+    return int(re.sub(r"\D", "", space))
 
 
 def describe(basis: "Pca") -> dict[str, Any]:

@@ -25,6 +25,7 @@ SMALL = {
     "texts": {"rows": 50_000, "fewer": 5_000, "rounds": 2},
     "lengths": {"n_texts": 32, "counts": [1_000]},
     "embed": {"n_texts": 48, "repeats": 2},
+    "e2e": {"counts": [500], "repeats": 0, "parts": ["e2e", "tsv"]},
     "elmo": {"n_texts": 64, "batches": 1},
     "gpu": {"n_texts": 20_000},
 }
@@ -35,6 +36,7 @@ FULL = {
     "texts": {"rows": 1_000_000, "fewer": 100_000, "rounds": 3},
     "lengths": {"n_texts": 256, "counts": [1_000, 10_000, 100_000]},
     "embed": {"n_texts": 2_000, "repeats": 3},
+    "e2e": {"counts": [500, 2_000, 20_000, 100_000], "repeats": 5},
     "elmo": {"n_texts": 2_000},
     "gpu": {"n_texts": 200_000},
 }

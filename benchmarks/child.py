@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src"
 VERB = """
 import sys
 from kgtextvec.__main__ import main
@@ -17,6 +18,25 @@ code = main(sys.argv[1:])
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
 sys.exit(code)
+"""
+
+# Runs a command and waits for all that it has started, processes that outlive it included; prints
+# its exit code, its wall seconds, and of all of them the CPU seconds and the largest peak in kB.
+TREE = """
+import ctypes, os, resource, sys, time
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
+began = time.perf_counter()
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+while True:
+    try:
+        ended, status = os.wait()
+    except ChildProcessError:
+        break
+    if ended == pid:
+        code, wall = os.waitstatus_to_exitcode(status), time.perf_counter() - began
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print()
+print(code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 
 
@@ -55,3 +75,21 @@ def run_code(code: str, words: Sequence[str] = ()) -> Cost:
         time.perf_counter() - began,
         int(out.split()[-1]) / 1024 if out.strip() else 0.0,
     )
+
+
+def run_tree(command: Sequence[str], **environment: str) -> Cost:
+    """Run a command, with all the processes that it starts; raises RuntimeError when it fails.
+
+    `peak` is that of its largest process.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", TREE, *command],
+        env=os.environ | {"PYTHONPATH": str(SOURCE)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, wall, cpu, peak = map(float, done.stdout.split("\n")[-2].split())
+    if code:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+    return Cost(cpu, wall, peak / 1024)

@@ -1,6 +1,7 @@
 """What all tests share: no way out to the open net."""
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from kgtextvec.job_client import SOCKET_VARIABLE
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# Jobs of a workflow start from warm_python here, which serves all runs of the session.
+os.environ.setdefault(SOCKET_VARIABLE, "")
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     config = yaml.safe_load((ROOT / "config/demo.yaml").read_text("utf-8"))
-    project = Project(tmp_path_factory.mktemp("demo") / "project", config)
+    project = Project(tmp_path_factory.mktemp("demo") / "project", config, as_users_do=True)
     project.run()
     return project
 

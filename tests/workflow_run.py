@@ -13,6 +13,8 @@ import yaml
 from safetensors.numpy import load_file
 from warm_python import interpreter
 
+from kgtextvec.job_client import SOCKET_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[1]
 ENTITY_COLUMNS = [
     "id",
@@ -35,10 +37,15 @@ class Outcome:
 
 
 class Project:
-    """A user's folder with tables and a config; the workflow is called from outside it."""
+    """A user's folder with tables and a config; the workflow is called from outside it.
 
-    def __init__(self, folder: Path, config: dict, root: Path = ROOT) -> None:
-        self.folder, self.root = folder, root
+    `as_users_do`: no processes are kept warm between runs.
+    """
+
+    def __init__(
+        self, folder: Path, config: dict, root: Path = ROOT, as_users_do: bool = False
+    ) -> None:
+        self.folder, self.root, self.as_users_do = folder, root, as_users_do
         folder.mkdir(parents=True, exist_ok=True)
         self.config = config
 
@@ -70,11 +77,14 @@ class Project:
 
     def env(self) -> dict[str, str]:
         path = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if ".venv" not in p)
-        return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+        found = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
+        if self.as_users_do:
+            del found[SOCKET_VARIABLE]
+        return found
 
     def run(self, *words: str, ok: bool = True) -> Outcome:
         done = subprocess.run(
-            [interpreter(), *self.command(*words)[1:]],
+            [sys.executable if self.as_users_do else interpreter(), *self.command(*words)[1:]],
             cwd=self.folder.parent,
             env=self.env(),
             capture_output=True,

@@ -1,9 +1,15 @@
 """The command line: one verb per rule, of the same name; `python -m kgtextvec VERB --help`."""
 
+import sys
+
+from kgtextvec.job_client import run_at_server
+
+if __name__ == "__main__":
+    run_at_server("kgtextvec", sys.argv[1:])
+
 import argparse
 import gc
 import os
-import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Exact nearest neighbours by cosine, in blocks, so that memory is bounded.
 
-`NearestSearch` takes blocks of a pool, on a CPU or a GPU; `nearest_in_pool` orders what it finds by
+`search_on` takes blocks of a pool, on a CPU or a GPU; `nearest_in_pool` orders what it finds by
 float64 cosines; `nearest_of_all` compares all rows with each other, without torch.
 """
 
@@ -23,6 +23,41 @@ STRIPS = 64
 
 Sparse = Any
 NeighbourRows = NDArray[np.int32]
+
+
+class CpuSearch:
+    """As NearestSearch, on a CPU and without torch, whose import takes longer than a small table.
+
+    Memory: the queries, COSINES_AT_ONCE cosines and 2 k (q,) columns.
+    """
+
+    def __init__(self, queries: Floats, ids: Rows, k: int) -> None:
+        self.queries, self.ids, self.k = queries, ids, k
+        self.cosines = np.empty((len(ids), 0), np.float32)
+        self.found = np.empty((len(ids), 0), np.int64)
+
+    def offer(self, ids: Rows, units: Floats) -> None:
+        """Take part of the pool: row numbers (b,) and unit vectors (b, d)."""
+        size = max(1, COSINES_AT_ONCE // max(len(self.ids), 1))
+        for start in range(0, len(ids), size):
+            some = ids[start : start + size]
+            cosines = self.queries @ units[start : start + size].T
+            own, same = np.intersect1d(self.ids, some, return_indices=True)[1:]
+            cosines[own, same] = -np.inf
+            best = largest_columns(cosines, min(self.k, len(some)))
+            both = np.hstack([self.cosines, np.take_along_axis(cosines, best, axis=1)])
+            rows = np.hstack([self.found, some[best]])
+            best = largest_columns(both, min(self.k, both.shape[1]))
+            self.cosines = np.take_along_axis(both, best, axis=1)
+            self.found = np.take_along_axis(rows, best, axis=1)
+
+    def result(self) -> tuple[Rows, Floats]:
+        """Return row numbers (q, ≤ k) and cosines, the nearest first; -1 and -inf: none left."""
+        order = np.argsort(-self.cosines, axis=1, kind="stable")
+        cosines = np.take_along_axis(self.cosines, order, axis=1)
+        found = np.take_along_axis(self.found, order, axis=1)
+        found[np.isneginf(cosines)] = -1
+        return found, cosines
 
 
 class NearestSearch:
@@ -63,6 +98,11 @@ class NearestSearch:
         cosines = self.cosines.cpu().numpy()
         found[np.isneginf(cosines)] = -1
         return found, cosines
+
+
+def search_on(device: str, queries: Floats, ids: Rows, k: int) -> CpuSearch | NearestSearch:
+    """Return a search on that device."""
+    return CpuSearch(queries, ids, k) if device == "cpu" else NearestSearch(queries, ids, k, device)
 
 
 def nearest_in_pool(vectors: Any, queries: Rows, pool: Rows, k: int, device: str = "cpu") -> Rows:
@@ -121,7 +161,7 @@ def nearest_dense(
 
     `offered` holds the rows of `in_pool` where the search takes them from.
     """
-    search = NearestSearch(queries, ids, min(k + SPARE, len(pool)), device)
+    search = search_on(device, queries, ids, min(k + SPARE, len(pool)))
     # The search gets places instead of row numbers, so the own row is known by its place.
     order = np.argsort(pool, kind="stable")
     at = np.minimum(np.searchsorted(pool, ids, sorter=order), len(pool) - 1)

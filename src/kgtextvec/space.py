@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
-from kgtextvec.parquet_files import parquet_errors
+from kgtextvec.parquet_files import parquet_errors, read_parquet
 from kgtextvec.records import SpaceManifest, read_record
 from kgtextvec.registry import KIND_NAMES
 
@@ -127,12 +127,7 @@ class Space:
 
     def read_index(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read columns of the index, all if None. Raises InputError when one is missing."""
-        try:
-            return pq.read_table(self.index_path, columns=columns and list(columns))
-        except (pa.ArrowException, ValueError, OSError, KeyError) as error:
-            raise InputError(
-                f"{self.index_path}: not an index of a space ({error}). Rerun its step."
-            ) from None
+        return read_parquet(self.index_path, columns)
 
     def column(self, name: str) -> pa.Array:
         """Return a column of the index, (rows,); it is read once."""

@@ -353,10 +353,6 @@ class Plan:
         on_cpu = self.config.embed.device == "cpu" or self.kind_of(wildcards) == "endpoint"
         return 0 if on_cpu else 1
 
-    def threads(self, wildcards: Wildcards) -> int:
-        """Return how many threads a model takes; a job that asks a server waits, mostly."""
-        return 1 if self.kind_of(wildcards) == "endpoint" else 8
-
 
 def grown(amount: int) -> Callable[[Wildcards, int], int]:
     """Return a resource that grows with every attempt."""

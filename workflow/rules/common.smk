@@ -16,7 +16,16 @@ if (ROOT / "src").is_dir():
 
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
-    steps = ("checks", "plan", "inputs", "contents", "content", "targets", "terminal")
+    steps = (
+        "checks",
+        "plan",
+        "inputs",
+        "contents",
+        "content",
+        "targets",
+        "terminal",
+        "jobs",
+    )
     modules = ("__init__", *steps)
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
     paths = [str(Path(workflow.source_path(f"../lib/{name}.py"))) for name in modules]
@@ -31,9 +40,11 @@ def load_helpers():
 
 load_helpers()
 from kgtextvec.errors import InputError
+from kgtextvec.job_server import start_server
 from kgtextvec_workflow.checks import check_device, check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
+from kgtextvec_workflow.jobs import JobThreads, starts_jobs_itself
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
@@ -67,6 +78,7 @@ config |= plan.shown_in_report()
 inputs = Inputs(plan)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)
+threads_of = JobThreads(plan)
 if workflow.is_main_process:
     report_jobs(logger, workflow.output_settings)
 GPU = 0 if plan.config.embed.device == "cpu" else 1
@@ -90,3 +102,5 @@ if workflow.output_settings.dryrun and plan.has_endpoints:
 
 onstart:
     targets.report_disk()
+    if starts_jobs_itself(workflow):
+        start_server()

@@ -15,7 +15,7 @@ rule embed_shard:
         "<logs>/{model}/{table}/embed_shard/{shard}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: plan.threads
+    threads: threads_of.model
     resources:
         gpu=plan.gpus,
         mem_mb=grown(8000),

@@ -21,7 +21,7 @@ checkpoint evaluate_space:
         "<logs>/{model}/{table}/evaluate_space/{space}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: 2
+    threads: threads_of.table(2)
     resources:
         mem_mb=grown(6000),
         runtime=grown(120),

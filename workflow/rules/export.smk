@@ -13,7 +13,7 @@ rule export_table:
         "<logs>/{model}/{table}/export_table/{space}.{format}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: 4
+    threads: threads_of.table(4)
     resources:
         mem_mb=grown(2000),
         runtime=grown(60),
@@ -38,7 +38,7 @@ rule export_bundle:
         "<logs>/exports/{form}/{model}/{space}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: 2
+    threads: threads_of.table(2)
     resources:
         mem_mb=grown(4000),
         runtime=grown(60),
@@ -90,7 +90,7 @@ rule export_biomedgps:
         "<logs>/exports/biomedgps/{model}/{table}_{dims}.log",
     conda:
         "../../envs/engine.yaml"
-    threads: 4
+    threads: threads_of.table(4)
     resources:
         mem_mb=grown(2000),
         runtime=grown(60),

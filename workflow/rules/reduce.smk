@@ -14,7 +14,7 @@ checkpoint fit_pca:
         space=one_of(plan.fitted),
     conda:
         "../../envs/engine.yaml"
-    threads: 4
+    threads: threads_of.table(4)
     resources:
         mem_mb=grown(2000),
         runtime=grown(60),
@@ -45,7 +45,7 @@ checkpoint apply_pca:
         space=one_of(plan.reduced),
     conda:
         "../../envs/engine.yaml"
-    threads: 4
+    threads: threads_of.table(4)
     resources:
         mem_mb=grown(2000),
         runtime=grown(60),

@@ -57,7 +57,7 @@ checkpoint draw_map:
         "<logs>/{model}/{table}/draw_map/{space}.log",
     conda:
         "../../envs/report.yaml"
-    threads: 2
+    threads: threads_of.table(2)
     resources:
         mem_mb=grown(6000),
         runtime=grown(120),

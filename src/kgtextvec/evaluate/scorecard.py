@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from kgtextvec.device import set_threads
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
 from kgtextvec.evaluate.scores import ScoringContext
@@ -66,7 +65,6 @@ def evaluate_space(
     items: dict[str, ItemSums] = {}
     files: dict[str, Path | None] = {}
     with threadpool_limits(threads or None), space.vectors_checked():
-        set_threads(threads)
         for name in scoring.scores:
             score = SCORES[name]
             result = score.compute(context)

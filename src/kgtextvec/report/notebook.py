@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from kgtextvec import job_client
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.pages import PACKAGE, render_template
@@ -179,7 +180,8 @@ def private_kernel() -> Iterator[Any]:
     try:
         described = work / "kernels" / "python3"
         described.mkdir(parents=True)
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-P", job_client.__file__]  # forked, where a server is at hand
+        argv += ["ipykernel_launcher", "-f", "{connection_file}"]
         argv += ["--HistoryManager.enabled=False"]
         here = {
             "IPYTHONDIR": str(work / "ipython"),

@@ -93,12 +93,12 @@ def recalls(
     A neighbour in the reduced space counts if in the full one it is as near as the k-th.
     """
     from kgtextvec.evaluate.readers import take_units, unit_blocks
-    from kgtextvec.neighbours import NearestSearch
+    from kgtextvec.neighbours import search_on
 
     wide = min(3 * k, len(rows) - 1)
     found = {}
     for name, one, size in (("full", full, wide), ("reduced", space, k)):
-        search = NearestSearch(take_units(one.matrix, asking), asking, size, device)
+        search = search_on(device, take_units(one.matrix, asking), asking, size)
         for numbers, units in unit_blocks(one.matrix, rows):
             search.offer(numbers, units)
         found[name], cosines = search.result()

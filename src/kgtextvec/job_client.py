@@ -1,0 +1,88 @@
+"""Gives a job to the server of jobs (job_server), which has the job's libraries imported.
+
+Runs before anything else is imported, so it takes a few small modules only. As a script it starts
+any module as `python -m` does: `python job_client.py ipykernel_launcher -f connection.json`.
+"""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+
+SOCKET_VARIABLE = "KGTEXTVEC_JOB_SERVER"  # the path of the server's socket; empty: no server
+SOURCE_FOLDER = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (no pathlib yet)
+NAME_BYTES = 64
+NUMBER = struct.Struct("=i")
+
+
+def run_at_server(module: str, words: list[str]) -> None:
+    """Let the server run `python -m module words…`, and exit as that does.
+
+    Returns if no server takes the job: there is none, or it runs other code than this. The job is a
+    process of its own with this one's arguments, environment, folder and open files. SIGTERM and
+    SIGINT are passed on, and if this process is killed, so is the job.
+    """
+    path = os.environ.get(SOCKET_VARIABLE)
+    if not path:
+        return
+    mask = os.umask(0)
+    os.umask(mask)
+    folder = os.getcwd()  # noqa: PTH109
+    body = json.dumps([SOURCE_FOLDER, module, words, folder, mask, dict(os.environ)]).encode()
+    # What the server may import for the job: a module's name, or a verb of ours.
+    name = (words[0] if module == "kgtextvec" and words else module).encode()[:NAME_BYTES]
+    server = socket.socket(socket.AF_UNIX)
+    try:
+        server.connect(path)
+        server.sendall(name.ljust(NAME_BYTES, b"\0"))
+        socket.send_fds(server, [NUMBER.pack(len(body))], [0, 1, 2])
+        server.sendall(body)
+        pid = read_number(server)
+    except OSError:
+        pid = None
+    if pid is not None:
+        end_as(wait_for(server, pid))
+    server.close()
+
+
+def read_number(server: socket.socket) -> int | None:
+    """Read a number that the server sends; None when it has gone away."""
+    data = server.recv(NUMBER.size, socket.MSG_WAITALL)
+    return NUMBER.unpack(data)[0] if len(data) == NUMBER.size else None
+
+
+def wait_for(server: socket.socket, pid: int) -> int:
+    """Pass signals on to the job until it ends; return its exit code, negative for a signal."""
+
+    def pass_on(number: int, frame: object) -> None:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:  # it has just ended
+            return
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, pass_on)
+    try:
+        code = read_number(server)
+    except OSError:
+        code = None
+    if code is None:
+        os.write(2, b"ERROR: the server of jobs has died, and this job with it. Run it again.\n")
+        return 1
+    return code
+
+
+def end_as(code: int) -> None:
+    """End this process as the job ended: with its exit code, or by the same signal."""
+    if code < 0:
+        if -code not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    run_at_server(sys.argv[1], sys.argv[2:])
+    os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])  # noqa: S606

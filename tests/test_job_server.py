@@ -1,0 +1,171 @@
+"""Jobs that are forked from a server behave as those that start by themselves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from kgtextvec.job_client import SOCKET_VARIABLE
+from kgtextvec.job_server import FAMILIES, SERVERS, start_server
+
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = "id\tname\tlabel\tdescription\nX:1\tone\tGene\ta kinase\nX:2\ttwo\tGene\ta receptor\n"
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The environment of a job that finds a server."""
+    before = os.environ.pop(SOCKET_VARIABLE, None)
+    start_server()
+    environment = dict(os.environ)
+    del os.environ[SOCKET_VARIABLE]
+    if before is not None:
+        os.environ[SOCKET_VARIABLE] = before
+    yield environment
+    server = SERVERS.pop()
+    server.stdin.close()
+    assert server.wait(30) == 0
+    assert not Path(environment[SOCKET_VARIABLE]).parent.exists()
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-P", "-m", "kgtextvec", *map(str, words)]
+
+
+def start(folder: Path, environment: dict[str, str], *words: object) -> subprocess.Popen:
+    environment = environment | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command(*words), cwd=folder, env=environment, text=True, **streams)
+
+
+def outcome(folder: Path, environment: dict[str, str], *words: object) -> tuple[int, str, str]:
+    job = start(folder, environment, *words)
+    out, err = job.communicate(timeout=60)
+    return job.returncode, out, err
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def forks() -> int:
+    """How many processes the server has: families and jobs."""
+    below = children_of(SERVERS[0].pid)
+    for one in below:
+        below += children_of(one)
+    return len(below)
+
+
+@contextmanager
+def waiting_job(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen]:
+    """A job that reads a table of which nothing comes."""
+    table = folder / "table.tsv"
+    table.unlink(missing_ok=True)
+    os.mkfifo(table)
+    job = start(folder, environment, *READ, "out")
+    end: list[int] = []
+
+    def has_reader() -> bool:
+        with suppress(OSError):
+            end.append(os.open(table, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(end)
+
+    assert wait_until(has_reader)
+    yield job
+    os.close(end[0])
+
+
+READ = ("read-texts", "table.tsv", "--table", "x", "--kind", "entities", "--out-dir")
+
+
+def test_a_forked_job_does_what_one_that_starts_by_itself_does(server, tmp_path):
+    (tmp_path / "table.tsv").write_text(TABLE)
+    alone = outcome(tmp_path, {**server, SOCKET_VARIABLE: ""}, *READ, "alone")
+    forked = outcome(tmp_path, server, *READ, "forked")
+    assert forks() >= 1  # its family is there
+    assert alone[0] == forked[0] == 0
+    assert alone[1:] == forked[1:]
+    for path in sorted((tmp_path / "alone").rglob("*.parquet")):
+        there = tmp_path / "forked" / path.relative_to(tmp_path / "alone")
+        assert path.read_bytes() == there.read_bytes()
+        assert path.stat().st_mode == there.stat().st_mode
+
+
+def test_a_forked_job_ends_with_the_message_and_the_code_of_the_verb(server, tmp_path):
+    for words in (READ, (*READ, "out", "--text", "nonsense"), ("read-texts", "--help")):
+        alone = outcome(tmp_path, {**server, SOCKET_VARIABLE: ""}, *words)
+        assert outcome(tmp_path, server, *words) == alone
+
+
+def test_a_wish_to_stop_reaches_the_job(server, tmp_path):
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        with waiting_job(tmp_path, server) as job:
+            job.send_signal(number)
+            _, err = job.communicate(timeout=60)
+        assert job.returncode == code
+        assert err.startswith("stopped:")
+
+
+def test_a_job_whose_client_was_killed_is_killed(server, tmp_path):
+    with waiting_job(tmp_path, server) as job:
+        assert forks() >= 2
+        job.kill()
+        job.communicate(timeout=60)
+        assert wait_until(lambda: forks() < 2)
+
+
+def test_a_job_killed_by_a_signal_kills_its_client_likewise(server, tmp_path):
+    with waiting_job(tmp_path, server) as job:
+        (family,) = children_of(SERVERS[0].pid)
+        (child,) = children_of(family)
+        os.kill(child, signal.SIGKILL)
+        job.communicate(timeout=60)
+    assert job.returncode == -signal.SIGKILL
+
+
+def test_a_server_of_other_code_is_not_used(server, tmp_path):
+    """A checkout that another one's server would run starts its jobs by itself."""
+    copy = tmp_path / "src/kgtextvec"
+    copy.mkdir(parents=True)
+    (copy / "__init__.py").write_text("")
+    (copy / "job_client.py").write_text((ROOT / "src/kgtextvec/job_client.py").read_text())
+    (copy / "__main__.py").write_text(
+        "import sys\nfrom kgtextvec.job_client import run_at_server\n"
+        "run_at_server('kgtextvec', sys.argv[1:])\nprint('by itself')\n"
+    )
+    shown = subprocess.run(
+        command("read-texts", "--help"),
+        env=server | {"PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "by itself\n"
+
+
+def test_without_its_server_a_job_starts_by_itself(server, tmp_path):
+    gone = server | {SOCKET_VARIABLE: str(tmp_path / "nobody")}
+    code, out, _ = outcome(tmp_path, gone, "read-texts", "--help")
+    assert code == 0
+    assert out.startswith("usage: kgtextvec read-texts")
+
+
+def test_every_name_with_a_family_is_a_verb_or_a_module():
+    from kgtextvec.__main__ import VERBS
+
+    assert set(FAMILIES) - set(VERBS) == {"ipykernel_launcher"}
+
+
+def wait_until(true, seconds: float = 30) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

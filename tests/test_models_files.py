@@ -63,7 +63,9 @@ def test_model_missing_pooler(tmp_path):
     folder = tiny_bert(tmp_path / "b")
     change_weights(folder, lambda name, value: None if "pooler" in name else (name, value))
     convert(folder)
-    with pytest.raises(InputError, match=r"'pooler' is unknown\. Choose one of cls, max, mean"):
+    with pytest.raises(
+        InputError, match=r"'pooler' is unknown\. Choose one of cls, lasttoken, max"
+    ):
         convert(folder, pooling="pooler")
 
 
@@ -111,10 +113,10 @@ def test_model_nan_weight(tmp_path, value):
         convert(folder)
 
 
-def test_half_precision_weights_become_float32(tmp_path):
+def test_weights_keep_their_precision(tmp_path):
     folder = change_weights(tiny_bert(tmp_path / "b"), lambda name, value: (name, value.half()))
-    convert(folder)
-    assert {value.dtype for value in read_weights(tmp_path / "b-out").values()} == {torch.float32}
+    assert convert(folder)["dtype"] == "float16"
+    assert {value.dtype for value in read_weights(tmp_path / "b-out").values()} == {torch.float16}
 
 
 # --- files ------------------------------------------------------------------------------------
@@ -212,7 +214,10 @@ def test_a_missing_file_is_named(tmp_path, build, names, message):
 
 
 CONFIGS = {
-    "model_remote_code": ({"auto_map": {"AutoModel": "evil.Model"}}, "custom code"),
+    "model_remote_code": (
+        {"auto_map": {"AutoModel": "evil.Model"}, "model_type": "evil"},
+        "custom code",
+    ),
     "model_no_type": ({"model_type": None}, "model_type missing"),
     "model_unknown_type": ({"model_type": "evo9"}, "does not know model_type 'evo9'"),
     "model_quantized": ({"quantization_config": {"bits": 4}}, "quantized"),

@@ -65,7 +65,11 @@ def unpack(folder: Path, data: bytes, name="model.tar.gz", kind="transformer", *
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*")}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 NESTED = [
@@ -256,7 +260,7 @@ def test_subdir_picks_one_of_two_models(tmp_path):
 
 def test_the_folder_of_a_sentence_transformer_is_one_model(tmp_path):
     out = unpack(tmp_path, tgz(CONFIG, ("m/1_Pooling/config.json", b"{}", {})))
-    assert files(out) == {"config.json": CONFIG[1]}
+    assert files(out) == {"config.json": CONFIG[1], "1_Pooling/config.json": b"{}"}
 
 
 def test_a_stray_tokenizer_config_is_no_second_model(tmp_path):

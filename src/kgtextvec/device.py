@@ -71,15 +71,19 @@ def choose_cuda_or_cpu(asked: str, work: float) -> str:
     return "cpu"
 
 
-def choose_precision(asked: str, device: str, repairs_overflow: bool = False) -> str:
+def choose_precision(
+    asked: str, device: str, repairs_overflow: bool = False, dtype: str | None = None
+) -> str:
     """Return the precision for `auto` on that device, else the one asked for.
 
     `repairs_overflow`: whether the caller computes in float32 again what came out as NaN or Inf.
+    `dtype`: that of the checkpoint, if known; a bfloat16 model overflows in float16 all the time.
     """
     if asked != "auto":
         return asked
     chosen = AUTO_PRECISION[device.split(":")[0]]
-    return "float16" if chosen == "bfloat16" and repairs_overflow else chosen
+    takes_float16 = repairs_overflow and dtype != "bfloat16"
+    return "float16" if chosen == "bfloat16" and takes_float16 else chosen
 
 
 def available_cores() -> int:

@@ -56,12 +56,36 @@ class ModelFacts(ModelOrigin, total=False):
     """What a model's record and the manifests of its vectors have in common."""
 
     parameters: int
+    dtype: str
+
+
+class ModelRecipe(TypedDict, total=False):
+    """What a model's own files say of how a text becomes a vector, in our terms.
+
+    `heads`: folders such as 2_Dense, or Normalize, in order; `prompts` by name, with the name of
+    the `default_prompt`; `lower_text`: texts are lower-cased before the tokenizer; `folder`: where
+    the transformer's files are, if not at the top.
+    """
+
+    pooling: str
+    include_prompt: bool
+    heads: list[str]
+    truncate_dims: int
+    prompts: dict[str, str]
+    default_prompt: str
+    max_tokens: int
+    lower_text: bool
+    folder: str
 
 
 class EncoderFacts(TypedDict):
     """What convert-model finds out about a model. `layers`: an ELMo's, the word layer included.
 
-    `default_lower_case`: what the model's own files do when loaded without options.
+    `default_lower_case` and `default_max_tokens`: what the tokenizer's and the model's files do
+    when loaded without options. `own`: the model's own recipe. `asked`: keys of the catalogue
+    entry that overrule it, where convert-model was given them. `token_dims`: dims of a token's
+    vector, `head_dims`: (in, out) of heads. `dtype`: that of the checkpoint. `causal`: whether a
+    token sees those before it alone.
     """
 
     dims: int
@@ -70,6 +94,13 @@ class EncoderFacts(TypedDict):
     do_lower_case: bool | None
     default_lower_case: bool | None
     parameters: int
+    default_max_tokens: NotRequired[int]
+    own: NotRequired[ModelRecipe]
+    asked: NotRequired[dict[str, Any]]
+    token_dims: NotRequired[int]
+    head_dims: NotRequired[dict[str, list[int]]]
+    dtype: NotRequired[str]
+    causal: NotRequired[bool]
 
 
 class ModelRecord(ModelOrigin, EncoderFacts):
@@ -132,6 +163,7 @@ class EmbeddedWith(TypedDict, total=False):
     pooling: str
     max_tokens: int
     long_text: str
+    choices: dict[str, dict[str, Any]]
     settings: dict[str, Any]
     fingerprint: str
 

@@ -252,10 +252,13 @@ class Plan:
         """How the table is read."""
         return [pick(Sharding, self.tables[wildcards.table])]
 
+    def of_encoding(self, wildcards: Wildcards) -> list[Settings]:
+        """How a text becomes a vector: the keys of the model's entry."""
+        return [pick(EncoderOptions, self.catalogue[wildcards.model])]
+
     def of_embed(self, wildcards: Wildcards) -> list[Settings]:
         """How texts become vectors."""
-        options = pick(EncoderOptions, self.catalogue[wildcards.model])
-        return [options, self.config.embed, pick(Mode, self.config)]
+        return [*self.of_encoding(wildcards), self.config.embed, pick(Mode, self.config)]
 
     def of_reduce(self, wildcards: Wildcards) -> list[Settings]:
         """How PCAs are fitted."""

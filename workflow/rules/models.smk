@@ -15,10 +15,12 @@ rule download_model:
     params:
         engine=plan.engine,
         run=plan.run(plan.of_nothing, "lock", "downloads"),
+        encoding=plan.unrecorded(plan.of_encoding),
+        recipe=plan.recipe("download_model"),
         entry=plan.entry("source", "sha256", "kind"),
     shell:
         "{params.engine} download-model {wildcards.model:q} --entry {params.entry:q}"
-        " {params.run} --out {output:q} > {log:q} 2>&1"
+        " {params.encoding} {params.run} --out {output:q} > {log:q} 2>&1"
 
 
 rule unpack_model:
@@ -35,6 +37,7 @@ rule unpack_model:
     params:
         engine=plan.engine,
         subdir=plan.option("subdir"),
+        recipe=plan.recipe("unpack_model"),
     shell:
         "{params.engine} unpack-model {input:q} {params.subdir} --out {output:q} > {log:q} 2>&1"
 

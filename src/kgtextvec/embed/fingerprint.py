@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from kgtextvec.device import choose_precision
 from kgtextvec.embed import RECIPE
 from kgtextvec.encoders import EncoderSettings
+from kgtextvec.encoders.choices import Choices, check_choices, choose
 from kgtextvec.encoders.folder import limit_tokens
-from kgtextvec.records import ModelRecord
+from kgtextvec.records import ModelRecipe, ModelRecord
 from kgtextvec.settings.base import changed
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
@@ -25,6 +26,8 @@ ALWAYS_IN_KEY = {
 # `mode` acts through special_tokens and lower_case; layers are chosen from stored vectors.
 NEVER_IN_KEY = ("mode", "layers")
 SERVERS_OWN = ("precision",)  # of an endpoint: settings for all models that it has no use for
+# In the key by what they come to, whoever chose it: see recipe_in_key.
+IN_KEY_RESOLVED = ("normalize", "prompt", "truncate_dims")
 
 
 def resolve(
@@ -32,7 +35,7 @@ def resolve(
 ) -> EncoderSettings:
     """Return how the model runs on `device`: defaults and `auto` replaced by what they mean here.
 
-    Raises InputError when the model cannot take so many tokens.
+    Raises InputError when the model cannot take so many tokens, or can't do what a key asks for.
     """
     if record["kind"] == "endpoint":
         return EncoderSettings(
@@ -45,11 +48,20 @@ def resolve(
         )
     faithful = mode.mode == "faithful"
     is_transformer = record["kind"] == "transformer"
+    choices = choices_for(record, options, mode)
+    if is_transformer and "token_dims" in record:
+        check_choices(choices, record["model"], record)
     return EncoderSettings(
         device=device,
-        precision=choose_precision(embed.precision, device, is_transformer),
-        pooling=options.pooling,
-        max_tokens=limit_tokens(options.max_tokens, record),
+        precision=choose_precision(embed.precision, device, is_transformer, record.get("dtype")),
+        pooling=choices.pooling,
+        heads=choices.heads,
+        unit=choices.unit,
+        truncate_dims=choices.truncate_dims,
+        prompt=choices.prompt,
+        include_prompt=choices.include_prompt,
+        lower_text=choices.lower_text,
+        max_tokens=limit_tokens(choices.max_tokens, record),
         long_text=embed.long_text,
         special_tokens="control" if faithful else "literal",
         lower_case=record.get("default_lower_case") if faithful else None,
@@ -58,6 +70,48 @@ def resolve(
         initial_state=options.initial_state,
         tokens=options.tokens,
     )
+
+
+def choices_for(record: ModelRecord, options: EncoderOptions, mode: Mode) -> Choices:
+    """Return how a text becomes a vector, and who chose it; faithful: as a plain AutoModel would.
+
+    Raises InputError for a prompt that is none of the model's.
+    """
+    given = {key: getattr(options, key) for key in ("max_tokens", "pooling", *IN_KEY_RESOLVED)}
+    asked = record.get("asked", {}) | {
+        key: value for key, value in given.items() if value is not None
+    }
+    if mode.mode == "faithful":
+        own: ModelRecipe = {}
+        most = record.get("default_max_tokens") or record.get("max_tokens")
+    else:
+        own, most = record.get("own", {}), record.get("max_tokens")
+    return choose(own, asked, most)
+
+
+def choices_in_manifest(
+    record: ModelRecord, options: EncoderOptions, mode: Mode
+) -> dict[str, dict[str, Any]]:
+    """Return {name: {value, by}} of how a text became a vector; {} for an endpoint."""
+    is_endpoint = record["kind"] == "endpoint"
+    return {} if is_endpoint else choices_for(record, options, mode).to_dict()
+
+
+def recipe_in_key(record: ModelRecord, settings: EncoderSettings) -> dict[str, Any]:
+    """Return what the store's key has of the recipe: what isn't as in a plain model."""
+    heads = [
+        [name, {file: sha for file, sha in record["files"].items() if file.startswith(f"{name}/")}]
+        for name in settings.heads
+    ]
+    found = {
+        "prompt": settings.prompt,
+        "without_prompt": bool(settings.prompt) and not settings.include_prompt,
+        "heads": heads,
+        "unit": settings.unit,
+        "truncate_dims": settings.truncate_dims,
+        "lower_text": settings.lower_text,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def fingerprint_of(
@@ -72,7 +126,8 @@ def fingerprint_of(
     later = {
         key: value
         for key, value in changed(*given, acts="vectors", kind=kind).items()
-        if key not in (*always, *NEVER_IN_KEY, *(SERVERS_OWN if kind == "endpoint" else ()))
+        if key not in (*always, *NEVER_IN_KEY, *IN_KEY_RESOLVED)
+        and not (kind == "endpoint" and key in SERVERS_OWN)
     }
     engine: dict[str, Any] = {}
     if kind == "elmo":
@@ -88,17 +143,26 @@ def fingerprint_of(
         **engine,
         **{key: getattr(settings, key) for key in always},
         **later,
+        **recipe_in_key(record, settings),
     }
 
 
-def vector_dims(record: ModelRecord, layers: str | int) -> int:
+def vector_dims(record: ModelRecord, settings: EncoderSettings) -> int:
     """Return the dims of a text's vector; ELMo's `concat` has those of all layers together."""
-    return stored_dims(record) if layers == "concat" else int(record["dims"])
+    if record["kind"] == "elmo" and settings.layers != "concat":
+        return int(record["dims"])
+    return stored_dims(record, settings)
 
 
-def stored_dims(record: ModelRecord) -> int:
+def stored_dims(record: ModelRecord, settings: EncoderSettings) -> int:
     """Return the dims of a vector in the store: for an ELMo all layers side by side."""
-    return int(record["dims"]) * int(record.get("layers") or 1)
+    if "token_dims" not in record:
+        return int(record["dims"]) * int(record.get("layers") or 1)
+    head_dims = record.get("head_dims", {})
+    dims = int(record["token_dims"]) * (settings.pooling.count("+") + 1)
+    for name in settings.heads:
+        dims = head_dims.get(name, (dims, dims))[1]
+    return settings.truncate_dims or dims
 
 
 def chosen_layers(
@@ -112,5 +176,4 @@ def chosen_layers(
         return vectors
     from kgtextvec.encoders.elmo.engine import choose_layers
 
-    n_layers = stored_dims(record) // int(record["dims"]) - 1
-    return choose_layers(vectors, layers, n_layers)
+    return choose_layers(vectors, layers, int(record.get("layers") or 1) - 1)

@@ -37,10 +37,10 @@ def embed_texts(
     of_run = {key: value for key, value in options.items() if key in EMBED_KEYS}
     of_model = {key: value for key, value in options.items() if key not in EMBED_KEYS}
     embed = read_settings(Embed, of_run, "encode, ")
-    encoder = read_settings(EncoderOptions, {"pooling": record["pooling"]} | of_model, "encode, ")
+    encoder = read_settings(EncoderOptions, of_model, "encode, ")
     settings = resolve(record, encoder, embed, Mode(), choose_device(embed.device))
     keys, first, place = distinct_texts(texts)
-    output = ShardOutput(np.empty((len(keys), vector_dims(record, settings.layers)), np.float32))
+    output = ShardOutput(np.empty((len(keys), vector_dims(record, settings)), np.float32))
     vectors = Store(Path(store), fingerprint_of(record, settings, encoder, embed, Mode()))
     job = ShardJob(folder, record, settings, vectors, keys, output)
     job.fill(

@@ -16,6 +16,7 @@ from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed import RECIPE
 from kgtextvec.embed.fast_imports import quick_imports
 from kgtextvec.embed.fingerprint import (
+    choices_in_manifest,
     chosen_layers,
     fingerprint_of,
     resolve,
@@ -71,7 +72,7 @@ def embed_shard(
     start = time.monotonic()
     n_texts = len(keys)
     with whole_file(out) as part:
-        output = ShardOutput(shard_on_disk(part, n_texts, vector_dims(record, settings.layers)))
+        output = ShardOutput(shard_on_disk(part, n_texts, vector_dims(record, settings)))
         job = ShardJob(model, record, settings, vectors, keys, output)
         todo = job.fill(shard["text"].to_pylist, str(texts), embed.part_seconds, threads)
         n_embedded, tokens = len(todo), int(output.n_tokens[todo].sum())
@@ -80,12 +81,13 @@ def embed_shard(
     about: ShardRecord = {
         "model": model_in_manifest(record),
         "texts": n_texts,
-        "dims": vector_dims(record, settings.layers),
+        "dims": vector_dims(record, settings),
         "mode": mode.mode,
         "precision": settings.precision,
         "pooling": settings.pooling,
         "max_tokens": settings.max_tokens,
         "long_text": settings.long_text,
+        "choices": choices_in_manifest(record, options, mode),
         "settings": changed(options, embed, mode, acts="vectors", kind=record["kind"]),
         "device": settings.device,
         "texts_embedded": n_embedded,
@@ -144,13 +146,13 @@ class ShardJob:
         """Copy the vectors of missing texts that the store has."""
         missing = np.flatnonzero(self.output.missing)
         for rows, found in self.store.find(self.keys[missing]):
-            if found.vectors.shape[1] == stored_dims(self.record):
+            if found.vectors.shape[1] == stored_dims(self.record, self.settings):
                 self.output.put(missing[rows], found, self.in_layers(found.vectors))
 
     def compute(self, texts: list[str], part_seconds: float) -> None:
         """Compute the missing ones of all `texts`, and store them as they are finished."""
         todo = np.flatnonzero(self.output.missing)
-        size = len(todo) * (4 * stored_dims(self.record) + TEXT_BYTES)
+        size = len(todo) * (4 * stored_dims(self.record, self.settings) + TEXT_BYTES)
         need_space({self.store.folder.parent: size})
         with ExitStack() as leases:
             with quick_imports(self.record["kind"]):

@@ -46,9 +46,9 @@ def limit_tokens(asked: int | None, record: ModelRecord) -> int:
 
 
 def file_digests(folder: Path) -> dict[str, str]:
-    """Return {name: sha256} of the folder's files but the record, by name."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != RECORD)
-    return {path.name: sha256_of(path) for path in paths}
+    """Return {name: sha256} of the folder's files but the record, by name, those of heads too."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != RECORD)
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}
 
 
 def tokenizer_digest(folder: Path) -> str:

@@ -31,8 +31,25 @@ def encoder_class(folder: Path) -> Any:
     return getattr(transformers, name if name.endswith("EncoderModel") else "AutoModel")
 
 
-def load_with_report(model_class: Any, folder: Path) -> tuple[Any, dict[str, Any]]:
-    """Load a model in float32, and transformers' report on its weights.
+def can_split_special(tokenizer: Any) -> bool:
+    """Return whether a tokenizer can read control tokens in a text as plain characters.
+
+    Those of proteins can't: each of their tokens is kept in one piece in the same way.
+    """
+    if getattr(tokenizer, "backend_tokenizer", None) is not None:
+        return True
+    special = set(tokenizer.all_special_tokens)
+    text = "".join(
+        [one for one in tokenizer.get_vocab() if one.isalnum() and one not in special][:4]
+    )
+    ids = [tokenizer(text, split_special_tokens=split)["input_ids"] for split in (True, False)]
+    return bool(ids[0] == ids[1])
+
+
+def load_with_report(
+    model_class: Any, folder: Path, dtype: str = "float32"
+) -> tuple[Any, dict[str, Any]]:
+    """Load a model in a dtype, and transformers' report on its weights.
 
     The report has missing_keys, unexpected_keys and mismatched_keys, which the caller refuses by
     name. Raises whatever transformers raises on damaged files.
@@ -43,7 +60,7 @@ def load_with_report(model_class: Any, folder: Path) -> tuple[Any, dict[str, Any
     # bandit asks for a revision to pin; this is a folder on this disk.
     model, report = model_class.from_pretrained(  # nosec B615
         str(folder),
-        dtype=torch.float32,
+        dtype=getattr(torch, dtype),
         output_loading_info=True,
         ignore_mismatched_sizes=True,
         **LOCAL_ONLY,

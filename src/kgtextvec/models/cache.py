@@ -22,7 +22,11 @@ def from_cache(folder: Path, model: str) -> Files:
     """
     marker = folder / MARKER
     try:
-        sums = parse_json(marker.read_text("utf-8"))["files"]
+        marked = parse_json(marker.read_text("utf-8"))
+        sums = marked["files"]
+        # The first version left a model's recipe (modules.json) on the server.
+        if "config.json" in sums and not marked.get("with_recipe"):
+            return {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     files = {name: folder / name for name in sums}
@@ -40,4 +44,4 @@ def from_cache(folder: Path, model: str) -> Files:
 
 def mark_complete(folder: Path, location: Location, digests: dict[str, str]) -> None:
     """Mark a download as complete, once its digests are accepted."""
-    write_json(folder / MARKER, {"source": location.text, "files": digests})
+    write_json(folder / MARKER, {"source": location.text, "files": digests, "with_recipe": True})

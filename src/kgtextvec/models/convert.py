@@ -1,18 +1,17 @@
 """Check a model's folder and save it once as safetensors, with a record of what it is."""
 
-import json
 import re
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from kgtextvec.encoders.folder import RECORD, WEIGHTS, file_digests, tokenizer_digest
-from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
-from kgtextvec.files import need_space, read_json, whole_folder, write_json
+from kgtextvec.files import read_json, whole_folder, write_json
 from kgtextvec.models import RECIPE
 from kgtextvec.models.entry import read_access, read_entry
 from kgtextvec.models.known import is_known
+from kgtextvec.models.weights import check_dims
 from kgtextvec.progress import say
 from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_record
 from kgtextvec.settings.models import Access, Model, ModelTraits
@@ -59,6 +58,8 @@ def convert_model(
         else:
             if folder is None or not folder.is_dir():
                 raise InputError(f"{home}: is no folder. Run unpack-model first.")
+            from kgtextvec.models.transformer import convert_transformer
+
             facts = convert_transformer(name, traits, folder, part)
         digests = file_digests(part)
         record: ModelRecord = {
@@ -69,7 +70,7 @@ def convert_model(
             "weights_sha256": digests[WEIGHTS],
             "tokenizer_sha256": tokenizer_digest(part),
             **facts,
-            "pooling": traits.pooling,
+            "pooling": traits.pooling or facts.get("own", {}).get("pooling") or "mean",
             "license": traits.license,
             "citation": traits.citation,
             "recipe": RECIPE["convert_model"],
@@ -106,98 +107,6 @@ def record_endpoint(name: str, entry: Model, access: Access, out: Path) -> None:
         }
         write_json(part / RECORD, record)
     say(f"{name}: {facts['dims']} dims, from {entry.source}")
-
-
-def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path) -> EncoderFacts:
-    """Check and save a transformers model; `name` stands in messages."""
-    from kgtextvec.models.tokenizer import check_ids, load_tokenizer
-    from kgtextvec.models.weights import load_model, read_config, token_limit
-
-    quiet_transformers()
-    config = read_config(folder)
-    tokenizer, case = load_tokenizer(folder, traits.do_lower_case, config["model_type"])
-    model = load_model(folder)
-    check_ids(folder, tokenizer, int(model.get_input_embeddings().weight.shape[0]))
-    most, default = token_limit(model, tokenizer)
-    if traits.max_tokens and most and traits.max_tokens > most:
-        raise InputError(
-            f"catalogue, {name}.max_tokens: {traits.max_tokens} is more than the model's"
-            f" positions allow ({most}). Lower it."
-        )
-    limit = traits.max_tokens or default
-    vectors = smoke_test(folder, model, tokenizer)
-    dims = int(vectors.shape[1])
-    check_dims(name, traits, dims)
-    tokenizer.model_max_length = limit
-    tokenizer.save_pretrained(str(out))
-    remove_local_settings(out / "tokenizer_config.json")
-    parameters = sum(value.numel() for value in model.parameters())
-    need_space({out.parent: 4 * parameters})
-    # Else old names of weights (gamma, beta) would be written again.
-    model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
-    check_saved(out, vectors)
-    return {
-        "dims": dims,
-        "max_tokens": limit,
-        "do_lower_case": case.effective,
-        "default_lower_case": case.default,
-        "parameters": parameters,
-    }
-
-
-def check_dims(name: str, traits: ModelTraits, dims: int) -> None:
-    """Raise InputError if the catalogue has other dims than the model's vectors."""
-    if traits.dims and traits.dims != dims:
-        raise InputError(
-            f"catalogue, {name}.dims: {traits.dims}, but the model's vectors have {dims}."
-            " Correct the entry, or get the right model."
-        )
-
-
-def smoke_test(folder: Path, model: Any, tokenizer: Any) -> Any:
-    """Return the mean vectors (2, dims) of two sentences; refuse NaN, and two that are equal."""
-    import torch
-
-    from kgtextvec.models.tokenizer import OTHER_SENTENCE, SENTENCE, ids_of
-
-    rows = []
-    for text in (SENTENCE, OTHER_SENTENCE):
-        ids = torch.tensor([ids_of(tokenizer, text)])
-        try:
-            with torch.inference_mode():
-                answer = model(input_ids=ids, attention_mask=torch.ones_like(ids))
-            rows.append(answer.last_hidden_state[0].mean(0))
-        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-            raise InputError(
-                f"{folder}: the model does not work as an encoder ({str(error)[:150]}). Take one"
-                " that gives a vector per token, such as a BERT."
-            ) from error
-    vectors = torch.stack(rows)
-    if not torch.isfinite(vectors).all():
-        raise InputError(f"{folder}: the vectors hold NaN or Inf, first at row 0 of a trial.")
-    if torch.equal(vectors[0], vectors[1]):
-        raise InputError(f"{folder}: two different sentences get one vector. The model is broken.")
-    return vectors
-
-
-def check_saved(out: Path, vectors: Any) -> None:
-    """Load the saved model and check that it gives the same vectors, bit for bit."""
-    import torch
-
-    from kgtextvec.models.tokenizer import open_tokenizer
-    from kgtextvec.models.weights import load_model
-
-    again = smoke_test(out, load_model(out), open_tokenizer(out))
-    if not torch.equal(again, vectors):
-        raise RuntimeError(f"{out}: the saved model gives other vectors than the one it came from")
-
-
-def remove_local_settings(path: Path) -> None:
-    """Remove from a tokenizer's settings what depends on where and how it was loaded."""
-    values = read_json(path)
-    for key in ("is_local", "local_files_only", "name_or_path", "trust_remote_code"):
-        values.pop(key, None)
-    path.write_text(json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")
 
 
 def elmo_files(
@@ -240,7 +149,7 @@ def convert_elmo(
     convert_bilm(weights=weights, options=options, vocabulary=vocabulary, out=out)
     config = read_json(out / "config.json")
     dims = int(config.get("hidden_size") or 2 * config["projection_size"])
-    check_dims(name, traits, dims)
+    check_dims(name, traits.dims, dims)
     with safe_open(out / WEIGHTS, framework="numpy") as tensors:
         shapes = [tensors.get_slice(key).get_shape() for key in tensors.keys()]  # noqa: SIM118
     return {

@@ -4,17 +4,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
+from kgtextvec.encoders.choices import choose
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of, write_json
 from kgtextvec.models.cache import cache_of, from_cache, mark_complete
 from kgtextvec.models.entry import Location, locations_of, read_entry
 from kgtextvec.models.fetch_errors import NoSpace
+from kgtextvec.models.known import is_model
 from kgtextvec.models.lock import lock_digests, lock_models, locked_commits, read_lock
+from kgtextvec.models.recipe import read_recipe
 from kgtextvec.models.sources import Destination, Files
 from kgtextvec.progress import say
 from kgtextvec.records import DownloadRecord
 from kgtextvec.server_address import is_offline
-from kgtextvec.settings.models import Model
+from kgtextvec.settings.base import settings_of
+from kgtextvec.settings.models import EncoderOptions, Model
 
 
 def download_model(
@@ -24,19 +28,25 @@ def download_model(
     lock: Annotated[Path, "models.lock.yaml: digests at first download"],
     downloads: Annotated[Path, "cache; survives reruns"],
     out: Annotated[Path, "record of the files, JSON"],
+    encoding: EncoderOptions = EncoderOptions(),
     offline: Annotated[bool, "use what was downloaded before, ask no server"] = False,
 ) -> None:
     """Fetch a model's files to the cache and write their record.
 
     Files placed by hand come first, then an earlier download (no request is made), then the
     sources in their order. One process at a time works on a model. Raises InputError when no
-    source works, or when a file differs from that of the first download.
+    source works, or when a file differs from that of the first download. `encoding` is for the
+    log, which says how a text will become a vector, and who chose that.
     """
     settings = read_entry(model, entry, Model)
     found = find_files(model, settings, lock, downloads, offline)
     write_json(out, found)
     size = sum(file["bytes"] for file in found["files"])
     say(f"{model}: {len(found['files'])} files, {size:,} bytes, from {found['source']}")
+    files = {file["name"]: Path(file["path"]) for file in found["files"]}
+    if settings.kind == "transformer" and is_model(files):
+        asked = {key: getattr(encoding, key) for key in settings_of(EncoderOptions)}
+        say(f"{model}: {choose(read_recipe(files), asked).summary()}")
 
 
 def find_files(

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json
-from kgtextvec.models.known import PLAIN_NAME
+from kgtextvec.models.known import PLAIN_NAME, files_in
 from kgtextvec.models.sources import (
     Destination,
     Files,
@@ -112,7 +112,7 @@ class Location:
 
     def files_placed_by_hand(self, folder: Path, kind: str) -> Files:
         """Return what a user put into a folder, if these are all files of the location."""
-        present = {path.name: path for path in folder.iterdir() if path.is_file()}
+        present = files_in(folder)
         names = list(self.files)
         if self.folder_source:
             names = self.folder_source.files_placed_by_hand(present, kind)

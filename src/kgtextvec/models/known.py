@@ -2,8 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 CONFIG = {"config.json"}
+# How sentence-transformers makes one vector of a text, and an adapter of PEFT's.
+RECIPE = re.compile(
+    r"modules\.json|config_sentence_transformers\.json|sentence_[\w-]+_config\.json"
+)
+ADAPTER = re.compile(r"adapter_config\.json|adapter_model\.(safetensors|bin)")
+# sentence-transformers keeps the settings of its pooling and layers in such folders.
+MODULE = re.compile(r"\d+_[A-Z]\w*")
 TOKENIZER = {
     "added_tokens.json",
     "bpe.codes",
@@ -29,15 +37,51 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 
 
 def is_known(name: str, kind: str = "transformer") -> bool:
-    """Return whether a file of this name (no folders) belongs to a model of the kind."""
+    """Return whether a file of this name belongs to a model of the kind.
+
+    A transformer has files in folders such as 1_Pooling, too.
+    """
     if kind == "elmo":
         return bool(ELMO.fullmatch(name))
-    return name in CONFIG | TOKENIZER or bool(SAFE.fullmatch(name) or PICKLED.fullmatch(name))
+    folder, _, base = name.rpartition("/")
+    known = base in CONFIG | TOKENIZER or any(
+        form.fullmatch(base) for form in (SAFE, PICKLED, RECIPE, ADAPTER)
+    )
+    return known and (not folder or bool(MODULE.fullmatch(folder)))
 
 
 def wanted(names: Iterable[str], kind: str = "transformer") -> list[str]:
     """Return the names a model needs, sorted: pickled weights only where there are no safe ones."""
     known = sorted(name for name in names if is_known(name, kind))
-    if kind == "transformer" and any(SAFE.fullmatch(name) for name in known):
-        known = [name for name in known if not PICKLED.fullmatch(name)]
-    return known
+    safe = {folder_of(name) for name in known if SAFE.fullmatch(name.rpartition("/")[2])}
+    return [
+        name
+        for name in known
+        if not (folder_of(name) in safe and PICKLED.fullmatch(name.rpartition("/")[2]))
+    ]
+
+
+def folder_of(name: str) -> str:
+    """Return the folder part of a file's name in a model or an archive."""
+    return name.rpartition("/")[0]
+
+
+def is_model(names: Iterable[str]) -> bool:
+    """Return whether files of these names make a transformer: config.json, or what stands for it.
+
+    sentence-transformers may keep it in 0_Transformer; an adapter has that of its base.
+    """
+    signs = ("config.json", "0_Transformer/config.json", "adapter_config.json")
+    return any(name in signs for name in names)
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return the files of a model's folder and of folders such as 1_Pooling in it, by name."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            found[path.name] = path
+        elif MODULE.fullmatch(path.name) and path.is_dir():
+            inside = (one for one in sorted(path.iterdir()) if one.is_file())
+            found |= {f"{path.name}/{one.name}": one for one in inside}
+    return found

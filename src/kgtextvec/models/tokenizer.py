@@ -1,21 +1,19 @@
 """A model's tokenizer: all its files are there; the case is kept if the vocabulary is cased."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kgtextvec.encoders.pretrained import LOCAL_ONLY
+from kgtextvec.encoders.pretrained import LOCAL_ONLY, can_split_special
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
+from kgtextvec.models.trial_texts import trial_texts
 from kgtextvec.progress import say
 
-SENTENCE = "Encodes tumor protein p53 (TP53), a regulator of the cell cycle in the brain."
 FEWEST_TOKENS = 8
 # Classes that stand for whatever tokenizer.json says.
 GENERIC = {"None", "PreTrainedTokenizer", "TokenizersBackend"}
-OTHER_SENTENCE = "An opioid receptor antagonist that treats acute disease."
 
 
 @dataclass
@@ -160,7 +158,7 @@ def lower_cases(tokenizer: Any) -> bool:
 
 def ids_of(tokenizer: Any, text: str) -> list[int]:
     """Return the ids of a text, its own control tokens kept as plain text."""
-    return list(tokenizer(text, split_special_tokens=True)["input_ids"])
+    return list(tokenizer(text, split_special_tokens=can_split_special(tokenizer))["input_ids"])
 
 
 def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
@@ -177,15 +175,4 @@ def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
             f"{folder}: the tokenizer has {len(vocabulary)} ids, the model {rows} rows of"
             " embeddings. They don't belong together, or the vocabulary is cut short."
         )
-    known = set(known_ids(tokenizer, ids_of(tokenizer, SENTENCE)))
-    if len(known) < 2:
-        raise InputError(
-            f"{folder}: the tokenizer knows no word of {SENTENCE!r}. Its vocabulary is missing or"
-            " not of this model."
-        )
-
-
-def known_ids(tokenizer: Any, ids: Iterable[int]) -> list[int]:
-    """Return the ids without those of special and unknown tokens."""
-    special = set(tokenizer.all_special_ids) | {tokenizer.unk_token_id}
-    return [ident for ident in ids if ident not in special]
+    trial_texts(folder, tokenizer)

@@ -9,7 +9,6 @@ import bz2
 import gzip
 import hashlib
 import lzma
-import re
 import shutil
 import zlib
 from contextlib import closing
@@ -19,13 +18,11 @@ from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import link_or_copy, sha256_of, whole_folder
-from kgtextvec.models.known import is_known, wanted
+from kgtextvec.models.known import MODULE, folder_of, is_known, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import DownloadedFile, DownloadRecord, read_record
 
-# sentence-transformers keeps the settings of its pooling and layers in such folders.
-MODULE = re.compile(r"\d+_[A-Z]\w*")
 STREAM_ERRORS = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
@@ -145,12 +142,10 @@ def unpack_archive(
             f" {packed.hash.hexdigest()}. Delete it and run download-model again."
         )
     home = folder_of_model(path, placed, kind, subdir)
-    here = {
-        PurePosixPath(name).name: at
-        for name, at in placed.items()
-        if folder_in_archive(name) == home
-    }
+    inside = f"{home}/" if home else ""
+    here = {name.removeprefix(inside): at for name, at in placed.items() if name.startswith(inside)}
     for name in wanted(here, kind):
+        (folder / name).parent.mkdir(exist_ok=True)
         here[name].rename(folder / name)
     shutil.rmtree(staging)
 
@@ -239,11 +234,10 @@ def checked_name(path: Path, member: Member) -> str:
 def folder_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str | None) -> str:
     """Return the one folder of the archive that holds a model ("" for its top)."""
     sign = "config.json" if kind == "transformer" else "options.json"
-    homes = {
-        folder_in_archive(name) for name in placed if name == sign or name.endswith(f"/{sign}")
-    }
+    signs = {sign, "modules.json", "adapter_config.json"} if kind == "transformer" else {sign}
+    homes = {folder_of(name) for name in placed if name.rpartition("/")[2] in signs}
     if kind == "elmo" and not homes:
-        homes = {folder_in_archive(name) for name in placed if name.endswith(sign)}
+        homes = {folder_of(name) for name in placed if name.endswith(sign)}
     homes = {home for home in homes if not MODULE.fullmatch(PurePosixPath(home).name)}
     if subdir is not None:
         asked = subdir.strip("/")
@@ -255,11 +249,6 @@ def folder_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str 
         listed = ", ".join(sorted(home or "." for home in homes)[:10])
         raise InputError(f"{path}: holds {len(homes)} models ({listed}). Name one with subdir.")
     return homes.pop()
-
-
-def folder_in_archive(name: str) -> str:
-    """Return the folder part of a member's name."""
-    return name.rpartition("/")[0]
 
 
 def damaged_stream(path: Path, error: BaseException) -> DamagedArchive:
@@ -289,8 +278,10 @@ def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
     """
     for file in files:
         source, target = Path(file["path"]), folder / file["name"]
-        if PurePosixPath(file["name"]).name != file["name"]:
+        inside = folder_of(file["name"])
+        if PurePosixPath(file["name"]).name != file["name"] and not MODULE.fullmatch(inside):
             raise InputError(f"{file['name']}: refused entry name.")
+        target.parent.mkdir(exist_ok=True)
         try:
             (link_or_copy if linked else shutil.copyfile)(source, target)
         except FileNotFoundError:

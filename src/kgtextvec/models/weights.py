@@ -4,12 +4,14 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kgtextvec.encoders.pretrained import load_with_report
+from kgtextvec.encoders.pretrained import encoder_class, load_with_report
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
+from kgtextvec.progress import say
 
 POOLER = "pooler."
 RIGHT_FILE = "Get the right file."
@@ -21,6 +23,9 @@ SIZE_KEYS = (
     "vocab_size", "hidden_size", "dim", "d_model", "n_embd", "embedding_size",
     "intermediate_size", "hidden_dim", "d_ff", "type_vocab_size",
 )  # fmt: skip
+# Dtypes in which a checkpoint is kept, if all its weights have it, as safetensors writes them.
+OWN_DTYPES = {"BF16": "bfloat16", "F16": "float16"}
+CHECKED_NUMBERS = 1 << 22  # numbers of a weight that are looked at together
 # Buffers that old checkpoints carry and new models compute.
 COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
 
@@ -33,15 +38,25 @@ def read_config(folder: Path) -> dict[str, Any]:
     values = read_json(path, RIGHT_FILE)
     if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
         raise InputError(
-            f"{path}: model_type missing, such as bert. Add it, or get the right file."
+            f"{path}: model_type missing, such as bert. Download the files into a folder, add"
+            ' "model_type": "bert" (or what the model is) there, and name the folder with path:.'
         )
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).exists() and "auto_map" in (folder / name).read_text("utf-8"):
-            check_own_code(folder / name)
     if values.get("quantization_config"):
         raise InputError(f"{path}: the weights are quantized. Take the model's plain weights.")
     from transformers import CONFIG_MAPPING
 
+    if values.get("auto_map"):
+        if values["model_type"] not in CONFIG_MAPPING:
+            raise custom_code(path)
+        say(
+            f"{path}: names code of the model's own (auto_map), which is not run; transformers'"
+            f" own {values['model_type']} takes its place"
+        )
+    tokenizer = folder / "tokenizer_config.json"
+    if tokenizer.exists() and not (folder / "tokenizer.json").exists():
+        about = read_json(tokenizer, RIGHT_FILE)
+        if isinstance(about, dict) and about.get("auto_map"):
+            raise custom_code(tokenizer)
     if values["model_type"] not in CONFIG_MAPPING:
         raise InputError(
             f"{path}: transformers does not know model_type {values['model_type']!r}. Only models"
@@ -50,14 +65,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return values
 
 
-def check_own_code(path: Path) -> None:
-    """Raise InputError if a config asks to run Python files of the model."""
-    values = read_json(path, RIGHT_FILE)
-    if isinstance(values, dict) and values.get("auto_map"):
-        raise InputError(
-            f"{path}: the model needs custom code (auto_map), which is never run. Take a model that"
-            " transformers knows by itself."
-        )
+def custom_code(path: Path) -> InputError:
+    """Return the error of a model that can't be loaded without running Python files of its own."""
+    return InputError(
+        f"{path}: the model needs custom code (auto_map), which is never run. Take a model that"
+        " transformers knows by itself."
+    )
 
 
 def check_weight_files(folder: Path) -> None:
@@ -83,20 +96,42 @@ def check_weight_files(folder: Path) -> None:
         )
 
 
-def load_model(folder: Path) -> Any:
-    """Load the encoder in float32, without its pooler; every weight from the file, none random.
+def stored_dtype(folder: Path) -> str:
+    """Return the dtype that holds a checkpoint's weights: bfloat16, float16 or float32."""
+    check_weight_files(folder)
+    with refusing_damage(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kinds = {
+            kind
+            for _, kind, shape in stored_tensors(folder)
+            if shape and kind.startswith(("F", "BF"))
+        }
+    return OWN_DTYPES.get(next(iter(kinds)), "float32") if len(kinds) == 1 else "float32"
+
+
+def load_model(folder: Path, dtype: str = "float32") -> Any:
+    """Load the encoder in a dtype, without its pooler; every weight from the file, none random.
 
     Raises InputError for missing, surplus or misshapen weights, NaN and Inf, pickles that hold
     more than tensors, and damaged files.
     """
-    from transformers import AutoModel
-
     check_weight_files(folder)
+    with refusing_damage(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_stored(folder)
+        model, report = load_with_report(encoder_class(folder), folder, dtype)
+    check_weight_names(folder, model, report)
+    check_finite(folder, model)
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def refusing_damage(folder: Path) -> Iterator[None]:
+    """Turn what is raised at weights that can't be read into an InputError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            check_stored(folder)
-            model, report = load_with_report(AutoModel, folder)
+        yield
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -112,11 +147,15 @@ def load_model(folder: Path) -> Any:
                 f"{folder}: the weights are damaged or cut short ({reason(error)})."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
-    check_weight_names(folder, model, report)
-    check_numbers(folder, model)
-    if getattr(model, "pooler", None) is not None:
-        model.pooler = None
-    return model.eval().requires_grad_(False)
+
+
+def check_dims(name: str, expected: int | None, dims: int) -> None:
+    """Raise InputError if the catalogue has other dims than the model's vectors."""
+    if expected and expected != dims:
+        raise InputError(
+            f"catalogue, {name}.dims: {expected}, but the model's vectors have {dims}."
+            " Correct the entry, or get the right model."
+        )
 
 
 def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None:
@@ -176,7 +215,7 @@ def stored_tensors(folder: Path) -> Iterator[tuple[str, str, Sequence[int]]]:
     import torch
     from safetensors import safe_open
 
-    letters = {torch.bool: "BOOL", torch.bfloat16: "BF16"}
+    letters = {torch.bool: "BOOL", torch.bfloat16: "BF16", torch.float16: "F16"}
     paths = sorted(folder.glob("model*.safetensors"))
     for path in paths:
         with safe_open(path, framework="numpy") as file:
@@ -199,20 +238,22 @@ def is_inner(name: str, model: Any) -> bool:
     return name.split(".")[0] in inner and not name.endswith(COMPUTED)
 
 
-def check_numbers(folder: Path, model: Any) -> None:
+def check_finite(folder: Path, model: Any) -> None:
     """Raise InputError that names the first weight with NaN or Inf, and where in it."""
     import torch
 
     for name, value in model.named_parameters():
         if name.startswith(POOLER):
             continue
-        bad = ~torch.isfinite(value.detach())
-        if bad.any():
-            row = int(bad.nonzero()[0][0])
+        rows = value.detach().reshape(len(value) if value.dim() else 1, -1)
+        some = max(1, CHECKED_NUMBERS // max(rows.shape[1], 1))
+        bad = [int((~torch.isfinite(part)).sum()) for part in rows.split(some)]
+        if any(bad):
+            start = next(i for i, count in enumerate(bad) if count) * some
+            row = start + int((~torch.isfinite(rows[start : start + some])).nonzero()[0][0])
             raise InputError(
                 f"{folder}: all vectors hold NaN or Inf, since weight {name} does"
-                f" ({int(bad.sum())} of {value.numel()} numbers, first at row {row}). Get sound"
-                " weights."
+                f" ({sum(bad)} of {value.numel()} numbers, first at row {row}). Get sound weights."
             )
 
 
@@ -221,12 +262,13 @@ def token_limit(model: Any, tokenizer: Any) -> tuple[int | None, int]:
 
     RoBERTa and its kin count positions from the padding's index on, so that 514 rows allow 512.
     """
+    config = model.config.get_text_config()
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     rows, padding = getattr(table, "num_embeddings", None), getattr(table, "padding_idx", None)
     if rows is not None:
         most: int | None = int(rows) - (0 if padding is None else int(padding) + 1)
     else:
-        most = getattr(model.config, "max_position_embeddings", None)
+        most = getattr(config, "max_position_embeddings", None)
         most = int(most) if most and most > 0 else None
     own = tokenizer.model_max_length
     default = min(limit for limit in (most, own if own < 10**6 else None, 1 << 20) if limit)

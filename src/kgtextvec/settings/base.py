@@ -213,7 +213,7 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
     if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):
         raise InputError(f"{where}: {value!r} holds a value twice. Remove one of them.")
-    if setting.names is not None:
+    if setting.names is not None and found is not None:
         for name in [found] if isinstance(found, str) else found:
             if name not in setting.names:
                 advice = f"{did_you_mean(name, setting.names.examples())} {setting.names.choices()}"

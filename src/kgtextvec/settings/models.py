@@ -29,7 +29,8 @@ class TokenOptions(Settings):
     """The keys of a catalogue entry that decide how a word becomes a vector."""
 
     max_tokens: Annotated[Annotated[int, Meta(ge=3)] | None, TRANSFORMER_ONLY] = None
-    """Tokens of a text at most; by default, and at most, what the model takes."""
+    """Tokens of a text at most; by default what the model's own files say, at most what its
+    positions allow."""
     initial_state: Annotated[Literal["warm", "zeros"], ELMO_ONLY] = "warm"
     """ELMo: the state that every text starts from."""
 
@@ -37,8 +38,17 @@ class TokenOptions(Settings):
 class EncoderOptions(TokenOptions):
     """The keys of a catalogue entry that decide how a text becomes a vector."""
 
-    pooling: Annotated[str, named_in(POOLINGS)] = "mean"
-    """From one vector per token to one per text; `mean` includes special tokens."""
+    pooling: Annotated[str | None, named_in(POOLINGS)] = None
+    """From one vector per token to one per text; several, joined by `+`, stand side by side. By
+    default what the model's own files say, else `mean`, which includes special tokens."""
+    normalize: Annotated[bool | None, TRANSFORMER_ONLY] = None
+    """Whether vectors are scaled to unit length at the end; by default as the model's own files
+    say."""
+    prompt: Annotated[str | None, TRANSFORMER_ONLY] = None
+    """What stands before every text: the name of one of the model's prompts, or a text such as
+    `"query: "`; by default the model's default prompt, if it has one."""
+    truncate_dims: Annotated[Count | None, TRANSFORMER_ONLY] = None
+    """Keep the first dims only (Matryoshka); with `normalize: true` they have unit length again."""
     layers: Annotated[str | int, ELMO_ONLY] = "average"
     """ELMo: `average`, `top`, `token`, `concat`, or the number of a layer."""
     tokens: Annotated[WordSplitter, ELMO_ONLY] = "treebank_hyphen"
@@ -53,9 +63,9 @@ class ModelTraits(EncoderOptions):
     kind: Literal["transformer", "elmo", "endpoint"] = "transformer"
     """What the weights are; `endpoint` is a server that computes the vectors."""
     dims: Count | None = None
-    """Dims of the vectors; checked when given."""
+    """Dims of the model's vectors, before `truncate_dims`; checked when given."""
     do_lower_case: bool | None = None
-    """Whether the tokenizer lower-cases; for models whose files don't say."""
+    """Whether texts are lower-cased; for models whose files don't say, or say it wrongly."""
     license: str | None = None
     """Licence of the weights; copied to the manifest."""
     citation: str | None = None

@@ -19,7 +19,7 @@ from kgtextvec.models.download import download_model
 from kgtextvec.models.sources.hub import newest_commit
 from kgtextvec.models.unpack import unpack_model
 from kgtextvec.progress import say
-from kgtextvec.settings.models import Embed, EncoderOptions, Mode
+from kgtextvec.settings.models import Embed, Mode
 from kgtextvec.settings.tables import Sharding
 from kgtextvec.space import Space
 from kgtextvec.texts.verbs import read_texts
@@ -59,9 +59,6 @@ def embed_table(
             model=model,
             store=work / "store",
             out=vectors,
-            options=EncoderOptions(
-                pooling="mean" if faithful else read_json(model / MODEL_RECORD)["pooling"]
-            ),
             embed=Embed(precision="float32" if faithful else "auto", device=device),
             mode=mode,
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-NORMALIZE = "Normalize"
+from kgtextvec.encoders.choices import NORMALIZE
 
 
 class Heads:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.batches import cut_windows
-from kgtextvec.encoders.pretrained import LOCAL_ONLY
+from kgtextvec.encoders.pretrained import LOCAL_ONLY, can_split_special
 from kgtextvec.errors import InputError
 
 TOKENIZED_TEXTS = 4096
@@ -132,10 +132,13 @@ class Tokenizer:
         if self.backend is not None:
             encodings = self.backend.encode_batch_fast(list(texts), add_special_tokens=with_special)
             return [encoding.ids for encoding in encodings]
+        splits = self.literal and can_split_special(self.tokenizer)
+        if self.literal and not splits:
+            refuse_special(self.tokenizer, texts)
         encoded = self.tokenizer(
             list(texts),
             add_special_tokens=with_special,
-            split_special_tokens=self.literal,
+            split_special_tokens=splits,
             truncation=False,
             verbose=False,
         )
@@ -229,6 +232,17 @@ class Tokenizer:
             lead += 1
         cuts = cut_windows(len(body) - lead, room - lead)
         return [body[:lead] + body[lead + start : lead + end] for start, end in cuts]
+
+
+def refuse_special(tokenizer: Any, texts: Sequence[str]) -> None:
+    """Raise InputError at a text with a control token that can't be read as plain characters."""
+    for text in texts:
+        for token in tokenizer.all_special_tokens:
+            if token in text:
+                raise InputError(
+                    f"{tokenizer.name_or_path}: the text {text[:60]!r} has the control token"
+                    f" {token}, which this tokenizer can't read as plain text. Take it out."
+                )
 
 
 def sizes_and_ids(bodies: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -17,8 +17,9 @@ from urllib.parse import quote, urlsplit
 from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json, sha256_of
 from kgtextvec.models.fetch_errors import FetchError
-from kgtextvec.models.known import wanted
+from kgtextvec.models.known import is_model, wanted
 from kgtextvec.models.sources import Destination, Files, FolderSource
+from kgtextvec.models.weight_forms import refuse_other_forms
 
 MOST_ANSWER_BYTES = 64 << 20
 HUB_ADDRESS = re.compile(r"(?i:hub):[\w.-]+(/[\w.-]+)?(@[\w.+/-]+)?")
@@ -67,7 +68,7 @@ class HubSource(FolderSource):
     def files_placed_by_hand(self, present: Iterable[str], kind: str) -> list[str]:
         """Return the files that a model needs; a transformer's only if config.json is there."""
         names = wanted(present, kind)
-        return names if kind == "elmo" or "config.json" in names else []
+        return names if kind == "elmo" or is_model(names) else []
 
     def get_files(self, address: str, to: Destination) -> Files:
         """Fetch the files that a model needs."""
@@ -79,7 +80,9 @@ class HubSource(FolderSource):
         headers = hub_headers(endpoint)
         listed = list_repository(endpoint, repository, revision, to.cache, headers)
         names = wanted(listed, to.kind)
-        if "config.json" not in names and to.kind == "transformer":
+        if to.kind == "transformer":
+            refuse_other_forms(address, listed)
+        if to.kind == "transformer" and not is_model(names):
             held = ", ".join(sorted(listed)[:5])[:200]
             raise FetchError(f"{address}: the repository holds no config.json, only {held}")
         for name in names:

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.models.known import wanted
+from kgtextvec.models.known import files_in, is_model, wanted
 from kgtextvec.models.sources import Destination, Files, FolderSource
+from kgtextvec.models.weight_forms import refuse_other_forms
 
 
 class PathSource(FolderSource):
@@ -32,19 +33,20 @@ class PathSource(FolderSource):
                 else "no such folder"
             )
             raise InputError(f"{folder}: {fault}.")
-        names = wanted((path.name for path in folder.iterdir() if path.is_file()), to.kind)
-        if to.kind == "transformer" and "config.json" not in names:
-            raise InputError(f"{folder}: holds no config.json, so it is not a model's folder.")
+        files = files_in(folder)
+        names = wanted(files, to.kind)
+        if to.kind == "transformer":
+            refuse_other_forms(str(folder), [*files, *(path.name for path in folder.iterdir())])
+            if not is_model(names):
+                raise InputError(f"{folder}: holds no config.json, so it is not a model's folder.")
         if not names:
             raise InputError(f"{folder}: holds no file of a model (options.json, weights.hdf5).")
-        return {name: folder / name for name in names}
+        return {name: files[name] for name in names}
 
     def watched_files(self, address: str) -> list[Path]:
         """Return the folder's files."""
         folder = self.folder(address)
-        return (
-            sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
-        )
+        return list(files_in(folder).values()) if folder.is_dir() else []
 
 
 SOURCE = PathSource()

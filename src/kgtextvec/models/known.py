@@ -53,15 +53,15 @@ def is_known(name: str, kind: str = "transformer") -> bool:
 def wanted(names: Iterable[str], kind: str = "transformer") -> list[str]:
     """Return the names a model needs, sorted: pickled weights only where there are no safe ones."""
     known = sorted(name for name in names if is_known(name, kind))
-    safe = {folder_of(name) for name in known if SAFE.fullmatch(name.rpartition("/")[2])}
+    safe = {parent_name(name) for name in known if SAFE.fullmatch(name.rpartition("/")[2])}
     return [
         name
         for name in known
-        if not (folder_of(name) in safe and PICKLED.fullmatch(name.rpartition("/")[2]))
+        if not (parent_name(name) in safe and PICKLED.fullmatch(name.rpartition("/")[2]))
     ]
 
 
-def folder_of(name: str) -> str:
+def parent_name(name: str) -> str:
     """Return the folder part of a file's name in a model or an archive."""
     return name.rpartition("/")[0]
 

@@ -18,7 +18,7 @@ from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import link_or_copy, sha256_of, whole_folder
-from kgtextvec.models.known import MODULE, folder_of, is_known, wanted
+from kgtextvec.models.known import MODULE, parent_name, is_known, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import DownloadedFile, DownloadRecord, read_record
@@ -235,9 +235,9 @@ def folder_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str 
     """Return the one folder of the archive that holds a model ("" for its top)."""
     sign = "config.json" if kind == "transformer" else "options.json"
     signs = {sign, "modules.json", "adapter_config.json"} if kind == "transformer" else {sign}
-    homes = {folder_of(name) for name in placed if name.rpartition("/")[2] in signs}
+    homes = {parent_name(name) for name in placed if name.rpartition("/")[2] in signs}
     if kind == "elmo" and not homes:
-        homes = {folder_of(name) for name in placed if name.endswith(sign)}
+        homes = {parent_name(name) for name in placed if name.endswith(sign)}
     homes = {home for home in homes if not MODULE.fullmatch(PurePosixPath(home).name)}
     if subdir is not None:
         asked = subdir.strip("/")
@@ -278,7 +278,7 @@ def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
     """
     for file in files:
         source, target = Path(file["path"]), folder / file["name"]
-        inside = folder_of(file["name"])
+        inside = parent_name(file["name"])
         if PurePosixPath(file["name"]).name != file["name"] and not MODULE.fullmatch(inside):
             raise InputError(f"{file['name']}: refused entry name.")
         target.parent.mkdir(exist_ok=True)

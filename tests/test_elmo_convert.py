@@ -112,7 +112,7 @@ def broken(**more):
         ("{", "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
         ("[]", "must be a mapping"),
-        ({"lstm": OPTIONS["lstm"]}, "char_cnn is missing"),
+        ({"lstm": OPTIONS["lstm"]}, "reads words from a fixed vocabulary"),
         (broken(dim="12"), r'lstm\.dim is "12", must be a whole number'),
         (broken(dim=True), r"lstm\.dim is true"),
         (broken(n_layers=0), r"lstm\.n_layers is 0"),

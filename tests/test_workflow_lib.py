@@ -9,6 +9,7 @@ from snakemake.io import IOFile
 from workflow_run import ROOT
 
 sys.path.insert(0, str(ROOT / "workflow"))
+from lib.content import Content
 from lib.inputs import Inputs
 from lib.plan import Plan, grown, one_of
 from lib.targets import Targets
@@ -95,6 +96,24 @@ def test_a_hubs_name_is_the_catalogues_entry_or_a_new_one(plan_of):
 def test_what_no_single_setting_shows_is_refused(plan_of, more, message):
     with pytest.raises(InputError, match=message):
         plan_of(**more)
+
+
+def test_a_model_may_be_trained_in_stages(plan_of):
+    stages = {
+        "second": {"from": "first", "text": "genes"},
+        "first": {"from": "checkpoint", "text": "genes"},
+    }
+    plan = plan_of(models=["second"], finetune=stages)
+    assert plan.catalogue["second"].kind == "elmo"
+    content = Content(plan, None, None, None)
+    assert content.base_record(of(model="second")) == "<resources>/finetuned/first.json"
+    assert content.base_record(of(model="first")) == "<resources>/downloads/checkpoint.json"
+    assert str(content.base_folder(of(model="second"))) == "<resources>/finetuned/first"
+    stages["first"]["from"] = "second"
+    with pytest.raises(
+        InputError, match=r"finetune\.second\.from: first is trained from second it"
+    ):
+        plan_of(finetune=stages)
 
 
 def test_a_finetuned_model_has_its_bases_settings_and_texts_rules(plan_of):

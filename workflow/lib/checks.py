@@ -21,7 +21,7 @@ from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
 from kgtextvec.settings.scores import LinkPrediction
 from kgtextvec.settings.tables import Table
-from kgtextvec.settings.training import GeneFiles
+from kgtextvec.settings.training import FineTune, GeneFiles
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -67,20 +67,38 @@ def is_from(entry: Model, address: str) -> bool:
 
 
 def add_finetuned(plan: "Plan") -> None:
-    """Add the models to be fine-tuned to the catalogue: the base's entry, another source."""
-    for name, wanted in plan.finetuned.items():
-        base = plan.catalogue.get(wanted.origin)
+    """Add the models to be fine-tuned to the catalogue: the base's entry, another source.
+
+    A base may be one of them; it comes first.
+    """
+    waiting = dict(plan.finetuned)
+    for name in waiting:
         if name in plan.catalogue or name in RESERVED:
             raise InputError(
                 f"config, finetune: the name {name} is taken. Choose another one for the new model."
             )
-        if base is None or base.kind != "elmo" or not has_checkpoint(base):
+    while waiting:
+        ready = [name for name, wanted in waiting.items() if wanted.origin not in waiting]
+        if not ready:
+            name, wanted = next(iter(waiting.items()))
             raise InputError(
-                f"config, finetune.{name}.from: {wanted.origin} is not an ELMo of the catalogue"
-                " that comes with a training checkpoint. Name one, such as bioelmo-checkpoint."
+                f"config, finetune.{name}.from: {wanted.origin} is trained from {name} itself, in a"
+                " circle. Start from a model of the catalogue."
             )
-        plan.entries[name] = plan.entries[wanted.origin] | {"source": f"finetune:{wanted.origin}"}
-        plan.catalogue[name] = base
+        for name in ready:
+            add_one_finetuned(plan, name, waiting.pop(name))
+
+
+def add_one_finetuned(plan: "Plan", name: str, wanted: FineTune) -> None:
+    """Add one model to be fine-tuned to the catalogue."""
+    base = plan.catalogue.get(wanted.origin)
+    if base is None or base.kind != "elmo" or not has_checkpoint(base):
+        raise InputError(
+            f"config, finetune.{name}.from: {wanted.origin} is not an ELMo of the catalogue"
+            " that comes with a training checkpoint. Name one, such as bioelmo-checkpoint."
+        )
+    plan.entries[name] = plan.entries[wanted.origin] | {"source": f"finetune:{wanted.origin}"}
+    plan.catalogue[name] = base
 
 
 def has_checkpoint(base: Model) -> bool:

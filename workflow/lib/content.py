@@ -191,11 +191,15 @@ class Content:
 
     def base_record(self, wildcards: Wildcards) -> str:
         """Return the record of the files that training starts from."""
-        return f"<resources>/downloads/{self.plan.finetuned[wildcards.model].origin}.json"
+        origin = self.plan.finetuned[wildcards.model].origin
+        step = "finetuned" if origin in self.plan.finetuned else "downloads"
+        return f"<resources>/{step}/{origin}.json"
 
     def base_folder(self, wildcards: Wildcards) -> object:
         """Return these files. They are unpacked again when needed: no reason to train again."""
-        return ancient(f"<resources>/unpacked/{self.plan.finetuned[wildcards.model].origin}")
+        origin = self.plan.finetuned[wildcards.model].origin
+        step = "finetuned" if origin in self.plan.finetuned else "unpacked"
+        return ancient(f"<resources>/{step}/{origin}")
 
     def training_text(self, wildcards: Wildcards) -> object:
         """Return the text to train on: a table's texts, or a file."""

@@ -22,6 +22,8 @@ BEGIN, END = "<S>", "</S>"
 UNKNOWN = "<UNK>"
 SKIPPED = "!!!MAXTERMID"  # a mark that some vocabulary files hold; bilm-tf passes over it
 HELD_OUT_SENTENCES = 1000
+ROWS_OF_MARKS = 1000  # of a large vocabulary, in which <S>, </S> and <UNK> are
+WORDS_TO_JUDGE = 8  # too few words may be in alphabetical order by chance
 
 WordIds = NDArray[np.int32]
 
@@ -67,7 +69,28 @@ def read_softmax_words(path: Path, size: int) -> Vocabulary:
             f"{path}: {count:,} words, but the checkpoint's softmax has {size:,} rows. Give the"
             " word list that the checkpoint was trained with."
         )
+    check_order(path, ids)
     return Vocabulary(ids, count)
+
+
+def check_order(path: Path, ids: dict[str, int]) -> None:
+    """Raise InputError if a word list can't be in the order of a softmax: by frequency.
+
+    Row i of the softmax is word i, and samples are drawn from the top. Of any text `<S>`, `</S>`
+    and `<UNK>` are among the most frequent words, and no text has its words by the alphabet.
+    """
+    last = max((BEGIN, END, UNKNOWN), key=ids.__getitem__)
+    wrong = ""
+    if ids[last] >= max(min(ROWS_OF_MARKS, len(ids) // 2), 3):
+        wrong = f"{last} is word {ids[last] + 1:,} of {len(ids):,}, but should be one of the first"
+    words = [word for word in ids if word not in (BEGIN, END, UNKNOWN)]
+    if len(words) >= WORDS_TO_JUDGE and words in (sorted(words), sorted(words, key=str.lower)):
+        wrong = "its words are in alphabetical order, not the most frequent first"
+    if wrong:
+        raise InputError(
+            f"{path}: {wrong}. The order counts, since word i has row i of the softmax. Give the"
+            " word list that the checkpoint was trained with."
+        )
 
 
 @dataclass(frozen=True)

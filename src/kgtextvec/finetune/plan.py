@@ -35,8 +35,9 @@ def training_settings(training: FineTuning, source: TrainingSource) -> TrainingS
         return given if given is not None else source.training.get(option, otherwise)
 
     samples = chosen(training.samples, "n_negative_samples_batch", 8192)
-    small = source.rows <= FULL_UP_TO
-    full = training.softmax == "full" or (training.softmax == "auto" and small)
+    # What the checkpoint was trained with; without a word on it, its size decides.
+    as_before = not source.training.get("sample_softmax", source.rows > FULL_UP_TO)
+    full = training.softmax == "full" or (training.softmax == "auto" and as_before)
     if not full and samples >= source.rows:
         raise InputError(
             f"finetune, samples: {samples:,} of a vocabulary of {source.rows:,} words. Give"

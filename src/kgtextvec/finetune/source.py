@@ -6,6 +6,7 @@ checked by names, shapes and sizes before a tensor is read; tensors are mapped, 
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.encoders.elmo.bilm_folder import files_in_use, refuse_other_tensors
 from kgtextvec.encoders.elmo.convert import (
     Arrays,
     Place,
     check_shape,
     check_tensor_names,
     checkpoint_prefix,
-    tensor_places,
+    places_among,
 )
 from kgtextvec.encoders.elmo.options import read_options
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
@@ -88,13 +90,18 @@ def open_source(model: Path, vocabulary: Path | None = None) -> TrainingSource:
     options = only_file(folder, "options.json", sorted(folder.glob("*options.json")))
     if (folder / OURS / "state.json").is_file():
         return ours(folder, options, vocabulary or find_vocabulary(folder))
-    found = sorted(folder.glob("*.index")) if model.is_dir() else [model]
+    here = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    used = files_in_use(here) if model.is_dir() else {model.name: model}
+    found = [path for name, path in used.items() if name.endswith(".index") or path == model]
     prefix = checkpoint_prefix(only_file(folder, "checkpoint index (.index)", found))
     if prefix is None:
         raise InputError(f"{model}: no training checkpoint. {ADVICE}")
     checkpoint = Checkpoint(prefix)
     config, training = read_options(options), read_training(options)
-    wanted = with_softmax(config, softmax_rows(prefix, checkpoint))
+    refuse_other_tensors(prefix, checkpoint.entries)
+    rows = softmax_rows(prefix, checkpoint)
+    wanted = with_softmax(config, rows, checkpoint.entries)
+    check_vocabulary_size(options, rows)
     slots = {name for name in checkpoint.entries if name.endswith(SLOT)}
     needed = {place.checkpoint: place.shape for place in wanted}
     in_model = {name for name in checkpoint.entries if name.startswith("lm/")}
@@ -122,6 +129,7 @@ def ours(folder: Path, options: Path, vocabulary: Path) -> TrainingSource:
     config, training = read_options(options), read_training(options)
     shape = snapshot.shapes.get(SOFTMAX_BIAS, (0,))
     wanted = with_softmax(config, shape[0])
+    check_vocabulary_size(options, shape[0])
     for place in wanted:
         for name in (place.tensor, place.tensor + SLOT):
             if name not in snapshot.shapes:
@@ -132,11 +140,14 @@ def ours(folder: Path, options: Path, vocabulary: Path) -> TrainingSource:
     )
 
 
-def with_softmax(config: "ElmoConfig", rows: int) -> list[Place]:
-    """Return every tensor of the language model; the softmax's two come last."""
+def with_softmax(config: "ElmoConfig", rows: int, names: Iterable[str] = ()) -> list[Place]:
+    """Return every tensor of the language model, as a file of the tensors `names` names them.
+
+    The softmax's two come last.
+    """
     size = config.projection_size
     return [
-        *tensor_places(config),
+        *places_among(config, names),
         Place(SOFTMAX_WEIGHTS, "", "lm/softmax/W", (rows, size)),
         Place(SOFTMAX_BIAS, "", "lm/softmax/b", (rows,)),
     ]
@@ -150,6 +161,16 @@ def softmax_rows(prefix: Path, checkpoint: Checkpoint) -> int:
             f"{prefix}: lm/softmax/b is missing, so this is no checkpoint of training. {ADVICE}"
         )
     return entry.shape[0]
+
+
+def check_vocabulary_size(options: Path, rows: int) -> None:
+    """Raise InputError if options.json has another number of words than the softmax has rows."""
+    words = read_json(options, "Get the file again.").get("n_tokens_vocab")
+    if words is not None and words != rows:
+        raise InputError(
+            f"{options}: n_tokens_vocab is {json.dumps(words)[:80]}, but the checkpoint's softmax"
+            f" has {rows:,} rows. Give the options.json and the vocabulary of the checkpoint."
+        )
 
 
 def only_file(folder: Path, what: str, found: list[Path]) -> Path:
@@ -193,4 +214,12 @@ def read_training(options: Path) -> dict[str, Any]:
                 " the options.json of the checkpoint."
             )
         found[name] = value
+    sampled = values.get("sample_softmax")
+    if sampled is not None:
+        if type(sampled) is not bool:
+            raise InputError(
+                f"{options}: sample_softmax is {json.dumps(sampled)[:80]}, must be true or false."
+                " Give the options.json of the checkpoint."
+            )
+        found["sample_softmax"] = sampled
     return found

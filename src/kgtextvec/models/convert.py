@@ -113,11 +113,15 @@ def elmo_files(
     folder: Path | None, weights: Path | None, options: Path | None, vocabulary: Path | None
 ) -> tuple[Path, Path, Path | None]:
     """Return weights, options and vocabulary, as given or as found in the folder."""
+    from kgtextvec.encoders.elmo.bilm_folder import files_in_use
+
     if folder is not None:
-        here = sorted(
-            path for path in folder.iterdir() if path.is_file() and is_known(path.name, "elmo")
-        )
-        weights = weights or file_ending_in(folder, here, (".hdf5", ".index"), "weights (.hdf5)")
+        known = (path for path in folder.iterdir() if path.is_file())
+        named = {path.name: path for path in known if is_known(path.name, "elmo")}
+        here = sorted(files_in_use(named).values())
+        has_hdf5 = any(path.suffix == ".hdf5" for path in here)
+        ends = (".hdf5",) if has_hdf5 else (".index",)  # both hold the same, HDF5 without softmax
+        weights = weights or file_ending_in(folder, here, ends, "weights (.hdf5)")
         options = options or file_ending_in(folder, here, ("options.json",), "options.json")
         words = [path for path in here if path.suffix == ".txt"]
         vocabulary = vocabulary or (words[0] if len(words) == 1 else None)

@@ -100,7 +100,15 @@ def find_files(
 def accept_files(
     model: str, entry: Model, location: Location, files: Files, lock: Path
 ) -> DownloadRecord:
-    """Check the digests against catalogue and lock file, record new ones, return the record."""
+    """Check the digests against catalogue and lock file, record new ones, return the record.
+
+    Of an ELMo's checkpoints only the latest is taken. Raises InputError for a file that differs,
+    and, before a byte of its weights is read, for an ELMo of a kind that isn't supported.
+    """
+    if entry.kind == "elmo":
+        from kgtextvec.encoders.elmo.bilm_folder import files_in_use
+
+        files = files_in_use(files)
     found = {}
     for name, path in files.items():
         try:

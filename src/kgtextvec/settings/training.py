@@ -29,7 +29,7 @@ class FineTuning(Settings):
     clip_norm: Annotated[float, Meta(gt=0)] | None = None
     """Clips the norm of all gradients; by default that of the options, else 10."""
     softmax: Literal["auto", "full", "sampled"] = "auto"
-    """`auto` is `full` up to 20,000 words."""
+    """`auto` is what the options say (`sample_softmax`), else `full` up to 20,000 words."""
     samples: Count | None = None
     """Words per sample; by default that of the options, else 8192."""
     seed: Seed = 0
@@ -42,7 +42,8 @@ class FineTune(FineTuning, kw_only=True):
     """A language model to be trained further."""
 
     origin: str = field(name="from")
-    """An ELMo of the catalogue that comes as a training checkpoint."""
+    """An ELMo of the catalogue that comes as a training checkpoint, or another model of
+    `finetune`."""
     text: FilePath
     """The training text: a table of the config (its distinct texts), or a file with one sentence
     per line."""

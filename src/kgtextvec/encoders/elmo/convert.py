@@ -6,15 +6,16 @@ other. Arrays are copied as they are, so an export has the same bytes as what wa
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.encoders.elmo.bilm_folder import refuse_other_tensors
 from kgtextvec.encoders.elmo.options import bilm_options, read_options
 from kgtextvec.encoders.elmo.tf_checkpoint import Checkpoint
 from kgtextvec.encoders.elmo.words import read_word_list
@@ -128,6 +129,24 @@ def tensor_places(config: "ElmoConfig") -> Iterator[Place]:
                 yield Place(f"{ours}.projection", f"{h5}/W_P_0", projection, (cell, words))
 
 
+def places_among(config: "ElmoConfig", names: Iterable[str]) -> list[Place]:
+    """Return every tensor of a model as a file of these tensors names it.
+
+    bilm-tf puts several layers into a MultiRNNCell; a single layer it names without one.
+    """
+    places = list(tensor_places(config))
+    if config.num_hidden_layers > 1 or any("multi" in name.lower() for name in names):
+        return places
+    return [
+        replace(
+            place,
+            hdf5=place.hdf5.replace("/MultiRNNCell/Cell0", ""),
+            checkpoint=place.checkpoint.replace("/multi_rnn_cell/cell_0", ""),
+        )
+        for place in places
+    ]
+
+
 def same(tensor: str, hdf5: str, shape: tuple[int, ...]) -> Place:
     """Make a Place whose checkpoint name is the HDF5 name under `lm/`."""
     return Place(tensor, hdf5, f"lm/{hdf5}", shape)
@@ -181,11 +200,13 @@ def read_hdf5(path: Path, config: "ElmoConfig") -> Arrays:
         raise InputError(
             f"{path}: not a complete HDF5 file ({one_line(error)}). Get it again."
         ) from None
-    expected = {place.hdf5: place.shape for place in tensor_places(config)}
     with file:
         names: set[str] = set()
         with damage_as_input_error(path, "the list of tensors"):
             walk(path, file, "", names)
+        refuse_other_tensors(path, names)
+        places = places_among(config, names)
+        expected = {place.hdf5: place.shape for place in places}
         check_tensor_names(path, names, expected)
         for name, shape in expected.items():
             with damage_as_input_error(path, name):
@@ -198,7 +219,7 @@ def read_hdf5(path: Path, config: "ElmoConfig") -> Arrays:
                     f"{path}: {name} {shape} holds no data here. Get the complete file."
                 )
         arrays = {}
-        for place in tensor_places(config):
+        for place in places:
             with damage_as_input_error(path, f"{place.hdf5} {place.shape}"):
                 arrays[place.tensor] = np.ascontiguousarray(file[place.hdf5][...], "<f4")
     return arrays
@@ -236,7 +257,9 @@ def checkpoint_prefix(weights: Path) -> Path | None:
 def read_checkpoint(prefix: Path, config: "ElmoConfig") -> Arrays:
     """Read a TensorFlow checkpoint's language model; training state and softmax are left out."""
     checkpoint = Checkpoint(prefix)
-    expected = {place.checkpoint: place.shape for place in tensor_places(config)}
+    refuse_other_tensors(prefix, checkpoint.entries)
+    places = places_among(config, checkpoint.entries)
+    expected = {place.checkpoint: place.shape for place in places}
     names = {
         name
         for name in checkpoint.entries
@@ -249,7 +272,7 @@ def read_checkpoint(prefix: Path, config: "ElmoConfig") -> Arrays:
         check_shape(prefix, name, checkpoint.entries[name].shape, shape)
         if checkpoint.entries[name].dtype != 1:
             raise InputError(f"{prefix}: {name} {shape} is not float32.")
-    return {place.tensor: checkpoint.read(place.checkpoint) for place in tensor_places(config)}
+    return {place.tensor: checkpoint.read(place.checkpoint) for place in places}
 
 
 def one_line(error: BaseException) -> str:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from kgtextvec.encoders.elmo.bilm_folder import check_kind
 from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json
 
@@ -86,6 +87,7 @@ def read_options(path: Path) -> "ElmoConfig":
     except ValueError as error:
         raise InputError(f"{path}: not valid JSON ({error}). Get the file again.") from None
     top = Options(path, "", values, None)
+    check_kind(path, values)
     lstm = Options(path, "lstm.", values.get("lstm"), LSTM_KEYS)
     chars = Options(path, "char_cnn.", values.get("char_cnn"), CHAR_KEYS)
     embedding = Options(path, "char_cnn.embedding.", chars.values.get("embedding"), ("dim",))
@@ -107,7 +109,7 @@ def read_options(path: Path) -> "ElmoConfig":
             max_characters=chars.size("max_characters_per_token", least=3),
             cell_size=lstm.size("dim"),
             projection_size=lstm.size("projection_dim"),
-            num_hidden_layers=lstm.size("n_layers"),
+            num_hidden_layers=lstm.size("n_layers", default=1),
             cell_clip=lstm.clip("cell_clip"),
             projection_clip=lstm.clip("proj_clip"),
             skip_connections=skips,

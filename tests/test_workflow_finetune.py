@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from finetune_models import tiny_checkpoint
+from finetune_runs import finetune
 from workflow_run import Project, entities
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,6 +146,44 @@ def test_a_wrong_section_is_told(tmp_path, project, tuned, told):
     bad = Project(tmp_path / "bad", mine.config | {"finetune": tuned, "models": ["base"]})
     outcome = bad.run("--dry-run", ok=False)
     assert outcome.code and told in outcome.text, outcome.text[-2000:]
+
+
+@pytest.mark.slow
+def test_a_second_stage_starts_where_the_first_one_ended(tmp_path):
+    """As the same two trainings on the command line; a change of the first reaches the second."""
+    stages = {
+        "first": {"from": "base", "text": "corpus.txt", "batch_size": 1},
+        "second": {"from": "first", "text": "more.txt", "batch_size": 1},
+    }
+    mine = Project(
+        tmp_path / "project",
+        {
+            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+            "models": ["second"],
+            "spaces": ["full"],
+            "exports": ["npy"],
+            "catalogue": {"base": {"kind": "elmo", "source": "path:raw"}},
+            "finetune": stages,
+            "embed": {"device": "cpu"},
+            "evaluate": {"scores": []},
+            "report": {"notebooks": False, "maps": False},
+        },
+    )
+    raw = tiny_checkpoint(mine.folder / "raw")
+    one, two = mine.folder / "corpus.txt", mine.folder / "more.txt"
+    one.write_text("the gene binds .\n" * 20)
+    two.write_text("a kinase of the cell\n" * 20)
+    mine.write_entities(entities(8))
+    assert mine.run().jobs["finetune_model"] == 2
+    assert finetune(tmp_path / "1", raw, one, "--batch-size", "1").returncode == 0
+    done = finetune(tmp_path / "2", tmp_path / "1/tuned", two, "--batch-size", "1")
+    assert done.returncode == 0, done.stderr
+    ours = mine.folder / "resources/finetuned/second/weights.hdf5"
+    with h5py.File(ours) as file, h5py.File(tmp_path / "2/tuned/weights.hdf5") as same:
+        difference = np.abs(file["char_embed"][...] - same["char_embed"][...]).max()
+    assert difference < 1e-6, "the same but for the number of threads"
+    stages["first"]["epochs"] = 2
+    assert mine.run().jobs["finetune_model"] == 2
 
 
 @pytest.mark.slow

@@ -137,6 +137,12 @@ def check_plan(plan: "Plan") -> None:
         raise InputError(
             "config, tables: facts take their names from a table of entities, and there is none."
         )
+    inverse = config.bundle.inverse_relations
+    if inverse not in ("none", "negated", *plan.tables_of("relation_types")):
+        raise InputError(
+            f"config, bundle.inverse_relations: {inverse} is not a table of relation types. Choose"
+            f" among {', '.join(['none', 'negated', *plan.tables_of('relation_types')])}."
+        )
     needing = [*plan.bundle_forms, *(["align"] if config.align else [])]
     if needing and not any(plan.bundle[kind.name] for kind in IN_GRAPHS):
         raise InputError(

@@ -79,6 +79,22 @@ class Content:
             for table in self.plan.tables_in_bundle(getattr(wildcards, "form", None))
         ]
 
+    def made_inverses(self, wildcards: Wildcards) -> list[Any]:
+        """Return the outputs of the job that makes the space of inverse relations, if asked for."""
+        asked = self.plan.inverses_in(getattr(wildcards, "form", None))
+        if asked not in self.plan.tables:
+            return []
+        of = SimpleNamespace(model=wildcards.model, table=asked, space=wildcards.space)
+        return [self.space(of)]
+
+    def inverse_space(self, wildcards: Wildcards) -> list[object]:
+        """Return the files of the space of inverse relations, if it is asked for."""
+        return [
+            ancient(file)
+            for made in self.made_inverses(wildcards)
+            for file in (made.vectors, made.index, made.manifest)
+        ]
+
     def space_with_dims(self, wildcards: Wildcards) -> Any:
         """Return the outputs of the job that makes the table's space with so many dims."""
         dims = int(wildcards.dims)
@@ -262,8 +278,10 @@ class Content:
         return space_digest_in(self.space(wildcards).manifest)
 
     def bundle_digests(self, wildcards: Wildcards) -> list[str]:
-        """Return the digests of the bundle's spaces."""
-        return [space_digest_in(made.manifest) for made in self.spaces_of_bundle(wildcards)]
+        """Return the digests of the bundle's spaces, and which inverse relations it has, if any."""
+        made = [*self.spaces_of_bundle(wildcards), *self.made_inverses(wildcards)]
+        asked = self.plan.inverses_in(getattr(wildcards, "form", None))
+        return [space_digest_in(one.manifest) for one in made] + [asked] * (asked != "none")
 
     def dims_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the space with so many dims."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from kgtextvec.__main__ import VERBS
 from kgtextvec.errors import InputError
 from kgtextvec.kinds import IN_GRAPHS, KINDS
-from kgtextvec.registry import FORMS, SPACES
+from kgtextvec.registry import FORMS, ID_ORDERS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.edges import edges_as_json
@@ -28,7 +28,13 @@ from kgtextvec.settings.models import (
     TokenOptions,
 )
 from kgtextvec.settings.scores import LinkPrediction, LinkTraining, Scoring, Seeded
-from kgtextvec.settings.spaces import Alignment, Examples, MapLayout, Reduce
+from kgtextvec.settings.spaces import (
+    Alignment,
+    Examples,
+    InverseRelations,
+    MapLayout,
+    Reduce,
+)
 from kgtextvec.settings.tables import Sharding, Table
 from kgtextvec.settings.training import (
     FineTune,
@@ -142,6 +148,12 @@ class Plan:
         """Return the tables that a form's bundle holds; without a form, those of an aligned one."""
         kinds = FORMS[form].kinds if form else IN_GRAPHS
         return [table for kind in kinds if (table := self.bundle[kind.name])]
+
+    def inverses_in(self, form: str | None) -> str:
+        """Return which inverse relations a form's bundle has; without a form, an aligned one."""
+        align = self.config.align
+        files = FORMS[form].files if form else (ID_ORDERS[align.form].files if align else None)
+        return self.config.bundle.inverse_relations if files and files.inverses else "none"
 
     def table_in_bundle(self, kind: str) -> str | None:
         """Return the table named in the config, the only one, or the one named as its kind."""
@@ -263,6 +275,11 @@ class Plan:
     def of_reduce(self, wildcards: Wildcards) -> list[Settings]:
         """How PCAs are fitted."""
         return [replace(self.config.reduce, fit_on=self.fit_on), pick(Mode, self.config)]
+
+    def of_inverses(self, wildcards: Wildcards) -> list[Settings]:
+        """Which inverse relations exports have."""
+        asked = self.inverses_in(getattr(wildcards, "form", None))
+        return [InverseRelations(inverse_relations=asked)]
 
     def of_align(self, wildcards: Wildcards) -> list[Settings]:
         """How vectors are aligned."""

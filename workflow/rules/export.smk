@@ -32,6 +32,7 @@ rule export_bundle:
         manifests=content.of_bundle("manifest"),
         vectors=content.of_bundle("vectors"),
         indexes=content.of_bundle("index"),
+        inverse=content.inverse_space,
     output:
         directory("<results>/exports/{form}/{model}/{space}"),
     log:
@@ -45,9 +46,11 @@ rule export_bundle:
     params:
         engine=plan.engine,
         digest=content.bundle_digests,
+        inverses=plan.unrecorded(plan.of_inverses),
         recipe=plan.recipe("export_bundle"),
     shell:
         "{params.engine} export-bundle {input.vectors:q} --form {wildcards.form}"
+        " --inverse {input.inverse:q} {params.inverses}"
         " --out-dir {output:q} > {log:q} 2>&1"
 
 
@@ -58,6 +61,7 @@ rule export_aligned:
         vectors=content.of_bundle("vectors"),
         indexes=content.of_bundle("index"),
         to=inputs.align_to,
+        inverse=content.inverse_space,
     output:
         directory("<results>/exports/aligned/{model}/{space}"),
     log:
@@ -71,9 +75,11 @@ rule export_aligned:
         engine=plan.engine,
         digest=content.bundle_digests,
         settings=plan.settings(plan.of_align, edges=True),
+        inverses=plan.unrecorded(plan.of_inverses),
         recipe=plan.recipe("export_aligned"),
     shell:
         "{params.engine} export-aligned {input.vectors:q} --to {input.to:q} {params.settings}"
+        " --inverse {input.inverse:q} {params.inverses}"
         " --out-dir {output:q} > {log:q} 2>&1"
 
 

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.bundle import open_together
+from kgtextvec.export.bundle import InverseSpace, open_together
+from kgtextvec.export.inverses import choose_inverses
 from kgtextvec.export.scaling import choose_scaling
 from kgtextvec.export.trainers import write_pair
 from kgtextvec.files import digests_in, sha256_of, whole_folder, write_json
@@ -18,7 +20,7 @@ from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.progress import say
 from kgtextvec.registry import ID_ORDERS
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
-from kgtextvec.settings.spaces import Alignment
+from kgtextvec.settings.spaces import Alignment, InverseRelations
 from kgtextvec.space import AMBIGUOUS, Fill, Floats, Rows, Space
 
 IDS_LISTED = 20
@@ -31,6 +33,8 @@ def export_aligned(
     out_dir: Annotated[Path, "the folder to make"],
     settings: Alignment,
     edges: EdgesFlag = "",
+    inverse: InverseSpace = [],  # noqa: B006
+    inverses: InverseRelations = InverseRelations(),
 ) -> None:
     """Write vectors in the order of a consumer's ids: row i is its entity (or relation) i.
 
@@ -52,13 +56,21 @@ def export_aligned(
     scaling = choose_scaling(settings.scale, [each.blocks for each in aligned.values()])
     about = aligned[ENTITIES.name].space.manifest
     model = about["model"]["name"]
+    inverted = choose_inverses(inverses, inverse, list(spaces.values()))
+    inverted = inverted and replace(inverted, scale=scaling.apply)
     coverage = {kind: each.coverage() for kind, each in aligned.items()}
     with whole_folder(out_dir) as part, ExitStack() as stack:
         for each in aligned.values():
             stack.enter_context(each.space.vectors_checked())
         check = {
             kind: write_pair(
-                form.files, each.space, model, part, map(scaling.apply, each.blocks()), each.ids
+                form.files,
+                each.space,
+                model,
+                part,
+                map(scaling.apply, each.blocks()),
+                each.ids,
+                inverted,
             )
             for kind, each in aligned.items()
         }

@@ -1,13 +1,19 @@
 """export_bundle: entities and relation types of one space, in the files of one consumer."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
+from kgtextvec.export.inverses import choose_inverses
+from kgtextvec.export.trainers import write_trainer
 from kgtextvec.files import digests_in, whole_folder, write_json
 from kgtextvec.registry import FORMS
+from kgtextvec.settings.spaces import InverseRelations
 from kgtextvec.space import Space, checked_space
+
+InverseSpace = Annotated[list[Path], "the space of the table that inverse_relations names"]
 
 
 def export_bundle(
@@ -15,6 +21,8 @@ def export_bundle(
     *,
     form: Annotated[str, "the form to write", FORMS],
     out_dir: Annotated[Path, "the folder to make"],
+    inverse: InverseSpace = [],  # noqa: B006
+    inverses: InverseRelations = InverseRelations(),
 ) -> None:
     """Write tables of one space in the form of one consumer, with a manifest.json; all or none.
 
@@ -31,6 +39,10 @@ def export_bundle(
     spaces = open_together(space_dirs)
     about = spaces[0].manifest
     model = about["model"]["name"]
+    files = FORMS[form].files
+    inverted = choose_inverses(inverses, inverse, spaces) if files and files.inverses else None
+    if inverted and files:
+        write = partial(write_trainer, files=files, inverses=inverted)
     manifest: dict[str, Any] = {"form": form, "model": model, "space": about["space"]}
     with whole_folder(out_dir) as part, ExitStack() as stack:
         for space in spaces:

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import TrainerFiles
+from kgtextvec.export.inverses import Inverses
 from kgtextvec.files import whole_file
+from kgtextvec.kinds import RELATION_TYPES
 from kgtextvec.matrices import (
     MatrixWriter,
     open_matrix,
@@ -26,7 +28,9 @@ from kgtextvec.space import Floats, Rows, Space
 UNFIT = r"[\t\r\n]|^\s|\s$|^$"
 
 
-def write_trainer(space: Space, folder: Path, model: str, files: TrainerFiles) -> dict[str, Any]:
+def write_trainer(
+    space: Space, folder: Path, model: str, files: TrainerFiles, inverses: Inverses | None = None
+) -> dict[str, Any]:
     """Write the first row of each node id as a trainer's matrix and map.
 
     Rows are in the table's order unless the trainer sorts ids. Returns what the manifest says.
@@ -38,7 +42,7 @@ def write_trainer(space: Space, folder: Path, model: str, files: TrainerFiles) -
         rows, ids = rows[order.to_numpy()], ids.take(order)
     check_map_ids(space, ids)
     listed = ids.to_pylist()
-    facts = write_pair(files, space, model, folder, taken(space, rows), listed)
+    facts = write_pair(files, space, model, folder, taken(space, rows), listed, inverses)
     facts.pop("dims")
     return facts
 
@@ -50,18 +54,27 @@ def write_pair(
     folder: Path,
     found: Iterator[Floats],
     ids: Sequence[str],
+    inverses: Inverses | None = None,
 ) -> dict[str, Any]:
-    """Write a matrix of blocks, a row per id, and its map; return names, sizes and a self-check."""
+    """Write a matrix of blocks, a row per id, and its map; return names, sizes and a self-check.
+
+    With `inverses`, the matrix of relations has the inverse of each behind it.
+    """
     file, ids_file = files.vectors_of(space.kind, model), files.map_of(space.kind)
-    digest = write_matrix(found, len(ids), space.dims, folder / file)
+    names, more = ids, {}
+    if inverses and files.inverses and space.kind is RELATION_TYPES:
+        found, names = inverses.interleave(found, ids), inverses.ids(ids)
+        more = {"ids": len(ids), "inverse_relations": inverses.asked}
+    digest = write_matrix(found, len(names), space.dims, folder / file)
     write_map(files, ids, folder / ids_file)
     return {
         "file": file,
         "map": ids_file,
-        "rows": len(ids),
+        "rows": len(names),
+        **more,
         "dims": space.dims,
         "sha256": digest,
-        "check": some_norms(folder / file, ids),
+        "check": some_norms(folder / file, names),
     }
 
 

@@ -15,7 +15,16 @@ class Reduce(Settings):
     """The table that each PCA is fitted on; it is then applied to all tables."""
 
 
-class Bundle(Settings):
+class InverseRelations(Settings):
+    """Vectors of inverse relations, for PyKEEN."""
+
+    inverse_relations: str = "none"
+    """Inverse relations in PyKEEN's files (`create_inverse_triples=True`): `none`; `negated`, the
+    negated vectors; or the name of a table of relation types whose texts say the inverse, such as
+    `text: "inverse of {description}"`."""
+
+
+class Bundle(InverseRelations):
     """Which tables go into exports that hold one table of each kind."""
 
     entities: str | None = None

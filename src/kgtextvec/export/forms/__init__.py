@@ -27,13 +27,15 @@ class TrainerFiles:
 
     In the names of files, {model} is the model's name, {one} and {many} are entity and entities.
     `map_lines` returns the lines of a map, given the ids by row. `sort`: an export has the rows in
-    the order of sorted ids instead of the table's.
+    the order of sorted ids instead of the table's. `inverses`: the matrix of relations may have the
+    inverse of each behind it, which the map leaves out.
     """
 
     vectors: str
     map: str
     map_lines: Callable[[Sequence[str]], Iterable[str]]
     sort: bool = False
+    inverses: bool = False
 
     def vectors_of(self, kind: Kind, model: str) -> str:
         """Return the name of the matrix of a kind."""
@@ -73,7 +75,8 @@ class ExportForm:
     a space to a file, with a number of threads. `write_table` writes one table of a bundle into a
     folder, given the model's name, and returns what the manifest says of the table (`file` and
     `rows` at least). A form with neither has verbs of its own. `id_orders`: names for `align.form`
-    and how their ids are read. `kinds`: what a bundle may hold.
+    and how their ids are read. `kinds`: what a bundle may hold. `files`: those of
+    a trainer.
     """
 
     title: str
@@ -82,6 +85,7 @@ class ExportForm:
     write_table: WriteTable | None = None
     id_orders: Mapping[str, IdOrder] = field(default_factory=dict)
     kinds: tuple[Kind, ...] = IN_GRAPHS
+    files: TrainerFiles | None = None
 
     @property
     def scope(self) -> Literal["space", "bundle", "own"]:
@@ -111,7 +115,7 @@ def trainer_form(
 
     id_orders = {name: IdOrder(read, files) for name, read in readers.items()}
     id_orders |= {name: IdOrder(None, files, one) for name, one in (edge_readers or {}).items()}
-    return ExportForm(title, page, write_table=write_table, id_orders=id_orders)
+    return ExportForm(title, page, write_table=write_table, id_orders=id_orders, files=files)
 
 
 def template_beside(module_file: str) -> Path:

@@ -119,6 +119,6 @@ def read_saved_map(path: Path) -> MapLines:
 FORM = trainer_form(
     "PyKEEN",
     template_beside(__file__),
-    TrainerFiles("{many}.npy", "{one}_to_id.tsv.gz", csv_of_ids, sort=True),
+    TrainerFiles("{many}.npy", "{one}_to_id.tsv.gz", csv_of_ids, sort=True, inverses=True),
     {"pykeen": read_sorted},
 )

@@ -125,7 +125,7 @@ def add_setting(group: Any, setting: Setting, described: bool) -> None:
 
     `described`: with its description and choices, which only --help shows.
     """
-    if setting.section is not None or dict in [get_origin(one) for one in setting.alternatives]:
+    if setting.section is not None:
         return
     name = f"--{setting.key.replace('_', '-')}"
     options: dict[str, Any] = {"dest": setting_dest(setting.key), "default": argparse.SUPPRESS}
@@ -151,7 +151,7 @@ def setting_value(setting: Setting, given: object) -> object:
     try:
         return value_of_word(setting, given) if isinstance(given, str) else given
     except ValueError as error:
-        raise InputError(f"--{setting.key}: not a JSON list ({error}).") from None
+        raise InputError(f"--{setting.key.replace('_', '-')}: not readable ({error}).") from None
 
 
 def word_of(default: Any) -> str:

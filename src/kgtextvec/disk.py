@@ -25,6 +25,7 @@ ELMO_LAYERS = 3
 WORD_BYTES = 6  # of a corpus, with its tag or its space
 COUNTED_BYTES = 1 << 20  # read at once
 READERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
+BY_SIZE = (".zst", ".parquet")
 ZSTD_RATIO = 4  # zstd isn't in the standard library: rows are estimated from the file's size
 ROW_BYTES = 300
 PACKED = {".gz", ".xz", ".zst"}
@@ -34,7 +35,7 @@ BYTES_PER_TOKEN_AT_SERVER = 3.5
 def disk(
     plan: Annotated[
         str,
-        "JSON: {tables: {name: file}, models: {name: {kind, dims, server}}, spaces, exports,"
+        "JSON: {tables: {name: files}, models: {name: {kind, dims, server}}, spaces, exports,"
         " probes: {name: {files, stored}}}",
     ],
     *,
@@ -80,12 +81,13 @@ def texts_to_send(plan: dict[str, Any], results: Path) -> Iterator[str]:
         if not about.get("server"):
             continue
         n_texts = n_bytes = 0
-        for table, file in plan["tables"].items():
+        for table, files in plan["tables"].items():
             if (results / model / table / "full/embeddings.npy").exists():
                 continue
-            rows, texts = count_rows(table, Path(file), results)
+            rows, texts = count_rows(table, files, results)
             n_texts += texts
-            n_bytes += file_bytes(Path(file)) * texts // max(rows, 1)
+            size = sum(map(file_bytes, map(Path, [files] if isinstance(files, str) else files)))
+            n_bytes += size * texts // max(rows, 1)
         tokens = n_bytes / BYTES_PER_TOKEN_AT_SERVER + 2 * n_texts
         yield (
             f"{model}: at most {n_texts:,} texts, {tokens / 1e6:,.2f} million tokens, are sent to"
@@ -106,7 +108,7 @@ def expected_sizes(
 ) -> dict[Path, int]:
     """Return the bytes to come at each place. Sizes of models are estimated from their dims."""
     sizes = dict.fromkeys((store, results, resources, downloads), 0)
-    rows = {name: count_rows(name, Path(file), results) for name, file in plan["tables"].items()}
+    rows = {name: count_rows(name, files, results) for name, files in plan["tables"].items()}
     for model, about in plan["models"].items():
         converted = resources / "models" / model
         dims = dims_of(about, converted)
@@ -132,22 +134,24 @@ def expected_sizes(
     return sizes
 
 
-def count_rows(table: str, file: Path, results: Path) -> tuple[int, int]:
-    """Return rows and distinct texts of a table: as read, or as many as its file has lines."""
+def count_rows(table: str, files: str | list[str], results: Path) -> tuple[int, int]:
+    """Return rows and distinct texts of a table: as read, or as many as its files have lines."""
     try:
         manifest = parse_json((results / "texts" / table / "manifest.json").read_text("utf-8"))
         return int(manifest["rows"]), int(manifest["texts"])
     except (OSError, ValueError, KeyError):
         pass
-    try:
-        if file.suffix == ".zst":
-            n_rows = ZSTD_RATIO * file.stat().st_size // ROW_BYTES
-        else:
-            with READERS.get(file.suffix, open)(file, "rb") as lines:
-                n_rows = sum(chunk.count(b"\n") for chunk in pieces_of(lines)) - 1
-    except (OSError, EOFError, lzma.LZMAError):  # read_texts reports what is wrong with it
-        n_rows = 0
-    return max(n_rows, 0), max(n_rows, 0)
+    n_rows = 0
+    for file in map(Path, [files] if isinstance(files, str) else files):
+        try:
+            if file.suffix in BY_SIZE:
+                n_rows += ZSTD_RATIO * file.stat().st_size // ROW_BYTES
+            else:
+                with READERS.get(file.suffix, open)(file, "rb") as lines:
+                    n_rows += max(sum(chunk.count(b"\n") for chunk in pieces_of(lines)) - 1, 0)
+        except (OSError, EOFError, lzma.LZMAError):  # read_texts reports what is wrong with it
+            continue
+    return n_rows, n_rows
 
 
 def word_vector_bytes(corpora: dict[str, Any], kind: str | None, dims: int) -> int:

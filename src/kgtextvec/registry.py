@@ -156,4 +156,7 @@ SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
 FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")
 FORMS: Registry[Any] = Registry("kgtextvec.export.forms", "FORM", "export form")
 ID_ORDERS: Listed[Any] = Listed(read_id_orders, "form to align to")
+TABLE_FORMATS: Listed[Any] = Listed(
+    lambda: {"auto": None, **{name: FORMATS[name] for name in FORMATS.names()}}, "table format"
+)
 KIND_NAMES: Listed[Kind] = Listed(lambda: KINDS, "kind of table")

@@ -284,15 +284,18 @@ def check_files(plan: "Plan") -> None:
             advice = f"Did you mean {folder / near}?" if near else "Correct the path."
             raise InputError(f"{key}: {path}: no such file. {advice}")
     for name, table in plan.tables.items():
-        if table.text is not None and table.kind != FACTS.name:
-            check_columns_of_text(name, table, Path(plan.file(table.file)))
+        if table.kind != FACTS.name and (table.text is not None or table.columns):
+            check_columns_of_text(name, table, plan)
 
 
 def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
     """Yield (key, path) of every file that the config names."""
     config = plan.config
     for name, table in plan.tables.items():
-        yield f"config, tables.{name}.file", table.file
+        for path in plan.files(table.file):
+            yield f"config, tables.{name}.file", path
+        for path in plan.files(table.header_file):
+            yield f"config, tables.{name}.header_file", path
         if table.used_by:
             yield f"config, tables.{name}.used_by", table.used_by
     if config.graph:
@@ -325,24 +328,22 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
                 yield f"catalogue, {model}.source", str(path_in(address))
 
 
-def check_columns_of_text(name: str, table: Table, path: Path) -> None:
-    """Check that a table has the columns of its text rule. Other faults wait for read-texts."""
-    from kgtextvec.registry import FORMATS
-    from kgtextvec.texts.findings import Findings, TableError
-    from kgtextvec.texts.rules import parse_rule
+def check_columns_of_text(name: str, table: Table, plan: "Plan") -> None:
+    """Check that a table has the columns that the config names; read-texts finds other faults."""
+    from kgtextvec.texts.columns import absent_from_table
+    from kgtextvec.texts.findings import TableError
 
-    text = table.text if isinstance(table.text, str) else ",".join(table.text or ())
-    rule = parse_rule(text)
+    paths = [Path(path) for path in plan.files(table.file)]
+    headers = [Path(path) for path in plan.files(table.header_file)]
     try:
-        columns = FORMATS["tsv"].reader(path, Findings(), table, None).open().names
-    except (TableError, InputError, OSError):
+        key, what = absent_from_table(table, paths, headers)
+    except (TableError, OSError):
         return
-    for column in rule.columns:
-        if column not in columns:
-            raise InputError(
-                f"config, tables.{name}.text: {path} has no column {column}. It has"
-                f" {', '.join(columns)}."
-            )
+    except InputError as error:
+        raise InputError(f"config, tables.{name}: {error}") from None
+    if what:
+        message = f"config, tables.{name}.{key}: {paths[0]} {what}".rstrip(".")
+        raise InputError(f"{message}.")
 
 
 def with_config_file(message: str, files: Sequence[str]) -> str:

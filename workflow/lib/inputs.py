@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,8 +43,16 @@ class Inputs:
         return local(without_wildcards(self.plan.file(path)))
 
     def table(self, wildcards: Wildcards) -> object:
-        """Return the table's file."""
-        return self.file(self.plan.tables[wildcards.table].file)
+        """Return the table's files."""
+        return self.files(self.plan.tables[wildcards.table].file)
+
+    def header(self, wildcards: Wildcards) -> object:
+        """Return the files with the header of the table's files, if they have none."""
+        return self.files(self.plan.tables[wildcards.table].header_file)
+
+    def files(self, asked: str | Sequence[str] | None) -> list[object]:
+        """Return users' paths, or what patterns match, as inputs."""
+        return [self.file(path) for path in self.plan.files(asked)]
 
     def used_by(self, wildcards: Wildcards) -> object:
         """Return the triples that name the rows in use, if the table has them."""

@@ -33,8 +33,8 @@ class JobThreads:
         table = getattr(wildcards, "table", None)
         names = [table] if table in self.plan.tables else self.plan.tables
         try:
-            paths = [Path(self.plan.file(self.plan.tables[name].file)) for name in names]
-            return sum(path.stat().st_size for path in paths)
+            paths = [one for name in names for one in self.plan.files(self.plan.tables[name].file)]
+            return sum(Path(path).stat().st_size for path in paths)
         except OSError:
             return math.inf
 

@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from glob import glob, has_magic
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -178,10 +179,27 @@ class Plan:
         there = self.root / path
         return str(there) if not Path(path).exists() and there.exists() else path
 
+    def files(self, asked: str | Sequence[str] | None) -> list[str]:
+        """Return the files that a path, a pattern or a list of them stands for, in order.
+
+        A pattern that no file matches stands for itself.
+        """
+        found: list[str] = []
+        for path in [asked] if isinstance(asked, str) else asked or ():
+            whole = self.file(path)
+            matching: list[str] = []
+            if "://" not in path and has_magic(path) and not Path(whole).exists():
+                patterns = (path, str(self.root / path))
+                matching = next((sorted(one) for one in map(glob, patterns) if one), [])
+            found += matching or [whole]
+        return list(dict.fromkeys(found))
+
     def shown_in_report(self) -> dict[str, object]:
         """Return what the captions of Snakemake's report say of the config, defaults included."""
         return {
-            "tables": {name: {"file": table.file} for name, table in self.tables.items()},
+            "tables": {
+                name: {"file": shown_files(table.file)} for name, table in self.tables.items()
+            },
             "models": list(self.models),
             "spaces": list(self.spaces),
             "reduce": {"fit_on": self.fit_on},
@@ -372,6 +390,11 @@ class Plan:
         """Return how many GPUs a model takes."""
         on_cpu = self.config.embed.device == "cpu" or self.kind_of(wildcards) == "endpoint"
         return 0 if on_cpu else 1
+
+
+def shown_files(files: str | Sequence[str]) -> str:
+    """Return the files of a table as one string."""
+    return files if isinstance(files, str) else ", ".join(files)
 
 
 def grown(amount: int) -> Callable[[Wildcards, int], int]:

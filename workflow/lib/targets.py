@@ -141,7 +141,8 @@ class Targets:
         plan, config = self.plan, self.plan.config
         asked = {
             "tables": {
-                name: str(self.inputs.file(table.file)) for name, table in plan.tables.items()
+                name: [str(file) for file in self.inputs.files(table.file)]
+                for name, table in plan.tables.items()
             },
             "models": {
                 model: {"kind": one.kind, "dims": one.dims, "server": one.model and one.source}

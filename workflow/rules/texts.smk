@@ -8,6 +8,7 @@ checkpoint read_texts:
         used_by=inputs.used_by,
         graph=inputs.graph_of_ids,
         names=content.names_of_facts,
+        header=inputs.header,
     output:
         manifest="<results>/texts/{table}/manifest.json",
         rows="<results>/texts/{table}/rows.parquet",
@@ -26,6 +27,6 @@ checkpoint read_texts:
         recipe=plan.recipe("read_texts"),
     shell:
         "{params.engine} read-texts {input.table:q} --table {wildcards.table:q} {params.settings}"
-        " --used-by {input.used_by:q} --graph {input.graph:q}"
+        " --used-by {input.used_by:q} --graph {input.graph:q} --header-file {input.header:q}"
         " --names {input.names:q}"
         ' --out-dir "$(dirname {output.manifest:q})" > {log:q} 2>&1'

@@ -269,7 +269,9 @@ def flag_of(key: str, value: Any) -> list[str]:
     name = key.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
-    if isinstance(value, tuple):
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
+    elif isinstance(value, tuple):
         # A number alone would be read as one number, not as a list of one.
         alone = len(value) == 1 and not isinstance(value[0], str)
         listed = alone or any("," in str(one) for one in value) or "" in value
@@ -277,12 +279,29 @@ def flag_of(key: str, value: Any) -> list[str]:
     return [f"--{name}={value}"] if str(value)[:1] in ("-", "") else [f"--{name}", str(value)]
 
 
+def mapping_of_word(word: str) -> object:
+    """Return the mapping that a word stands for. Raises ValueError."""
+    if word.startswith("{"):
+        return parse_json(word)
+    found: dict[str, object] = {}
+    for pair in word.split(","):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"{pair!r} has no =, as in id=node_id,name=label")
+        parts = value.split("|")
+        found[key.strip()] = parts if len(parts) > 1 else value
+    return found
+
+
 def value_of_word(setting: Setting, word: str) -> object:
     """Return what a word of the command line means: a number, a list, or the word itself.
 
-    A list is written with commas, with bars where its items contain commas, or as JSON.
+    A list is written with commas, with bars where its items contain commas, or as JSON. A mapping
+    is written as JSON, or as id=node_id,description=definition|comment.
     """
     allowed = setting.alternatives
+    if any(get_origin(one) is dict for one in allowed):
+        return mapping_of_word(word)
     lists = any(get_origin(one) is tuple for one in allowed)
     if word in allowed:
         return word

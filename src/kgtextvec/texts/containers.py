@@ -3,6 +3,7 @@
 import errno
 import lzma
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,7 +37,7 @@ OTHER_FORMATS = (
     (b"\x5d\x00\x00", "an lzma file", "unpack it with unlzma"),
     (b"\x04\x22\x4d\x18", "an lz4 file", "unpack it with lz4 -d"),
     (b"\x1f\x9d", "a compress (.Z) file", "unpack it with uncompress"),
-    (b"PAR1", "a Parquet file", "export it as TSV"),
+    (b"PAR1", "a Parquet file", "it can't be read here, so export it as TSV"),
     (b"ARROW1", "an Arrow file", "export it as TSV"),
     (b"SQLite format 3\x00", "an SQLite database", "export the table as TSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel file", "export the sheet as TSV"),
@@ -61,13 +62,15 @@ def open_blocks(
     findings: Findings,
     seen: Callable[[int], None] | None = None,
     max_ratio: int | None = None,
+    refuse: bool = True,
 ) -> Iterator[bytes]:
     """Yield a table's unpacked bytes in blocks of about BLOCK bytes, read once from the start.
 
     `seen` is told how many bytes of the file were read. Records a finding when the file's name
     and its content disagree, and notes a zstd file without checksum. Raises TableError for a file
     that is absent, empty, damaged, or another thing than a table (a web page, an archive, a Git LFS
-    pointer …), and once it unpacks to more than `max_ratio` times its size.
+    pointer …), and once it unpacks to more than `max_ratio` times its size. Without `refuse` the
+    caller looks at what it is.
     """
     packed_bytes = 0
 
@@ -96,7 +99,8 @@ def open_blocks(
     head, blocks = with_head(blocks, 4096)
     if not head:
         raise TableError("empty_file", "the file is empty (0 bytes) once unpacked.")
-    refuse_other_formats(head, bool(packed))
+    if refuse:
+        refuse_other_formats(head, bool(packed))
     return blocks
 
 
@@ -264,6 +268,7 @@ def refuse_other_formats(head: bytes, packed: bool) -> None:
     for magic, what, advice in OTHER_FORMATS:
         if head.startswith(magic):
             raise TableError("format", f"the file is {what}{inside}, not a text table: {advice}.")
+    refuse_ontologies(head)
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--")):
         raise TableError(
@@ -280,3 +285,34 @@ def refuse_other_formats(head: bytes, packed: bool) -> None:
         )
     if start.startswith((b'{"', b"{\n", b"[{", b"[\n")):
         raise TableError("format", "the file is JSON, not a table: export it as TSV.", 1)
+
+
+def ontology_in(head: bytes) -> str:
+    """Return what kind of ontology file the first bytes are those of, "" if of none."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if re.match(rb"format-version:|\[Term\]\s", start) or b"\n[Term]\n" in head:
+        return "an ontology in OBO format"
+    if re.match(rb"<\?xml|<!--|<!DOCTYPE rdf|<rdf:|<Ontology|<owl:", start, re.IGNORECASE):
+        if re.search(rb"<rdf:RDF|<owl:|<Ontology\b|www\.w3\.org/2002/07/owl", head):
+            return "an ontology in OWL or RDF"
+        return ""
+    if re.match(rb"(?:@prefix|@base|PREFIX)\s", start) and b"<http" in head:
+        return "an ontology or other RDF in Turtle"
+    if re.match(rb"Prefix\(|Ontology\(", start):
+        return "an ontology in OWL's functional syntax"
+    if re.match(rb"\{\s*\"graphs\"\s*:", start):
+        return "an ontology in OBO Graphs JSON"
+    return ""
+
+
+def refuse_ontologies(head: bytes) -> None:
+    """Raise TableError, with the way to a table, when the first bytes are those of an ontology."""
+    if what := ontology_in(head):
+        raise TableError(
+            "format",
+            f"the file is {what}, not a table. Convert it, with ROBOT for instance: robot export"
+            " --input FILE --header 'ID|LABEL|IAO:0000115' --format tsv --export terms.tsv; then"
+            " set columns: {id: ID, name: LABEL, description: 'IAO:0000115'} and label: Disease,"
+            " or whatever its terms are.",
+            1,
+        )

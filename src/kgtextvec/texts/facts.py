@@ -12,8 +12,8 @@ from kgtextvec.kinds import FACT_COLUMNS, FACTS, KINDS
 from kgtextvec.records import TextsManifest, read_record
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
+from kgtextvec.texts.blocks import Batch
 from kgtextvec.texts.findings import Findings, plain
-from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import TextRule
 
 LABELS_OF_FACTS = {"head_label", "tail_label"}

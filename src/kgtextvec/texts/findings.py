@@ -68,6 +68,7 @@ class Findings:
     def __init__(self) -> None:
         self.kinds: dict[str, Finding] = {}
         self.notes: list[str] = []  # warnings about the file, which say nothing against its rows
+        self.starts: list[tuple[int, str]] = []  # of several files: lines before each, its name
 
     def add(
         self,
@@ -104,7 +105,15 @@ class Findings:
     def warnings(self) -> list[str]:
         """Return the notes, then the messages of what isn't an error, by first line."""
         kinds = sorted(self.kinds.values(), key=by_line)
-        return [*self.notes, *(found.message() for found in kinds if not found.error)]
+        found = [one.message() for one in kinds if not one.error]
+        return [*self.notes, *found, *(self.counted_through() if found else [])]
+
+    def counted_through(self) -> list[str]:
+        """Return how lines of several files are counted; [] for one file."""
+        if len(self.starts) < 2:
+            return []
+        shown = ", ".join(f"{plain(name)} begins at {n + 1}" for n, name in self.starts[:LISTED])
+        return [f"Lines are counted through all files: {shown}"]
 
     def error_message(self) -> str:
         """Return all errors in one line: the first LISTED by line, how many more, the hints."""
@@ -120,7 +129,9 @@ class Findings:
         if total > min(len(items), LISTED):
             told += f"; and {total - min(len(items), LISTED)} more"
         hints = list(dict.fromkeys(found.hint for found in errors if found.hint))
-        return ". ".join([told, *(hint.rstrip(".") for hint in hints)]) + "."
+        hints += self.counted_through()
+        message = ". ".join([told, *(hint.rstrip(".") for hint in hints)])
+        return message if message.endswith("?") else message + "."
 
 
 def by_line(found: Finding) -> int:

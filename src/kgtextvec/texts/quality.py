@@ -86,8 +86,13 @@ class Quality:
         """Return the line that every row starts at, (rows,)."""
         return np.concatenate(self.line_parts) if self.rows else np.zeros(0, np.int64)
 
-    def finish(self, findings: Findings, policy: str, keys: tuple[str, ...]) -> None:
-        """Find repeated keys and count distinct texts, once all rows are in."""
+    def finish(
+        self, findings: Findings, policy: str, keys: tuple[str, ...], unit: str = "line"
+    ) -> None:
+        """Find repeated keys and count distinct texts, once all rows are in.
+
+        `unit`: what rows are counted in, `line` or `row`.
+        """
         if not self.rows:
             return
         digests = self.digests()
@@ -125,7 +130,7 @@ class Quality:
                 findings.add(
                     kind,
                     int(line),
-                    f"line {line} repeats line {first}",
+                    f"{unit} {line} repeats {unit} {first}",
                     title=what,
                     error=error,
                     hint="Remove one of them, or set duplicates: warn" if error else "",

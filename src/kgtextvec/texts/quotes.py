@@ -1,6 +1,12 @@
-"""Quoted fields: `"` at the start of a field opens, `""` inside stands for `"` (RFC 4180)."""
+"""Quoted fields: `"` at the start of a field opens, `""` inside stands for `"` (RFC 4180).
 
+The delimiter and the quote may be other characters.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -12,23 +18,25 @@ class QuotedRow:
     problem: str = ""
 
 
-def split_line(line: str) -> list[str] | None:
+def split_line(line: str, delimiter: str = "\t", quote: str = '"') -> list[str] | None:
     """Split a line whose quoted fields, if any, all open and close within one piece of it.
 
-    None when a quoted field holds a tab, goes over the line's end or is faulty: that is
+    None when a quoted field holds the delimiter, goes over the line's end or is faulty: that is
     split_rows' part.
     """
-    fields = line.split("\t")
+    fields = line.split(delimiter)
     for position, field in enumerate(fields):
-        if field[:1] == '"':
+        if field[:1] == quote:
             inside = field[1:-1]
-            if len(field) < 2 or field[-1] != '"' or '"' in inside.replace('""', ""):
+            if len(field) < 2 or field[-1] != quote or quote in inside.replace(quote * 2, ""):
                 return None
-            fields[position] = inside.replace('""', '"')
+            fields[position] = inside.replace(quote * 2, quote)
     return fields
 
 
-def split_rows(lines: list[str], start: int) -> QuotedRow | None:
+def split_rows(
+    lines: list[str], start: int, delimiter: str = "\t", quote: str = '"'
+) -> QuotedRow | None:
     r"""Read the row that starts at `lines[start]`; lines come without their `\n`.
 
     None when the lines end inside a quoted field. A `\r` at the row's very end belongs to the
@@ -38,40 +46,92 @@ def split_rows(lines: list[str], start: int) -> QuotedRow | None:
     index, position = start, 0
     line = lines[start]
     while True:
-        if line[position : position + 1] != '"':
-            tab = line.find("\t", position)
-            if tab < 0:
+        if line[position : position + 1] != quote:
+            end = line.find(delimiter, position)
+            if end < 0:
                 fields.append(line[position:].removesuffix("\r"))
                 return QuotedRow(fields, index + 1)
-            fields.append(line[position:tab])
-            position = tab + 1
+            fields.append(line[position:end])
+            position = end + 1
             continue
         parts = []
         position += 1
         while True:
-            quote = line.find('"', position)
-            if quote < 0:
+            mark = line.find(quote, position)
+            if mark < 0:
                 parts.append(line[position:])
                 index += 1
                 if index == len(lines):
                     return None
                 parts.append("\n")
                 line, position = lines[index], 0
-            elif line[quote + 1 : quote + 2] == '"':
-                parts.append(line[position : quote + 1])
-                position = quote + 2
+            elif line[mark + 1 : mark + 2] == quote:
+                parts.append(line[position : mark + 1])
+                position = mark + 2
             else:
-                parts.append(line[position:quote])
-                position = quote + 1
+                parts.append(line[position:mark])
+                position = mark + 1
                 break
         fields.append("".join(parts))
         rest = line[position:]
         if rest in {"", "\r"}:
             return QuotedRow(fields, index + 1)
-        if rest[0] != "\t":
+        if rest[0] != delimiter:
             return QuotedRow(
                 fields,
                 index + 1,
                 f"field {len(fields)} opens with a quote and goes on after the closing one",
             )
         position += 1
+
+
+def quotes_are_plain(data: bytes, delimiter: bytes, quote: bytes) -> bool:
+    r"""Tell whether every line of a block is a row in which quotes stand as RFC 4180 has them.
+
+    `data` ends with `\n`. False if a quoted field holds a line break, if a quote is anywhere but
+    around a field or doubled in a quoted one, or if a CR is anywhere but at the end of a line. A
+    place is inside a quoted field if the number of quotes before it is odd.
+    """
+    flat = np.frombuffer(data, dtype=np.uint8)
+    quotes = np.flatnonzero(flat == quote[0])
+    line_end = flat == 10
+    carriage = np.flatnonzero(flat == 13)
+    lines = np.searchsorted(quotes, np.flatnonzero(line_end))
+    if len(quotes) % 2 or (lines % 2).any() or not line_end[carriage + 1].all():
+        return False
+    mark = line_end
+    mark |= flat == delimiter[0]
+    mark[carriage] = True
+    # Runs of quotes: how many quotes are before each, and its first and last place.
+    starts_run = np.diff(quotes, prepend=-2) > 1
+    before = np.flatnonzero(starts_run)
+    after = np.append(before[1:], len(quotes))
+    opening = quotes[before[before % 2 == 0]]
+    closing = quotes[after[after % 2 == 0] - 1]
+    return bool((mark[opening - 1] | (opening == 0)).all() and mark[closing + 1].all())
+
+
+def read_quoted(
+    data: bytes, delimiter: str, quote: str, width: int, wanted: Sequence[int]
+) -> dict[int, list[str]] | None:
+    """Return the columns `wanted` of whole rows, for which quotes_are_plain, read by pyarrow.
+
+    None if a row has another number of fields, or is not UTF-8.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(place) for place in range(width)]
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(data),
+            csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
+            csv.ParseOptions(delimiter=delimiter, quote_char=quote, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=[names[place] for place in wanted],
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return {place: table[names[place]].to_pylist() for place in wanted}

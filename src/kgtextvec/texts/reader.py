@@ -1,38 +1,26 @@
 r"""Tables read strictly: rows end at `\n` only, quotes are told from text, nothing is guessed."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kgtextvec.errors import InputError
+from kgtextvec.texts.blocks import LONGEST_ROW, Batch, cr_as_lf, length_of, unusual
 from kgtextvec.texts.containers import open_blocks, with_head
 from kgtextvec.texts.encodings import as_utf8, bad_byte, codec_name
 from kgtextvec.texts.findings import Findings, TableError, plain
+from kgtextvec.texts.formats import OpenFile
 from kgtextvec.texts.header import Header, first_line, read_header
-from kgtextvec.texts.quotes import split_line, split_rows
+from kgtextvec.texts.quotes import quotes_are_plain, read_quoted, split_line, split_rows
 
-LONGEST_ROW = 32 << 20
-C1 = re.compile(rb"\xc2[\x80-\x9f]")
+# A smaller block with quotes is read line by line: that takes less time than to import pyarrow.
+LEAST_FOR_PYARROW = 1 << 18
 QUOTE_HINT = (
     "Close the quote, double the quotes inside a quoted field, or set quoting: none if quotes are"
     " plain characters in this table"
 )
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some rows in order: `lines` (n,) int64, the 1-based line each starts at; the raw fields.
-
-    `columns` holds the columns asked for, one list of n fields each. `odd` is false when no
-    field can hold a line break, a tab, a control character or U+FEFF.
-    """
-
-    lines: NDArray[np.int64]
-    columns: dict[str, list[str]]
-    odd: bool
 
 
 @dataclass
@@ -41,7 +29,9 @@ class Reader:
 
     `bad_lines` is `error` or `skip`, `quoting` is `minimal` or `none`, `encoding` any text
     encoding of Python; `seen` is told how many bytes were read. A compressed file may unpack to
-    `max_ratio` times its size (None: to any size). Call open, take, batches.
+    `max_ratio` times its size (None: to any size). `names`: the columns of a file without a
+    header. `unpacked`: the file's bytes, where it is open already. `before`: how many lines come
+    before the file's first, in the files read before it. Call open, take, batches.
     """
 
     path: Path
@@ -51,11 +41,18 @@ class Reader:
     encoding: str = "utf-8"
     seen: Callable[[int], None] | None = None
     max_ratio: int | None = None
+    delimiter: str = "\t"
+    quotechar: str = '"'
+    names: Sequence[str] = ()
+    unpacked: Iterator[bytes] | None = field(default=None, repr=False)
+    before: int = 0
+    unit = "line"
 
     def open(self) -> Header:
         """Read the header. Raises TableError when the file isn't a table."""
         self.codec = codec_name(self.encoding)
-        packed = open_blocks(self.path, self.findings, self.seen, self.max_ratio)
+        self.mark, self.quote = self.delimiter.encode(), self.quotechar.encode()
+        packed = self.unpacked or open_blocks(self.path, self.findings, self.seen, self.max_ratio)
         blocks = as_utf8(packed, self.codec)
         head, blocks = with_head(blocks, 1 << 16)
         while b"\n" not in head and len(head) < LONGEST_ROW:
@@ -70,11 +67,19 @@ class Reader:
                 "lines end with CR alone (old Mac); they were read as line ends",
             )
             blocks = cr_as_lf(blocks)
-        text, blank, self.blocks = first_line(blocks, LONGEST_ROW)
-        for line in blank:
-            self.blank(line)
-        self.at = len(blank) + 2
-        self.header = read_header(text, len(blank) + 1, self.findings, self.encoding)
+        if self.names:
+            self.blocks, self.at = blocks, self.before + 1
+            again = self.delimiter.join(self.names).encode() + b"\n"
+            self.header = Header([*self.names], again)
+        else:
+            text, blank, self.blocks = first_line(blocks, LONGEST_ROW)
+            for line in blank:
+                self.blank(self.before + line)
+            number = self.before + len(blank) + 1
+            self.at = number + 1
+            self.header = read_header(
+                text, number, self.findings, self.encoding, self.delimiter, self.quotechar
+            )
         self.width = len(self.header.names)
         return self.header
 
@@ -116,17 +121,17 @@ class Reader:
 
         Unless `final`, a row that isn't finished is left for the next call.
         """
+        mark = self.quote
         quotes = (
             self.quoting == "minimal"
-            and b'"' in data
-            and (data.startswith(b'"') or b'\t"' in data or b'\n"' in data)
+            and mark in data
+            and (data.startswith(mark) or self.mark + mark in data or b"\n" + mark in data)
         )
         odd = unusual(data)
-        if not quotes:
-            batch = self.strided(data, odd)
-            if batch is not None:
-                self.at += len(batch.lines)
-                return batch, len(data)
+        batch = self.quoted(data, odd) if quotes else self.strided(data, odd)
+        if batch is not None:
+            self.at += len(batch.lines)
+            return batch, len(data)
         return self.by_line(data, final, odd)
 
     def strided(self, data: bytes, odd: bool) -> Batch | None:
@@ -135,26 +140,51 @@ class Reader:
             data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
         if not data.endswith(b"\n"):
             data += b"\n"
-        # A line that starts with a tab may be an empty one; the header may come again.
-        if data[:1] in b"\n\t" or b"\n\t" in data or b"\n\n" in data:
+        # A line that starts with a delimiter may be an empty one; the header may come again.
+        mark = self.mark
+        if data[:1] in (b"\n", mark) or b"\n" + mark in data or b"\n\n" in data:
             return None
         if self.keys and self.header.again in data:
             return None
         flat = np.frombuffer(data, dtype=np.uint8)
         ends = np.flatnonzero(flat == 10)
-        tabs = np.searchsorted(np.flatnonzero(flat == 9), ends)
-        if (np.diff(tabs, prepend=0) != self.width - 1).any():
+        marks = np.searchsorted(np.flatnonzero(flat == mark[0]), ends)
+        if (np.diff(marks, prepend=0) != self.width - 1).any():
             return None
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             return None
-        fields = text.replace("\n", "\t").split("\t")
+        fields = text.replace("\n", self.delimiter).split(self.delimiter)
         size = len(ends) * self.width
         columns = {name: fields[place : size : self.width] for name, place in self.columns.items()}
-        if self.keys and self.quoting == "minimal":
+        if len(self.keys) > 1 and self.quoting == "minimal":
             self.known.update(fields[self.keys[-1] : size : self.width])
-        return Batch(np.arange(self.at, self.at + len(ends)), columns, odd)
+        tabs = self.mark != b"\t" and b"\t" in data
+        return Batch(np.arange(self.at, self.at + len(ends)), columns, odd or tabs)
+
+    def quoted(self, data: bytes, odd: bool) -> Batch | None:
+        """Split a block with quoted fields by pyarrow; None if not every line is a plain row."""
+        if not data.endswith(b"\n"):
+            data += b"\n"
+        if len(data) < LEAST_FOR_PYARROW or b"\xef\xbb\xbf" in data:
+            return None
+        if not quotes_are_plain(data, self.mark, self.quote):
+            return None
+        wanted = sorted({0, *self.columns.values(), *self.keys})
+        fields = read_quoted(data, self.delimiter, self.quotechar, self.width, wanted)
+        if fields is None:
+            return None
+        # An empty line, or the header again.
+        if "" in fields[0] or (self.keys and self.header.names[0] in fields[0]):
+            return None
+        if len(self.keys) > 1:
+            self.known.update(fields[self.keys[-1]])
+        rows = len(fields[0])
+        between = rows * (self.width - 1) if self.mark == b"\t" else 0
+        columns = {name: fields[place] for name, place in self.columns.items()}
+        tabs = data.count(b"\t") > between
+        return Batch(np.arange(self.at, self.at + rows), columns, odd or tabs)
 
     def by_line(self, data: bytes, final: bool, odd: bool) -> tuple[Batch, int]:
         """Read line by line: quoted fields, blank, ragged and undecodable lines."""
@@ -170,6 +200,8 @@ class Reader:
         rows: list[list[str]] = []
         starts: list[int] = []
         index, at, minimal = 0, self.at, self.quoting == "minimal"
+        mark, quote = self.delimiter, self.quotechar
+        opening, odd = mark + quote, odd or (mark != "\t" and b"\t" in data)
         carriage = "\r" in text
         while index < len(lines):
             line = lines[index]
@@ -177,10 +209,10 @@ class Reader:
                 line = line[:-1]
             start, index = index, index + 1
             fields: list[str] | None
-            if minimal and ('\t"' in line or line[:1] == '"'):
-                fields = split_line(line)
+            if minimal and (opening in line or line[:1] == quote):
+                fields = split_line(line, mark, quote)
                 if fields is None:
-                    row = split_rows(lines, start)
+                    row = split_rows(lines, start, mark, quote)
                     if row is None and not final and len(data) < LONGEST_ROW:
                         index = start
                         break
@@ -195,7 +227,7 @@ class Reader:
                     if row:
                         fields, index, odd = row.fields, row.end, True
             else:
-                fields = line.split("\t")
+                fields = line.split(mark)
             faults = [number for number in range(start, index) if number in bad] if bad else []
             if faults:
                 for number in faults:
@@ -218,7 +250,7 @@ class Reader:
         used = len(data) if index == len(lines) else length_of(data, index)
         self.at += index
         columns = {name: [row[place] for row in rows] for name, place in self.columns.items()}
-        if self.keys:
+        if len(self.keys) > 1:
             self.known.update(row[self.keys[-1]] for row in rows)
         return Batch(np.array(starts, dtype=np.int64), columns, odd), used
 
@@ -231,12 +263,12 @@ class Reader:
         a key that is like the others: a label that other rows have, or a relation type made of
         `::` parts. Without such a key it might be a quoted table, and is only warned of.
         """
-        if lines[start].count("\t") != self.width - 1:
+        if not self.keys or lines[start].count(self.delimiter) != self.width - 1:
             return ""
         swallowed = [
-            line.split("\t")
+            line.split(self.delimiter)
             for line in lines[start + 1 : end]
-            if line.count("\t") == self.width - 1
+            if line.count(self.delimiter) == self.width - 1
         ]
         swallowed = [row for row in swallowed if all(row[key].strip() for key in self.keys)]
         if not swallowed:
@@ -312,28 +344,30 @@ class Reader:
         )
 
 
-def unusual(data: bytes) -> bool:
-    """Tell whether bytes may hold a control character, a lone CR or U+FEFF."""
-    flat = np.frombuffer(data, dtype=np.uint8)
-    low = np.count_nonzero(flat < 32)
-    known = np.count_nonzero((flat == 9) | (flat == 10))
-    known += data.count(b"\r\n") if b"\r" in data else 0
-    return bool(low != known or b"\x7f" in data or b"\xef\xbb\xbf" in data or C1.search(data))
+def delimited(file: OpenFile, delimiter: str) -> Reader:
+    """Return the reader of an open file of delimited text.
 
-
-def cr_as_lf(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Make CR and CRLF line ends LF, also where a block ends between CR and LF."""
-    held = b""
-    for block in blocks:
-        data = held + block
-        held = data[-1:] if data.endswith(b"\r") else b""
-        data = data[: len(data) - len(held)]
-        yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if held:
-        yield b"\n"
-
-
-def length_of(data: bytes, lines: int) -> int:
-    """Return how many bytes the first `lines` lines take, their line ends included."""
-    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10)
-    return int(ends[lines - 1]) + 1 if lines else 0
+    Raises InputError for separators that can't be told apart.
+    """
+    how = file.how
+    marks = {"delimiter": delimiter, "quotechar": how.quotechar}
+    if how.quoting == "none":
+        del marks["quotechar"]
+    for name, mark in marks.items():
+        if not mark.isascii() or mark in "\r\n" or list(marks.values()).count(mark) > 1:
+            raise InputError(
+                f"{name}: {plain(ascii(mark))} can't be used. Give one ASCII character, no line"
+                " break, and different ones for delimiter and quotechar."
+            )
+    return Reader(
+        file.path,
+        file.findings,
+        how.bad_lines,
+        how.quoting,
+        how.encoding,
+        delimiter=delimiter,
+        quotechar=how.quotechar,
+        names=file.names,
+        unpacked=file.blocks,
+        before=file.before,
+    )

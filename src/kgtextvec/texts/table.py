@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from kgtextvec.digests import digests_of_texts
 from kgtextvec.kinds import FACTS, KINDS
 from kgtextvec.progress import Progress
-from kgtextvec.registry import FORMATS
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
+from kgtextvec.texts.blocks import Batch
+from kgtextvec.texts.columns import ColumnMap, label_that_is_name, refuse_for_facts
 from kgtextvec.texts.facts import FactBlocks, check_facts
 from kgtextvec.texts.findings import Findings, TableError, plain
-from kgtextvec.texts.header import match_columns
 from kgtextvec.texts.merge import MergedNodes
 from kgtextvec.texts.node_ids import NodeIds, report_clashes
+from kgtextvec.texts.opening import readers_of
 from kgtextvec.texts.quality import Quality
-from kgtextvec.texts.reader import Batch
 from kgtextvec.texts.rules import (
     CLEANERS,
     CONTROL,
@@ -56,12 +56,17 @@ class UsableRows:
 
 @dataclass
 class CheckedTable:
-    """A table being checked: iterate `rows()`, then ask `findings` and `quality`."""
+    """A table being checked: iterate `rows()`, then ask `findings` and `quality`.
+
+    `more`: further files of the same table. `headers`: files with the header of files without.
+    """
 
     path: Path
     settings: Reading
     used_by: Path | None = None
     graph: Path | None = None
+    more: Sequence[Path] = ()
+    headers: Sequence[Path] = ()
     findings: Findings = field(default_factory=Findings)
     quality: Quality = field(default_factory=Quality)
     edges: EdgeReading = field(default_factory=EdgeReading)
@@ -76,6 +81,8 @@ class CheckedTable:
         self.used: UsedRows | None = None
         self.merged: MergedNodes | None = None
         self.node_ids = NodeIds(self.kind, "auto", None)
+        self.unit = "line"
+        self.columns_found: list[str] = []
 
     def rows(self) -> Iterator[UsableRows]:
         """Yield the rows that can be used, block by block; the rest becomes findings.
@@ -86,7 +93,7 @@ class CheckedTable:
         """
         rule = self.settings.text or self.kind.text
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
-        size = self.path.stat().st_size if self.path.is_file() else 0
+        size = sum(path.stat().st_size for path in self.files if path.is_file())
         self.read_graph()
         if self.settings.merge != "none":
             self.merged = MergedNodes(self.settings.merge, lambda: self.unmerged().rows())
@@ -103,10 +110,18 @@ class CheckedTable:
                     yield rows
         if self.used:
             self.used.finish(self.findings)
-        self.quality.finish(self.findings, self.settings.duplicates, self.keys)
+        label_that_is_name(
+            self.columns_found, self.kind, self.settings, self.quality, self.findings
+        )
+        self.quality.finish(self.findings, self.settings.duplicates, self.keys, self.unit)
         report_clashes(self.node_ids, self.quality, self.described_rows, self.findings)
         if not self.quality.rows and self.findings.outcome != "error":
             self.no_rows()
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """All files of the table."""
+        return (self.path, *self.more)
 
     def unmerged(self) -> "CheckedTable":
         """Return this table as it is read without `merge`, for a pass that reports no faults."""
@@ -125,14 +140,17 @@ class CheckedTable:
     ) -> Iterator[Batch]:
         """Yield the table's rows as they are read, block by block."""
         if self.kind is FACTS:
+            refuse_for_facts(self.settings, [*self.more, *self.headers])
             facts = FactBlocks(self.path, self.settings, self.edges, self.names, self.rule.columns)
             yield from facts.blocks(findings)
             return
-        reader = FORMATS["tsv"].reader(self.path, findings, self.settings, seen)
-        header = reader.open()
-        columns = match_columns(header, self.needed(), self.kind.optional, findings, reader.at - 1)
-        reader.take(columns, [columns[key] for key in self.keys])
-        yield from reader.batches()
+        for _, reader in readers_of(self.files, self.headers, findings, self.settings, seen):
+            header = reader.open()
+            self.unit, self.columns_found = reader.unit, header.names
+            line = reader.at - 1 or None  # that of the header, if it is a line
+            columns = ColumnMap(header, self.kind, self.needed(), self.settings, findings, line)
+            reader.take(columns.taken, columns.keys)
+            yield from map(columns.ours, reader.batches())
 
     def read_graph(self) -> None:
         """Read what a graph calls the rows, and choose the form of node ids that it uses."""
@@ -204,6 +222,7 @@ class CheckedTable:
                 continue
             for row, value in enumerate(values):
                 line = int(batch.lines[row])
+                where = f"{self.unit} {line}"
                 fault = ""
                 if not VISIBLE.search(value):
                     fault = f"has no {key}"
@@ -215,7 +234,7 @@ class CheckedTable:
                     self.findings.add(
                         "odd_key",
                         line,
-                        f"line {line} ({ascii_shown(value)})",
+                        f"{where} ({ascii_shown(value)})",
                         title=f"{key} with blanks at its ends or invisible characters",
                         hint="It was kept as it is, and matches only the same odd key",
                     )
@@ -229,7 +248,8 @@ class CheckedTable:
         """Record a row whose key can't be used: an error, or left out if bad_lines says so."""
         skip = self.settings.bad_lines == "skip"
         hint = "Left out, as bad_lines: skip says" if skip else "Mend it, or set bad_lines: skip"
-        self.findings.add(kind, line, f"line {line} {fault}", error=not skip, hint=hint)
+        what = f"{self.unit} {line} {fault}"
+        self.findings.add(kind, line, what, error=not skip, hint=hint)
 
     def controls(self, batch: Batch) -> None:
         """Record control characters and the like in the columns that are used."""
@@ -250,7 +270,7 @@ class CheckedTable:
 
     def told(self, batch: Batch, row: int) -> str:
         """Return `line 7 (X:1)` for a message."""
-        return f"line {batch.lines[row]} ({plain(batch.columns[self.keys[0]][row])})"
+        return f"{self.unit} {batch.lines[row]} ({plain(batch.columns[self.keys[0]][row])})"
 
     def without_text(self, batch: Batch, texts: list[str], given: list[str]) -> list[bool]:
         """Apply the policy for rows without a text; fill names in; return which rows stay."""

@@ -6,14 +6,21 @@ from typing import Annotated
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.tables import Reading, Sharding
 
-TableFile = Annotated[Path, "the table: .tsv, plain or compressed by gzip, zstd or xz"]
+TableFiles = Annotated[
+    list[Path],
+    "the table: delimited text, Parquet or JSON lines, plain or compressed by gzip, zstd or xz;"
+    " several files are read as one",
+]
+HeaderFile = Annotated[
+    list[Path] | None, "a file with the header; of several, each table file has the one named alike"
+]
 NamesOfFacts = Annotated[list[Path], "for facts: folders of texts that name their parts"]
 GraphFile = Annotated[Path | None, "the graph's edges: what it calls the rows"]
 UsedBy = Annotated[Path | None, "a graph's edges: keep only the rows they use"]
 
 
 def read_texts(
-    file: TableFile,
+    files: TableFiles,
     *,
     table: Annotated[str, "the table's name in the config"],
     out_dir: Annotated[Path, "folder to write into"],
@@ -22,6 +29,7 @@ def read_texts(
     graph: GraphFile = None,
     edges: EdgesFlag = "",
     names: NamesOfFacts = [],  # noqa: B006
+    header_file: HeaderFile = None,
 ) -> None:
     """Read a table strictly and write its rows and its distinct texts in shards.
 
@@ -31,18 +39,28 @@ def read_texts(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges), names=names)
+    checked = CheckedTable(
+        files[0],
+        reading,
+        used_by,
+        graph,
+        files[1:],
+        header_file or (),
+        edges=edges_of_json(edges),
+        names=names,
+    )
     write_texts(checked, table, reading.shards, out_dir)
 
 
 def lint(
-    file: TableFile,
+    files: TableFiles,
     *,
     reading: Reading,
     used_by: UsedBy = None,
     graph: GraphFile = None,
     edges: EdgesFlag = "",
     names: NamesOfFacts = [],  # noqa: B006
+    header_file: HeaderFile = None,
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
     """Check a table and list what is wrong with it; writes nothing.
@@ -59,14 +77,23 @@ def lint(
     from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import say_node_ids, shown
 
-    checked = CheckedTable(file, reading, used_by, graph, edges=edges_of_json(edges), names=names)
+    checked = CheckedTable(
+        files[0],
+        reading,
+        used_by,
+        graph,
+        files[1:],
+        header_file or (),
+        edges=edges_of_json(edges),
+        names=names,
+    )
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")
         sys.stdout.flush()
     say_node_ids(checked)
     for warning in checked.findings.warnings():
-        say(f"WARNING: {shown(file)}: {warning}")
+        say(f"WARNING: {shown(files[0])}: {warning}")
     if report["outcome"] == "error":
-        raise InputError(f"{shown(file)}: {checked.findings.error_message()}")
-    say(f"{shown(file)}: {report['outcome']}, {report['rows']:,} rows")
+        raise InputError(f"{shown(files[0])}: {checked.findings.error_message()}")
+    say(f"{shown(files[0])}: {report['outcome']}, {report['rows']:,} rows")

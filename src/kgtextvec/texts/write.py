@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 from pathlib import Path
+from typing import Any
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
@@ -17,20 +18,24 @@ from kgtextvec.files import (
 )
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
-from kgtextvec.settings.base import changed, pick, settings_of
-from kgtextvec.settings.edges import NodeRows
+from kgtextvec.settings.base import changed, pick
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
 from kgtextvec.texts.table import CheckedTable
 
-# What a table's findings depend on, besides the kind of its rows and the text rule.
-POLICIES = [
-    name
-    for name, setting in settings_of(Reading).items()
-    if name not in ("kind", "text", *settings_of(NodeRows)) and setting.acts != "run"
-]
+# What a table's findings depend on, besides the kind of its rows and the text rule. Those of the
+# first version are recorded at their defaults, too.
+POLICIES = (
+    "empty_text",
+    "duplicates",
+    "bad_lines",
+    "encoding",
+    "quoting",
+    "allow_empty",
+    "text_clean",
+)
 
 
 def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> None:
@@ -69,10 +74,9 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
         manifest: TextsManifest = {
             "table": name,
             "kind": table.settings.kind,
-            "file": shown(table.path),
+            "file": shown(table.path) + (f" and {len(table.more)} more" if table.more else ""),
             "text": table.rule.rule,
-            "policies": {name: getattr(table.settings, name) for name in POLICIES}
-            | changed(pick(NodeRows, table.settings), acts="vectors"),
+            "policies": recorded_policies(table.settings),
             "used_by": shown(table.used_by) if table.used_by else None,
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,
@@ -109,6 +113,13 @@ def say_node_ids(table: CheckedTable) -> None:
     """Log what node ids are, where a graph or the ids themselves decided it."""
     if table.node_ids.graph or table.node_ids.recorded:
         say(f"{shown(table.path)}: {table.node_ids.summary_line}")
+
+
+def recorded_policies(settings: Reading) -> dict[str, Any]:
+    """Return the settings, besides kind and text, that decide what is read; JSON-able."""
+    policies = {name: getattr(settings, name) for name in POLICIES}
+    others = changed(pick(Reading, settings), acts="vectors")
+    return policies | {key: one for key, one in others.items() if key not in ("kind", "text")}
 
 
 def put_in_place(part: Path, out_dir: Path) -> None:

@@ -51,7 +51,7 @@ def embed_table(
         texts, space = Path(folder) / "texts", Path(folder) / "space"
         # The table first: a fault in it must not wait for a download.
         reading = Sharding(kind=kind, text_clean="none" if faithful else "standard")
-        read_texts(file, table=kind, out_dir=texts, reading=reading)
+        read_texts([file], table=kind, out_dir=texts, reading=reading)
         model = find_model(model_name, work)
         vectors = Path(folder) / "000-of-001.npy"
         embed_shard(

@@ -7,15 +7,24 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from kgtextvec.settings.tables import Reading
+    from kgtextvec.texts.blocks import Batch
     from kgtextvec.texts.findings import Findings
     from kgtextvec.texts.header import Header
-    from kgtextvec.texts.reader import Batch
 
 
 class TableReader(Protocol):
-    """One pass over a table: call open, take, batches. `at` is the line after the header."""
+    """One pass over a table: call open, take, batches.
+
+    `at` is the line after the header, and after the last row in the end; `unit` is what it counts,
+    a line or a row.
+    """
 
     at: int
+
+    @property
+    def unit(self) -> str:
+        """Return `line` or `row`."""
+        ...
 
     def open(self) -> "Header":
         """Read the header. Raises TableError when the file isn't a table."""
@@ -31,12 +40,39 @@ class TableReader(Protocol):
 
 
 @dataclass(frozen=True)
-class TableFormat:
-    """A table format: a line about it, and what opens a file of it.
+class OpenFile:
+    """A table's file, open and unpacked, and how it is to be read.
 
-    `reader` takes the path, where findings go, how to read, and what is called with the number of
-    bytes read, or None.
+    `head` holds its first bytes, at least 64 KiB if there are as many, `blocks` all of them.
+    `names`: its columns, if the file has no header. `before`: how many lines or rows were counted
+    in the files read before it.
+    """
+
+    path: Path
+    head: bytes
+    blocks: Iterator[bytes]
+    findings: "Findings"
+    how: "Reading"
+    names: Sequence[str] = ()
+    before: int = 0
+
+    def first_line(self) -> str:
+        """Return the first line that isn't blank, as far as it can be decoded."""
+        try:
+            text = self.head.decode(self.how.encoding, "ignore")
+        except (LookupError, ValueError):  # the reader says what is wrong with it
+            text = self.head.decode("utf-8", "ignore")
+        return next((line for line in text.splitlines() if line.strip()), "").lstrip("\ufeff")
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A table format: a line about it, what recognises a file of it, and what opens one.
+
+    `rank`: formats are asked in this order; the one with the highest takes what no other does.
     """
 
     description: str
-    reader: "Callable[[Path, Findings, Reading, Callable[[int], None] | None], TableReader]"
+    rank: int
+    recognises: Callable[[OpenFile], bool]
+    reader: Callable[[OpenFile], TableReader]

@@ -1,11 +1,11 @@
-"""Tab-separated text with a header, read strictly."""
+"""Tab-separated text, read strictly; also a list of one column."""
 
 from kgtextvec.texts.formats import TableFormat
-from kgtextvec.texts.reader import Reader
+from kgtextvec.texts.reader import delimited
 
 FORMAT = TableFormat(
-    "tab-separated text with a header; plain, .gz, .zst or .xz",
-    lambda path, findings, how, seen: Reader(
-        path, findings, how.bad_lines, how.quoting, how.encoding, seen, how.max_ratio
-    ),
+    "tab-separated text, or one value a line",
+    rank=9,
+    recognises=lambda file: True,
+    reader=lambda file: delimited(file, file.how.delimiter or "\t"),
 )

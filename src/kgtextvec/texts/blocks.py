@@ -1,0 +1,55 @@
+"""Blocks of a table's bytes, and of its rows."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_ROW = 32 << 20
+C1 = re.compile(rb"\xc2[\x80-\x9f]")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows in order: `lines` (n,) int64, the 1-based line each starts at; the raw fields.
+
+    `columns` holds the columns asked for, one list of n fields each. `odd` is false when no
+    field can hold a line break, a tab, a control character or U+FEFF.
+    """
+
+    lines: NDArray[np.int64]
+    columns: dict[str, list[str]]
+    odd: bool
+
+
+def unusual(data: bytes) -> bool:
+    """Tell whether bytes may hold a control character, a lone CR or U+FEFF."""
+    flat = np.frombuffer(data, dtype=np.uint8)
+    low = np.count_nonzero(flat < 32)
+    known = np.count_nonzero(flat == 9) + np.count_nonzero(flat == 10)
+    if b"\r" in data:
+        carriage = np.flatnonzero(flat[:-1] == 13)
+        known += np.count_nonzero(flat[carriage + 1] == 10)
+    if low != known or b"\x7f" in data:
+        return True
+    return not data.isascii() and (b"\xef\xbb\xbf" in data or C1.search(data) is not None)
+
+
+def cr_as_lf(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Make CR and CRLF line ends LF, also where a block ends between CR and LF."""
+    held = b""
+    for block in blocks:
+        data = held + block
+        held = data[-1:] if data.endswith(b"\r") else b""
+        data = data[: len(data) - len(held)]
+        yield data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if held:
+        yield b"\n"
+
+
+def length_of(data: bytes, lines: int) -> int:
+    """Return how many bytes the first `lines` lines take, their line ends included."""
+    ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == 10)
+    return int(ends[lines - 1]) + 1 if lines else 0

@@ -57,13 +57,14 @@ links: .venv/links-installed  ## install what evaluate.link_prediction needs (Py
 test: .venv/test-installed  ## all tests that need no GPU, network, browser or cluster
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-slow: .venv/slow-installed .venv/storage-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
+slow: .venv/slow-installed  ## the slow tests too (a browser: Debian's chromium; node for pgvector)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slow --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 slurm: .venv/test-installed  ## the tests on a real Slurm (root; Debian's slurm-wlm and munge)
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slurm
 
-storage: .venv/storage-installed  ## install what the tests with S3 need (moto, plugins), in .venv/storage
+storage: .venv/storage-installed  ## the tests with object storage (a server on loopback that speaks S3)
+	OMP_NUM_THREADS=1 .venv/storage/bin/python -m pytest -m storage tests/storage
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff check .

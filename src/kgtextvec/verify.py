@@ -25,7 +25,9 @@ from kgtextvec.space import Space
 def verify(
     results: Annotated[Path, "the folder of the results"],
     *,
-    store: Annotated[Path | None, "the vector store, to check its parts too"] = None,
+    store: Annotated[
+        str | None, "the vector store (a folder, or s3://…), to check its parts too"
+    ] = None,
 ) -> None:
     """Compare every file of a results folder with what was recorded when it was made.
 
@@ -50,7 +52,7 @@ def verify(
         try:
             store_verb("verify", store)
         except InputError as error:
-            damaged.append(store)
+            damaged.append(Path(store))
             say(f"DAMAGED: {error} Rule: embed_shard.")
     if damaged:
         names = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")

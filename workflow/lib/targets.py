@@ -168,7 +168,8 @@ class Targets:
             "results": config.pathvars.get("results", "results"),
             "resources": config.pathvars.get("resources", "resources"),
         }
-        flags = [word for name, path in where.items() for word in (f"--{name}", path)]
+        on_disk = {name: path for name, path in where.items() if "://" not in path}
+        flags = [word for name, path in on_disk.items() for word in (f"--{name}", path)]
         subprocess.run(
             [sys.executable, "-P", "-m", "kgtextvec", "disk", json.dumps(asked), *flags],
             env=os.environ | {"PYTHONPATH": str(plan.root / "src")},

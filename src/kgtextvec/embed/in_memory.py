@@ -12,7 +12,7 @@ from kgtextvec.digests import digests_of_texts
 from kgtextvec.embed.fingerprint import fingerprint_of, resolve, vector_dims
 from kgtextvec.embed.shard import ShardJob
 from kgtextvec.embed.shard_output import ShardOutput
-from kgtextvec.embed.store import Store
+from kgtextvec.embed.store import open_store
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError
 from kgtextvec.settings.base import read_settings
@@ -41,7 +41,7 @@ def embed_texts(
     settings = resolve(record, encoder, embed, Mode(), choose_device(embed.device))
     keys, first, place = distinct_texts(texts)
     output = ShardOutput(np.empty((len(keys), vector_dims(record, settings)), np.float32))
-    vectors = Store(Path(store), fingerprint_of(record, settings, encoder, embed, Mode()))
+    vectors = open_store(store, fingerprint_of(record, settings, encoder, embed, Mode()))
     job = ShardJob(folder, record, settings, vectors, keys, output)
     job.fill(
         lambda: [texts[row] for row in first.tolist()], record["model"], embed.part_seconds, None

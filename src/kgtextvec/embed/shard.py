@@ -23,13 +23,12 @@ from kgtextvec.embed.fingerprint import (
     stored_dims,
     vector_dims,
 )
-from kgtextvec.embed.shard_lock import lock_shard
 from kgtextvec.embed.shard_output import ShardOutput, shard_on_disk
-from kgtextvec.embed.store import Store
+from kgtextvec.embed.store import Store, open_store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
-from kgtextvec.files import need_space, parse_json, sha256_of, whole_file
+from kgtextvec.files import parse_json, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
@@ -44,7 +43,7 @@ def embed_shard(
     texts: Annotated[Path, "shard of texts (Parquet: text_sha256, text)"],
     *,
     model: Annotated[Path, "folder of a converted model"],
-    store: Annotated[Path, "folder of the vector store"],
+    store: Annotated[str, "the vector store: a folder, or s3://bucket/prefix"],
     out: Annotated[Path, ".npy to write; .parquet and .json of the same name are written too"],
     options: EncoderOptions = EncoderOptions(),
     embed: Embed = Embed(),
@@ -68,7 +67,7 @@ def embed_shard(
     settings = resolve(record, options, embed, mode, device)
     if is_endpoint:
         settings = replace(settings, access=read_settings(Access, parse_json(access), "--access "))
-    vectors = Store(store, fingerprint_of(record, settings, options, embed, mode))
+    vectors = open_store(store, fingerprint_of(record, settings, options, embed, mode))
     start = time.monotonic()
     n_texts = len(keys)
     with whole_file(out) as part:
@@ -94,7 +93,7 @@ def embed_shard(
         "texts_from_store": n_texts - n_embedded,
         "tokens_embedded": tokens,
         "seconds": round(time.monotonic() - start, 3),
-        "fingerprint": vectors.folder.name,
+        "fingerprint": vectors.name,
         "text_keys_digest": job.digest_of_keys,
         "vectors_sha256": sha256_of(out),
         "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
@@ -131,7 +130,7 @@ class ShardJob:
         if not self.output.missing.any():
             say(f"{name}: {n_texts:,} texts, all from the store")
             return np.empty(0, np.int64)
-        with lock_shard(self.store.folder, self.digest_of_keys[:32]) as waited:
+        with self.store.locked(self.digest_of_keys[:32]) as waited:
             if waited:
                 self.take_stored()
             todo = np.flatnonzero(self.output.missing)
@@ -153,7 +152,7 @@ class ShardJob:
         """Compute the missing ones of all `texts`, and store them as they are finished."""
         todo = np.flatnonzero(self.output.missing)
         size = len(todo) * (4 * stored_dims(self.record, self.settings) + TEXT_BYTES)
-        need_space({self.store.folder.parent: size})
+        self.store.need_space(size)
         with ExitStack() as leases:
             with quick_imports(self.record["kind"]):
                 settings = replace(self.settings, layers="concat")

@@ -9,6 +9,7 @@ and a name that doesn't fit its bytes tells of damage.
 
 import struct
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +20,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from kgtextvec.files import as_input_error, digest_of, parse_json, whole_file, write_json
+from kgtextvec.embed.shard_lock import lock_shard
+from kgtextvec.files import (
+    as_input_error,
+    digest_of,
+    need_space,
+    parse_json,
+    whole_file,
+    write_json,
+)
 from kgtextvec.progress import say
 
 KEY_BYTES = 32
@@ -61,20 +70,71 @@ class Store:
     """The vectors made by one fingerprint, below `root`."""
 
     def __init__(self, root: Path, fingerprint: dict[str, Any]) -> None:
-        self.folder = root / digest_of(fingerprint)[:32]
+        self.name = digest_of(fingerprint)[:32]
+        self.folder = root / self.name
         self.fingerprint = fingerprint
+
+    # Where the parts are. A store in a bucket (embed/bucket.py) does these in another way.
 
     def parts(self) -> list[Path]:
         """Return the part files, in the order of their names."""
         return sorted(self.folder.glob("*.safetensors"))
 
+    def read_bytes(self, path: Path, start: int = 0, end: int | None = None) -> bytes:
+        """Return a part's bytes from `start` to `end`. Raises FileNotFoundError if it has gone."""
+        with path.open("rb") as handle:
+            handle.seek(start)
+            return handle.read() if end is None else handle.read(end - start)
+
+    def put(self, name: str, data: bytes) -> Path:
+        """Write a part, whole or not at all; returns its path. The first one says what made it."""
+        if not (self.folder / "about.json").exists():
+            write_json(self.folder / "about.json", self.fingerprint)
+        path = self.folder / name
+        with whole_file(path) as temporary:
+            temporary.write_bytes(data)
+        return path
+
+    def move_aside(self, path: Path) -> str:
+        """Move a part to `damaged/`; returns where it is, "" if another process was faster."""
+        aside = self.folder / "damaged" / path.name
+        aside.parent.mkdir(exist_ok=True)
+        try:
+            path.replace(aside)
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise as_input_error(error, path) from error
+        return str(aside)
+
+    def size_of(self, path: Path) -> int:
+        """Return a part's bytes."""
+        return path.stat().st_size
+
+    def count_damaged(self) -> int:
+        """Return how many parts are set aside."""
+        return len(list(self.folder.glob("damaged/*")))
+
+    def locked(self, name: str) -> AbstractContextManager[bool]:
+        """Hold the lock `name`; the block gets whether another job held it before."""
+        return lock_shard(self.folder, name)
+
+    def need_space(self, size: int) -> None:
+        """Raise InputError when the disk hasn't this many bytes free."""
+        need_space({self.folder.parent: size})
+
+    def keys_of_parts(self, paths: list[Path]) -> Iterator[tuple[Path, NDArray[np.uint8] | None]]:
+        """Yield each part with its keys, as `keys_in` returns them."""
+        for path in paths:
+            yield path, self.keys_in(path)
+
+    # What is the same everywhere.
+
     def write(self, part: Part) -> Path:
-        """Add a part; returns its path once it is on the disk.
+        """Add a part; returns its path once it is stored.
 
         Raises InputError when the disk is full.
         """
-        if not (self.folder / "about.json").exists():
-            write_json(self.folder / "about.json", self.fingerprint)
         order = np.argsort(comparable(part.keys), kind="stable")
         data = save(
             {
@@ -85,10 +145,7 @@ class Store:
                 "truncated": part.truncated[order].astype(np.uint8),
             }
         )
-        path = self.folder / f"{sha256(data).hexdigest()}.safetensors"
-        with whole_file(path) as temporary:
-            temporary.write_bytes(data)
-        return path
+        return self.put(f"{sha256(data).hexdigest()}.safetensors", data)
 
     def find(self, keys: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.int64], Part]]:
         """Yield (rows, part): what the store holds of `keys` (n, 32), which must be ascending.
@@ -98,10 +155,11 @@ class Store:
         """
         wanted = comparable(keys)
         missing = np.ones(len(wanted), dtype=np.bool_)
-        for path in self.parts():
+        if not missing.any():
+            return
+        for path, held in self.keys_of_parts(self.parts()):
             if not missing.any():
                 return
-            held = self.keys_in(path)
             if held is None or not len(held):
                 continue
             places = np.searchsorted(wanted, comparable(held))
@@ -119,16 +177,14 @@ class Store:
     def keys_in(self, path: Path) -> NDArray[np.uint8] | None:
         """Read a part's keys alone; None (and set aside) when its header is damaged."""
         try:
-            with path.open("rb") as handle:
-                (size,) = struct.unpack("<Q", handle.read(8))
-                if size > HEADER_LIMIT:
-                    raise ValueError("the header is too long")
-                place = parse_json(handle.read(size))["keys"]
-                start, end = place["data_offsets"]
-                if place["dtype"] != "U8" or end - start != place["shape"][0] * KEY_BYTES:
-                    raise ValueError("the keys have another form")
-                handle.seek(8 + size + start)
-                data = handle.read(end - start)
+            (size,) = struct.unpack("<Q", self.read_bytes(path, 0, 8))
+            if size > HEADER_LIMIT:
+                raise ValueError("the header is too long")
+            place = parse_json(self.read_bytes(path, 8, 8 + size))["keys"]
+            start, end = place["data_offsets"]
+            if place["dtype"] != "U8" or end - start != place["shape"][0] * KEY_BYTES:
+                raise ValueError("the keys have another form")
+            data = self.read_bytes(path, 8 + size + start, 8 + size + end)
             if len(data) != end - start:
                 raise ValueError("the file is cut short")
         except FileNotFoundError:  # another process has set it aside, or pruned it
@@ -141,7 +197,7 @@ class Store:
     def read(self, path: Path) -> Part | None:
         """Read a whole part and check its digest; None (and set aside) when it is damaged."""
         try:
-            data = path.read_bytes()
+            data = self.read_bytes(path)
         except FileNotFoundError:
             return None
         if sha256(data).hexdigest() != path.stem:
@@ -162,12 +218,15 @@ class Store:
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a damaged part to `damaged/`, and say so."""
-        aside = self.folder / "damaged" / path.name
-        aside.parent.mkdir(exist_ok=True)
-        try:
-            path.replace(aside)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise as_input_error(error, path) from error
-        say(f"WARNING: {path}: damaged ({why}), set aside to {aside}; computed again.")
+        aside = self.move_aside(path)
+        if aside:
+            say(f"WARNING: {path}: damaged ({why}), set aside to {aside}; computed again.")
+
+
+def open_store(where: Path | str, fingerprint: dict[str, Any]) -> Store:
+    """Return the vectors of a fingerprint in a folder, or in a bucket (s3://bucket/prefix)."""
+    if "://" in str(where):
+        from kgtextvec.embed.bucket import BucketStore
+
+        return BucketStore(str(where), fingerprint)
+    return Store(Path(where), fingerprint)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.embed.shard_lock import SHARD_LOCKS
-from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of
+from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of, open_store
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of, read_json, refuse_other_digest, sha256_of
 from kgtextvec.locks import is_unlocked
@@ -29,7 +29,9 @@ def store(
         "stats: what is there; verify: read every part and set damaged ones aside; prune: drop"
         " vectors of models and texts that no working directory uses (a dry run without --yes)",
     ],
-    folder: Annotated[Path, "the store (default: .kgtextvec/store)"] = Path(".kgtextvec/store"),
+    folder: Annotated[
+        str, "the store: a folder, or s3://bucket/prefix (default: .kgtextvec/store)"
+    ] = ".kgtextvec/store",
     *,
     used_in: Annotated[
         Sequence[Path],
@@ -42,10 +44,13 @@ def store(
     Raises InputError when the folder is no store; for `verify`, when a part was damaged; for
     `prune`, when no working directory is named, or one of them has no results or is locked.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder. Name the store, the config's key `store`.")
+    if "://" in folder and what == "prune":
+        raise InputError(
+            f"{folder}: prune works on folders alone. Remove the folders of models that you no"
+            " longer use with the cloud's own tools."
+        )
     used = used_vectors(used_in)
-    folders = [Store(folder, about) for about in fingerprints(folder)]
+    folders = [open_store(folder, about) for about in fingerprints(folder)]
     if what == "stats":
         report_stats(folders, used)
     elif what == "verify":
@@ -62,8 +67,16 @@ class UsedTexts:
     keys: set[bytes] = field(default_factory=set)
 
 
-def fingerprints(folder: Path) -> Iterator[dict[str, Any]]:
+def fingerprints(where: str) -> Iterator[dict[str, Any]]:
     """Yield what each folder of a store says of itself. Raises InputError when that is false."""
+    if "://" in where:
+        from kgtextvec.embed.bucket import fingerprints_in_bucket
+
+        yield from fingerprints_in_bucket(where)
+        return
+    folder = Path(where)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder. Name the store, the config's key `store`.")
     for about in sorted(folder.glob("*/about.json")):
         found = read_json(about)
         if digest_of(found)[:32] != about.parent.name:
@@ -106,7 +119,7 @@ def used_vectors(used_in: Sequence[Path]) -> dict[str, UsedTexts]:
 def description_of(one: Store, used: dict[str, UsedTexts]) -> str:
     """Say in a few words which model and settings a folder of the store belongs to."""
     about = one.fingerprint
-    names = used[one.folder.name].names if one.folder.name in used else set()
+    names = used[one.name].names if one.name in used else set()
     words = [", ".join(sorted(names)) or f"{about['kind']} {about['weights_sha256'][:12]}"]
     return " ".join(words + [str(about[key]) for key in SHOWN if key in about])
 
@@ -117,17 +130,16 @@ def report_stats(folders: list[Store], used: dict[str, UsedTexts]) -> None:
     for one in folders:
         parts, again, size = one.parts(), 0, 0
         texts: set[bytes] = set()
-        for path in parts:
-            size += path.stat().st_size
-            keys = one.keys_in(path)
+        for path, keys in one.keys_of_parts(parts):
+            size += one.size_of(path)
             if keys is not None:
                 before = len(texts)
                 texts.update(key.tobytes() for key in keys)
                 again += before + len(keys) - len(texts)
-        aside = len(list(one.folder.glob("damaged/*")))
+        aside = one.count_damaged()
         total += size
         say(
-            f"{one.folder.name}: {description_of(one, used)}: {len(texts):,} texts in"
+            f"{one.name}: {description_of(one, used)}: {len(texts):,} texts in"
             f" {len(parts):,} parts, {size / 1e6:,.1f} MB"
             + (f", {again:,} stored more than once" if again else "")
             + (f", {aside:,} damaged parts set aside" if aside else "")
@@ -141,9 +153,10 @@ def verify_parts(folders: list[Store]) -> None:
     damaged = 0
     with Progress("verify", len(paths), "parts") as progress:
         for one, path in paths:
+            before = one.count_damaged()
             part = one.read(path)
             if part is None:
-                damaged += path.with_name("damaged").joinpath(path.name).exists()
+                damaged += one.count_damaged() > before
             elif fault := fault_in(part):
                 one.set_aside(path, fault)
                 damaged += 1

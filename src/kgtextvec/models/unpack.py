@@ -18,7 +18,7 @@ from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import link_or_copy, sha256_of, whole_folder
-from kgtextvec.models.known import MODULE, parent_name, is_known, wanted
+from kgtextvec.models.known import MODULE, is_known, parent_name, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import DownloadedFile, DownloadRecord, read_record

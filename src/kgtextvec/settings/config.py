@@ -52,7 +52,8 @@ class Config(Mode, kw_only=True):
     catalogue: dict[ModelName, Model] = field(default_factory=dict)
     """Your own models, by name."""
     store: Annotated[FilePath, RUN] = ".kgtextvec/store"
-    """Vectors by content, kept between runs and configs."""
+    """Vectors by content, kept between runs and configs: a folder, or a bucket that all machines
+    share, as `s3://bucket/prefix`."""
     downloads: Annotated[FilePath, RUN] = ".kgtextvec/downloads"
     """Downloaded files."""
     lock: Annotated[FilePath, RUN] = "config/models.lock.yaml"

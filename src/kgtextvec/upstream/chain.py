@@ -57,7 +57,7 @@ def embed_table(
         embed_shard(
             texts / "shards/000-of-001.parquet",
             model=model,
-            store=work / "store",
+            store=str(work / "store"),
             out=vectors,
             embed=Embed(precision="float32" if faithful else "auto", device=device),
             mode=mode,

@@ -28,7 +28,7 @@ READERS_AT_ONCE = 16
 # A server that asks for patience (503 SlowDown) gets this much; a wrong address is found sooner.
 PATIENT = {"max_retries": 30, "retry_timeout": timedelta(minutes=5)}
 QUICK = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-ADVICE = (
+BUCKET_ADVICE = (
     (r"NoSuchBucket|bucket.*not found", "there is no such bucket; create it, or correct the name"),
     (
         r"RequestTimeTooSkewed|RequestExpired",
@@ -205,11 +205,11 @@ def bucket_errors(url: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:  # obstore's NotFoundError is one
         if "NoSuchBucket" in str(error):
-            raise InputError(f"{url}: {ADVICE[0][1]}.") from None
+            raise InputError(f"{url}: {BUCKET_ADVICE[0][1]}.") from None
         raise
     except (BaseError, OSError) as error:
         words = f"{type(error).__name__} {error}"
-        advice = next((advice for known, advice in ADVICE if re.search(known, words)), None)
+        advice = next((advice for known, advice in BUCKET_ADVICE if re.search(known, words)), None)
         if advice is None:
             raise
         raise InputError(f"{url}: {advice}.") from None

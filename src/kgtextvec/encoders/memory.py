@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -81,6 +81,14 @@ def model_fits(name: str) -> Iterator[None]:
             f"{name}: the model does not fit into memory. Use a device with more memory, or"
             " precision: float16 or bfloat16."
         ) from error
+
+
+def moved(array: NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Copy an array to a device; on CUDA from pinned memory, so that no one waits for it."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def release_memory() -> None:

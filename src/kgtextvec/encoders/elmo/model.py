@@ -13,6 +13,7 @@ boundaries, C characters, E character dims, P projection, H cell, n any number o
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -229,7 +230,7 @@ class ElmoModel(PreTrainedModel):  # type: ignore[misc]
     def embed_words(self, words: Sequence[str]) -> Tensor:
         """Word vectors (n, P) of n words given as text, without any context."""
         ids = [character_ids(word, self.config.max_characters) for word in words]
-        return self.embed(torch.tensor(ids, device=self.char_embed.device))
+        return self.embed(torch.from_numpy(np.array(ids)).to(self.char_embed.device))
 
     def boundaries(self) -> Tensor:
         """Word vectors of the two text boundaries, (2, P)."""

@@ -71,7 +71,7 @@ def splitter(tokens: str) -> Callable[[str], list[str]]:
         words: list[str] = []
         pieces = text.split()
         for piece, following in zip(pieces, [*pieces[1:], ""], strict=False):
-            words += split(piece, ends_sentence(piece, following))
+            words += split(piece, "." in piece and ends_sentence(piece, following))
         return words
 
     return split_text

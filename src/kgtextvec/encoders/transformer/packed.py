@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
-from kgtextvec.encoders.memory import is_out_of_memory
+from kgtextvec.encoders.memory import is_out_of_memory, moved
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
@@ -194,10 +194,10 @@ class PackedBatches:
         """Return the last layer of a row of texts, (tokens, dims) float32."""
         lengths = np.array(pack.lengths)
         positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        row = self.moved(ids)[None]
+        row = moved(ids, self.device)[None]
         inputs = {
             "input_ids": row,
-            "position_ids": self.moved(positions + self.first_position)[None],
+            "position_ids": moved(positions + self.first_position, self.device)[None],
             "return_dict": True,
             "pack": pack,
         }
@@ -206,21 +206,14 @@ class PackedBatches:
         hidden: Tensor = self.model(**inputs).last_hidden_state
         return hidden[0].float()
 
-    def moved(self, array: NDArray[Any]) -> Tensor:
-        """Copy to the device, from pinned memory on CUDA so that no one waits."""
-        tensor = torch.from_numpy(array)
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
-
     def pack(self, lengths: NDArray[np.int64]) -> Pack:
         """Lay texts of these lengths end to end."""
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         spans = None
         if self.shares_tiles and lengths.max() <= SHORT_TEXT:
-            begin, end = (self.moved(np.repeat(each, lengths)) for each in (ends[:-1], ends[1:]))
-            spans = (begin, end)
-        return Pack(lengths.tolist(), self.moved(ends), spans)
+            begin, end = (np.repeat(each, lengths) for each in (ends[:-1], ends[1:]))
+            spans = (moved(begin, self.device), moved(end, self.device))
+        return Pack(lengths.tolist(), moved(ends, self.device), spans)
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:

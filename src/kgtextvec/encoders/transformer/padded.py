@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, padded_tokens, plan_batches
-from kgtextvec.encoders.memory import is_out_of_memory
+from kgtextvec.encoders.memory import is_out_of_memory, moved
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
@@ -43,8 +43,8 @@ class PaddedBatches:
         padded = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
         padded[mask] = ids
         found: Tensor = self.model(
-            input_ids=torch.from_numpy(padded).to(self.device),
-            attention_mask=torch.from_numpy(mask).to(self.device).long(),
+            input_ids=moved(padded, self.device),
+            attention_mask=moved(mask, self.device).long(),
             return_dict=True,
         ).last_hidden_state
         return found
@@ -53,9 +53,7 @@ class PaddedBatches:
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
         lengths = pieces.lengths[batch]
-        pooled, special = (
-            torch.from_numpy(each).to(self.device) for each in self.tokenizer.masks(lengths)
-        )
+        pooled, special = (moved(each, self.device) for each in self.tokenizer.masks(lengths))
         hidden = self.hidden(pieces.ids_of(batch), lengths)
         return self.pool(hidden.float(), pooled, special)
 

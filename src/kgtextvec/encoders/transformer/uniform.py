@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, padded_tokens, plan_equal
+from kgtextvec.encoders.memory import moved
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import unchanged
@@ -42,13 +43,11 @@ class UniformBatches:
     def run_equal(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces of one length through the model."""
         lengths = pieces.lengths[batch]
-        ids = torch.from_numpy(pieces.ids_of(batch).astype(np.int64)).to(self.device)
+        ids = moved(pieces.ids_of(batch).astype(np.int64), self.device)
         ids = ids.view(len(batch), int(lengths[0]))
         with unchanged(self.model):
             hidden = self.model(
                 input_ids=ids, attention_mask=torch.ones_like(ids), return_dict=True
             ).last_hidden_state
-        pooled, special = (
-            torch.from_numpy(each).to(self.device) for each in self.tokenizer.masks(lengths)
-        )
+        pooled, special = (moved(each, self.device) for each in self.tokenizer.masks(lengths))
         return self.pool(hidden.float(), pooled, special)

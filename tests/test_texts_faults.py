@@ -1,5 +1,8 @@
 """Tables that cost too much, hide damage or are in no text encoding."""
 
+import bz2
+import gzip
+import lzma
 import time
 
 import pytest
@@ -8,6 +11,8 @@ from table_builders import COLUMNS, EYE, PLAIN, table
 from test_texts_reader import checked
 
 from kgtextvec.__main__ import main
+from kgtextvec.errors import InputError
+from kgtextvec.triples import read_columns
 
 
 def seconds_with(columns: int) -> float:
@@ -68,3 +73,25 @@ def test_a_table_that_unpacks_without_limit_is_refused_unless_a_setting_allows_i
     assert "raise max_ratio" in message
     found = checked(packed, "t.tsv.zst", max_ratio=100_000, duplicates="ok")
     assert (found["outcome"], found["rows"]) == ("ok", 1000)
+
+
+def test_a_row_without_a_label_is_an_error(tmp_path):
+    report = checked(table([("X:1", "one", " ", "made up", "text")]))
+    assert report["outcome"] == "error"
+    assert any("has no label" in finding["message"] for finding in report["findings"])
+
+
+ROW = b"Gene::A:1\ttreats\tGene::B:2\n"
+
+
+@pytest.mark.parametrize("ending", ["gz", "xz", "bz2", "zst"])
+def test_packed_triples_are_read_but_no_bomb(tmp_path, ending):
+    packers = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress,
+               "zst": zstandard.compress}  # fmt: skip
+    path = tmp_path / f"triples.tsv.{ending}"
+    path.write_bytes(packers[ending](ROW * 1000))
+    assert read_columns(path).num_rows == 1000
+    if ending == "zst":  # the others need ten seconds and more to pack as much
+        path.write_bytes(packers[ending](ROW * 3_000_000))
+        with pytest.raises(InputError, match=f"^{path}: unpacks to more than 200 times its size"):
+            read_columns(path)

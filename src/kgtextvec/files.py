@@ -114,20 +114,37 @@ def temporary_beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, record_digest: bool = False) -> Iterator[Path]:
     """Yield a temporary name; on success fsync it and rename it to `path`, else remove it.
 
     Whatever happens (an exception, kill -9, a full disk), `path` holds the old content or the
-    whole new one, with the mode that the umask gives. Parent folders are made. Raises InputError
-    when the disk is full.
+    whole new one, with the mode that the umask gives. Parent folders are made. `record_digest`
+    writes the sha256 beside it, for files that no record describes. Raises InputError when the
+    disk is full.
     """
     with temporary_beside(path) as part:
         yield part
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
         apply_umask(part)
+        digest = sha256_of(part) if record_digest else ""
         part.replace(path)
         sync_folder(path.parent)
+    if record_digest:
+        with whole_file(digest_file(path)) as part:
+            part.write_text(f"{digest}  {path.name}\n", "utf-8", "surrogateescape")
+
+
+def digest_file(path: Path) -> Path:
+    """Return the hidden file beside `path` that holds its sha256, as `sha256sum` writes it."""
+    return path.with_name(f".{path.name}.sha256")
+
+
+def check_recorded_digest(path: Path) -> None:
+    """Raise InputError unless a file has the sha256 beside it, if that was recorded."""
+    with suppress(FileNotFoundError):
+        recorded = digest_file(path).read_text("utf-8", "replace").partition(" ")[0]
+        refuse_other_digest(path, recorded, sha256_of(path))
 
 
 @contextmanager

@@ -206,12 +206,10 @@ class SpaceManifest(SpaceIdentity, total=False):
     """manifest.json of a space; `pca`: how a reduced one was reduced.
 
     `vectors_digest` and `index_sha256` are those of the files' bytes, `index_digest` is over the
-    index's rows and the same whatever version of Parquet wrote them. `node_id` is the form of its
-    node ids, where it isn't the usual one.
+    index's rows and the same whatever version of Parquet wrote them.
     """
 
     text: str
-    node_id: str
     texts: int
     counts: dict[str, int]
     devices: list[str]
@@ -286,6 +284,37 @@ def write_record(path: Path, record: Mapping[str, Any]) -> None:
     write_json(path, {**content, OWN_DIGEST: digest_of(content)})
 
 
+def read_unedited(path: Path) -> Any:
+    """Read a JSON file. Raises InputError if it is not as write_record wrote it."""
+    found = read_json(path)
+    refuse_edited(path, found)
+    return found
+
+
+def refuse_edited(path: Path, found: Any) -> None:
+    """Raise InputError if what a JSON file holds isn't what write_record wrote.
+
+    Files of earlier versions have no digest. A key that differs from its name in one or two
+    characters is that name, damaged.
+    """
+    if not isinstance(found, dict):
+        return
+    content = {key: value for key, value in found.items() if key != OWN_DIGEST}
+    damaged_name = any(0 < unequal_characters(key, OWN_DIGEST) <= 2 for key in content)
+    if damaged_name or (OWN_DIGEST in found and found[OWN_DIGEST] != digest_of(content)):
+        raise InputError(
+            f"{path}: damaged or edited: its content doesn't have the digest in {OWN_DIGEST}."
+            " Delete it and rerun the step that made it."
+        )
+
+
+def unequal_characters(one: str, other: str) -> int:
+    """Return how many characters of two strings differ, place by place; all if one is longer."""
+    if len(one) != len(other):
+        return max(len(one), len(other))
+    return sum(a != b for a, b in zip(one, other, strict=True))
+
+
 def read_record(path: Path, kind: type[R]) -> R:
     """Read a JSON file and check its keys and their types against `kind`, one of these classes.
 
@@ -294,14 +323,7 @@ def read_record(path: Path, kind: type[R]) -> R:
     """
     from msgspec import ValidationError, convert
 
-    found = read_json(path)
-    if isinstance(found, dict) and OWN_DIGEST in found:
-        content = {key: value for key, value in found.items() if key != OWN_DIGEST}
-        if found[OWN_DIGEST] != digest_of(content):
-            raise InputError(
-                f"{path}: damaged or edited: its content doesn't have the digest in {OWN_DIGEST}."
-                " Delete it and rerun the step that made it."
-            )
+    found = read_unedited(path)
     try:
         convert(found, kind)
     except ValidationError as error:

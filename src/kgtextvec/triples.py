@@ -5,6 +5,7 @@ align follows. Which columns they are is recognised by their names, or by place 
 columns; settings overrule it.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,11 @@ from kgtextvec.edge_columns import (
     one_column,
     recognised_columns,
 )
-from kgtextvec.errors import InputError, did_you_mean
+from kgtextvec.errors import InputError, did_you_mean, without_escapes
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.unpacked import UnpackedFile
 
+RAGGED_ROW = re.compile(r"Row #(\d+): Expected \d+ columns, got (\d+)")
 DELIMITERS = ("\t", ",", ";", "|")
 FIRST_LINE = 1 << 20
 LOOKED_AT = 20  # lines, for their quotes
@@ -236,12 +238,6 @@ class EdgeFile:
         """Yield the columns at some places of delimited text."""
         names = [str(place) for place in range(self.width)]
         wanted = [str(place) for place in places]
-        ragged: list[tuple[int | None, int]] = []
-
-        def refuse(row: Any) -> str:
-            ragged.append((row.number, row.actual_columns))
-            return "error"
-
         try:
             with UnpackedFile(self.path, self.max_ratio) as stream:
                 reader = csv.open_csv(
@@ -257,7 +253,6 @@ class EdgeFile:
                         delimiter=self.delimiter,
                         quote_char=self.quotechar or False,
                         newlines_in_values=bool(self.quotechar) and self.delimiter != "\t",
-                        invalid_row_handler=refuse,
                     ),
                     csv.ConvertOptions(
                         include_columns=wanted,
@@ -268,12 +263,13 @@ class EdgeFile:
                 for batch in reader:
                     yield {int(name): batch[name] for name in batch.schema.names}
         except (pa.ArrowException, UnicodeError, LookupError) as error:
-            if not ragged and "Empty CSV" in str(error):
+            if "Empty CSV" in str(error):
                 return
-            where = f"line {ragged[0][0]} has {ragged[0][1]}" if ragged else ""
-            what = (
-                f"{where} fields, line 1 has {self.width}" if ragged else f"can't be read: {error}"
-            )
+            # Not by a handler of such rows: pyarrow fails in it at bytes that aren't UTF-8.
+            ragged = RAGGED_ROW.search(str(error))
+            what = f"can't be read: {without_escapes(str(error))}"
+            if ragged:
+                what = f"line {ragged[1]} has {ragged[2]} fields, line 1 has {self.width}"
             raise InputError(
                 f"{self.path}: {what}. Give every edge its head, relation and tail, in UTF-8."
             ) from None

@@ -9,17 +9,39 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from kgtextvec.device import available_cores
 from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed.gather import CheckedRows
 from kgtextvec.embed.store_admin import store as store_verb
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, refuse_other_digest, sha256_of
+from kgtextvec.export.tsv import check_tsv
+from kgtextvec.files import check_recorded_digest, digest_file, refuse_other_digest, sha256_of
+from kgtextvec.kinds import KINDS
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.parquet_files import parquet_batches, parquet_errors, read_parquet
 from kgtextvec.progress import Progress, say
-from kgtextvec.records import SpaceManifest, TextsManifest, read_record
+from kgtextvec.records import SpaceManifest, TextsManifest, read_record, read_unedited
 from kgtextvec.reduce.pca import load_pca
 from kgtextvec.space import Space
+
+# Records of steps that no other check reads, with the rules that make them.
+RECORDS = {
+    "texts/*/quality.json": "draw_quality",
+    "*/*/*/link_prediction.json": "predict_links",
+    "*/probes/*.json": "probe_model",
+    "*/finetune.json": "finetune_model",
+}
+RULES_OF_FILES = {
+    "exports/*/README.md": "write_loaders",
+    "entity2d.tsv": "export_entity2d",
+    "map.*": "draw_map",
+    "layout.parquet": "draw_map",
+    "explore.*": "render_notebook",
+    "compare.*": "compare_spaces",
+    "scores.tsv": "collect_scores",
+    "quality.html": "draw_quality",
+    "finetune.*": "finetune_model",
+}
 
 
 def verify(
@@ -31,10 +53,10 @@ def verify(
 ) -> None:
     """Compare every file of a results folder with what was recorded when it was made.
 
-    Tables' texts, spaces (vectors, index, embeddings.parquet, layout.parquet, scores.json), bases
-    of reduced spaces and exports that record digests; with --store every part of the vector store.
-    Each damaged file is named with the rule that makes it again. embeddings.tsv and pages have no
-    recorded digest. Raises InputError when anything is damaged, and when there are no results.
+    Tables' texts, spaces with their TSV, Parquet, scores and maps, bases of reduced spaces,
+    exports, tables of scores and pages; with --store every part of the vector store. Each damaged
+    file is named with the rule that makes it again. A TSV is compared with what would be written
+    for its space. Raises InputError when anything is damaged, and when there are no results.
     """
     checks = list(checks_of(results))
     if not checks:
@@ -89,6 +111,21 @@ def checks_of(results: Path) -> Iterator[FileCheck]:
     for path in sorted(results.glob("exports/*/*/*/manifest.json")):
         rule = "export_aligned" if path.parts[-4] == "aligned" else "export_bundle"
         yield from checks_of_bundle(path, rule)
+    for path in sorted(results.glob("exports/biomedgps/*/*.json")):
+        yield FileCheck(path, "export_biomedgps", check_biomedgps, (path, results))
+    for name, rule in RECORDS.items():
+        for path in sorted(results.glob(name)):
+            yield FileCheck(path, rule, read_unedited, (path,))
+    for beside in sorted(results.rglob(".*.sha256")):
+        path = beside.with_name(beside.name.removeprefix(".").removesuffix(".sha256"))
+        if path.exists():
+            yield FileCheck(path, rule_that_makes(path), check_recorded_digest, (path,))
+
+
+def rule_that_makes(path: Path) -> str:
+    """Return the rule that makes a file whose digest is beside it."""
+    names = [name for name in RULES_OF_FILES if path.match(name)]
+    return RULES_OF_FILES[names[0]] if names else "unknown"
 
 
 def checks_of_texts(path: Path) -> Iterator[FileCheck]:
@@ -105,7 +142,8 @@ def checks_of_texts(path: Path) -> Iterator[FileCheck]:
     for name in table["shards"]:
         shard = folder / f"shards/{name}.parquet"
         yield FileCheck(shard, rule, check_shard_of_texts, (shard, table))
-    yield FileCheck(folder / "findings.json", rule, read_json, (folder / "findings.json",))
+    findings = folder / "findings.json"
+    yield FileCheck(findings, rule, read_unedited, (findings,))
 
 
 def check_table_rows(path: Path, table: TextsManifest) -> None:
@@ -134,11 +172,13 @@ def checks_of_space(path: Path) -> Iterator[FileCheck]:
     yield FileCheck(space.index_path, rule, check_index_rows, (space,))
     for name, rule, check in (
         ("embeddings.parquet", "export_table", check_export),
+        ("embeddings.tsv", "export_table", check_tsv_of),
         ("layout.parquet", "draw_map", check_layout),
         ("scores.json", "evaluate_space", check_scores),
     ):
-        if (folder / name).exists():
-            yield FileCheck(folder / name, rule, check, (folder / name, space))
+        path = folder / name
+        if path.exists() and not digest_file(path).exists():  # such a file is checked by its digest
+            yield FileCheck(path, rule, check, (path, space))
 
 
 def check_vectors(space: Space) -> None:
@@ -197,6 +237,24 @@ def is_sound(check: Callable[[Space], None], space: Space) -> bool:
     return True
 
 
+def check_tsv_of(path: Path, space: Space) -> None:
+    """Raise InputError unless a TSV is that of the space. A damaged space isn't compared with."""
+    if is_sound(check_index_rows, space) and is_sound(check_vectors, space):
+        check_tsv(space, path, available_cores())
+
+
+def check_biomedgps(path: Path, results: Path) -> None:
+    """Raise InputError unless an export for BioMedGPS is whole, given the report beside it."""
+    report = read_unedited(path)
+    for kind in KINDS:
+        if about := report.get(kind):
+            try:
+                space = Space(results / report["model"] / about["table"] / report["space"])
+            except InputError:  # its own check reports it
+                continue
+            check_tsv_of(path.with_name(about["file"]), space)
+
+
 def check_layout(path: Path, space: Space) -> None:
     """Raise InputError unless layout.parquet can be read and has the space's rows."""
     if read_parquet(path).num_rows != space.rows:
@@ -205,7 +263,7 @@ def check_layout(path: Path, space: Space) -> None:
 
 def check_scores(path: Path, space: Space) -> None:
     """Raise InputError unless scores.json can be read and is of the space's vectors."""
-    scores = read_json(path)
+    scores = read_unedited(path)
     recorded = space.manifest.get("vectors_digest")
     if not isinstance(scores, dict) or scores.get("vectors_digest", recorded) != recorded:
         raise InputError(f"{path}: isn't of the vectors beside it. Delete it and rerun.")
@@ -214,9 +272,9 @@ def check_scores(path: Path, space: Space) -> None:
 def checks_of_bundle(path: Path, rule: str) -> Iterator[FileCheck]:
     """Yield the checks of a bundle's files, given its manifest."""
     try:
-        manifest = read_json(path)
+        manifest = read_unedited(path)
     except InputError:
-        yield FileCheck(path, rule, read_json, (path,))
+        yield FileCheck(path, rule, read_unedited, (path,))
         return
     entries = [one for one in manifest.values() if isinstance(one, dict) and "sha256" in one]
     recorded = {one["file"]: one["sha256"] for one in entries} | manifest.get("files", {})

@@ -8,15 +8,18 @@ graph is looked at again, which happens after checkpoints alone.
 """
 
 import hashlib
-import json
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from snakemake.exceptions import WorkflowError
 from snakemake.io import ancient, expand
 
+from kgtextvec.errors import InputError
+from kgtextvec.files import parse_json
 from kgtextvec.kinds import FACTS, IN_GRAPHS
+from kgtextvec.records import refuse_edited
 
 from .contents import contents_of
 from .inputs import Input, Inputs
@@ -24,14 +27,23 @@ from .plan import Param, Plan, Wildcards
 
 
 def read_manifest(path: object) -> Any:
-    """Return what a manifest says."""
-    return json_in(contents_of(path))
+    """Return what a manifest says. Raises WorkflowError when it is damaged."""
+    return json_in(contents_of(path), str(path))
 
 
 @cache
-def json_in(data: bytes) -> Any:
-    """Parse JSON, once per content."""
-    return json.loads(data)
+def json_in(data: bytes, name: str) -> Any:
+    """Parse a record, once per content. Raises WorkflowError when it is damaged or was edited."""
+    try:
+        found = parse_json(data)
+        refuse_edited(Path(name), found)
+    except InputError as error:
+        raise WorkflowError(f"ERROR: {error}") from None
+    except ValueError as error:
+        raise WorkflowError(
+            f"ERROR: {name}: not valid JSON ({error}). Delete it and rerun."
+        ) from None
+    return found
 
 
 @cache

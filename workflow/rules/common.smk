@@ -19,7 +19,6 @@ def load_helpers():
     steps = (
         "checks",
         "plan",
-        "together",
         "inputs",
         "contents",
         "content",

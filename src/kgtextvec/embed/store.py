@@ -33,6 +33,14 @@ from kgtextvec.progress import say
 
 KEY_BYTES = 32
 HEADER_LIMIT = 1 << 20
+# Of each tensor of a part: its type and number of axes.
+PART_FORM: dict[str, tuple[str, int]] = {
+    "keys": ("u1", 2),
+    "vectors": ("f4", 2),
+    "n_tokens": ("i4", 1),
+    "n_unknown": ("i4", 1),
+    "truncated": ("u1", 1),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,17 @@ class Part:
             truncated=self.truncated[chosen],
             n_unknown=self.n_unknown[chosen],
         )
+
+
+def refuse_other_form(tensors: dict[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless the tensors of a part have its types, and as many texts each."""
+    n_texts = len(tensors["keys"])
+    for name, (dtype, axes) in PART_FORM.items():
+        found = tensors[name]
+        if (found.dtype, found.ndim, len(found)) != (np.dtype(dtype), axes, n_texts):
+            raise ValueError(f"{name} is {found.dtype} {found.shape}")
+    if tensors["keys"].shape[1] != KEY_BYTES:
+        raise ValueError(f"keys have {tensors['keys'].shape[1]} bytes")
 
 
 def keys_of(digests: list[str]) -> NDArray[np.uint8]:
@@ -205,6 +224,7 @@ class Store:
             return None
         try:
             tensors = load(data)
+            refuse_other_form(tensors)
             return Part(
                 keys=tensors["keys"],
                 vectors=tensors["vectors"],
@@ -212,7 +232,7 @@ class Store:
                 truncated=tensors["truncated"].astype(np.bool_),
                 n_unknown=tensors["n_unknown"],
             )
-        except (SafetensorError, KeyError) as error:
+        except (SafetensorError, KeyError, ValueError) as error:
             self.set_aside(path, str(error))
             return None
 

@@ -17,6 +17,7 @@ from kgtextvec.files import digest_of, read_json, refuse_other_digest, sha256_of
 from kgtextvec.locks import is_unlocked
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import Progress, say
+from kgtextvec.records import read_unedited
 
 # A writer renames its temporary file within minutes; one this old was left by a killed job.
 LEFT_SECONDS = 24 * 3600.0
@@ -104,7 +105,7 @@ def used_vectors(used_in: Sequence[Path]) -> dict[str, UsedTexts]:
                 " directory in which the workflow has run, or the folder of its results."
             )
         for path in manifests:
-            about = read_json(path)
+            about = read_unedited(path)
             here = used[about["fingerprint"]]
             here.names.add(about["model"]["name"])
             index = path.with_name("index.parquet")

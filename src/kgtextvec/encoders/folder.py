@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, sha256_of
-from kgtextvec.records import ModelRecord
+from kgtextvec.files import sha256_of
+from kgtextvec.records import ModelRecord, read_unedited
 
 RECORD = "kgtextvec.json"
 WEIGHTS = "model.safetensors"
@@ -20,7 +20,7 @@ def read_model_folder(folder: Path) -> ModelRecord:
 
     Raises InputError when the record or a file is missing, or when a file changed (`checksum`).
     """
-    about: ModelRecord = read_json(folder / RECORD)
+    about: ModelRecord = read_unedited(folder / RECORD)
     for name, expected in about["files"].items():
         path = folder / name
         got = sha256_of(path) if path.is_file() else "no such file"

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_file
+from kgtextvec.files import whole_file
+from kgtextvec.records import read_unedited
 
 SCORE_TABLE_COLUMNS = (
     *("model", "table", "space", "dims", "score", "by", "group", "method", "metric"),
@@ -28,7 +29,7 @@ def collect_scores(
     lines: list[tuple[str, ...]] = []
     seen: dict[tuple[str, str, str, str], Path] = {}
     for file in scores:
-        card = read_json(file)
+        card = read_unedited(file)
         try:
             space = (str(card["model"]), str(card["table"]), str(card["space"]))
             here = list(table_lines(card))
@@ -46,7 +47,7 @@ def collect_scores(
             seen[*space, score] = file
         lines += here
     lines.sort()
-    with whole_file(out) as part:
+    with whole_file(out, record_digest=True) as part:
         part.write_text(
             "\n".join("\t".join(line) for line in [SCORE_TABLE_COLUMNS, *lines]) + "\n", "utf-8"
         )

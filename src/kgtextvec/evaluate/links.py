@@ -7,7 +7,7 @@ from typing import Annotated
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
-from kgtextvec.files import write_json
+from kgtextvec.records import write_record
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.scores import LinkTraining, Seeded
@@ -66,7 +66,7 @@ def predict_links(
             set_threads(threads)
             scores, runs = train_all(space, cut, training, seeded.seed, place, Path(folder))
     files = {"triples": triples, "test_triples": test_triples}
-    write_json(
+    write_record(
         out,
         {
             **identity(space),

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
 from kgtextvec.evaluate.scores import ScoringContext
-from kgtextvec.files import sha256_of, write_json
+from kgtextvec.files import sha256_of
 from kgtextvec.progress import say
+from kgtextvec.records import write_record
 from kgtextvec.registry import SCORES
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.models import Device
@@ -80,7 +81,7 @@ def evaluate_space(
     for note in notes:
         say(f"note: {note}")
     write_item_sums(out.parent / SUMS_FILE, items)
-    write_json(
+    write_record(
         out,
         {
             **identity(space),

@@ -18,6 +18,7 @@ from kgtextvec.files import digests_in, sha256_of, whole_folder, write_json
 from kgtextvec.kinds import ENTITIES
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.progress import say
+from kgtextvec.records import write_record
 from kgtextvec.registry import ID_ORDERS
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.spaces import Alignment, InverseRelations
@@ -77,7 +78,7 @@ def export_aligned(
         write_json(part / "coverage.json", coverage)
         write_json(part / "selfcheck.json", check)
         known = {one["file"]: one["sha256"] for one in check.values()}
-        write_json(
+        write_record(
             part / "manifest.json",
             {
                 "form": settings.form,

@@ -15,9 +15,10 @@ from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.export.tsv import filled, quoted, string_bytes, write_tsv
-from kgtextvec.files import whole_file, write_json
+from kgtextvec.files import check_recorded_digest, whole_file
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
+from kgtextvec.records import write_record
 from kgtextvec.space import Space, checked_space
 
 DIMS_OF_SERVER = 400  # of its default table
@@ -50,7 +51,7 @@ def export_biomedgps(
             f" rows, first embedding_id {faults[0]['embedding_id']} ({faults[0]['why']}). All are"
             f" in the file and named in {out.with_suffix('.json').name}."
         )
-    write_json(
+    write_record(
         out.with_suffix(".json"),
         {
             "form": "biomedgps",
@@ -120,6 +121,7 @@ def export_entity2d(
     takes no empty place. Raises InputError when the map lacks t-SNE or UMAP.
     """
     space = checked_space(space_dir)
+    check_recorded_digest(layout)
     places = read_parquet(layout)
     if places.num_rows != space.rows:
         raise InputError(f"{layout}: has {places.num_rows} rows, {space_dir} {space.rows}. Rerun.")
@@ -140,7 +142,7 @@ def export_entity2d(
     plane = np.ascontiguousarray(plane[shown])
     text = np.empty((plane.size + 1) * LONGEST + len(heads), np.uint8)
     n = spell_rows(plane.view(np.uint32), heads, bounds, text, ord("\t"))
-    with whole_file(out) as part, part.open("wb") as file:
+    with whole_file(out, record_digest=True) as part, part.open("wb") as file:
         names = ["embedding_id", "entity_id", "entity_type", "entity_name", *PLANE_COLUMNS]
         file.write(("\t".join(names) + "\n").encode())
         file.write(text[:n].data)

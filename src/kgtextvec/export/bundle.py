@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from kgtextvec.errors import InputError
 from kgtextvec.export.inverses import choose_inverses
 from kgtextvec.export.trainers import write_trainer
-from kgtextvec.files import digests_in, whole_folder, write_json
+from kgtextvec.files import digests_in, whole_folder
+from kgtextvec.records import write_record
 from kgtextvec.registry import FORMS
 from kgtextvec.settings.spaces import InverseRelations
 from kgtextvec.space import Space, checked_space
@@ -57,7 +58,7 @@ def export_bundle(
             }
         entries = [manifest[space.kind.name] for space in spaces]
         known = {one["file"]: one["sha256"] for one in entries if "sha256" in one}
-        write_json(part / "manifest.json", manifest | {"files": digests_in(part, known)})
+        write_record(part / "manifest.json", manifest | {"files": digests_in(part, known)})
 
 
 def open_together(space_dirs: list[Path]) -> list[Space]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.kinds import IN_GRAPHS, Kind
+from kgtextvec.records import read_unedited
 from kgtextvec.registry import FORMS
 
 PAGES = Path(__file__).parent / "pages"
@@ -38,7 +39,7 @@ def write_loaders(
         listed_export(path, about, kinds) for path, about in zip(manifests, abouts, strict=True)
     ]
     text = render_page(page, title=title, kinds=[kind.name for kind in kinds], exports=exports)
-    with whole_file(out) as part:
+    with whole_file(out, record_digest=True) as part:
         part.write_text(text, "utf-8")
 
 
@@ -90,7 +91,7 @@ class ListedExport:
 def read_export_manifest(path: Path, form: str) -> dict[str, Any]:
     """Read the manifest of an export. Raises InputError when it is of another form."""
     path = path / "manifest.json" if path.is_dir() else path
-    about: dict[str, Any] = read_json(path)
+    about: dict[str, Any] = read_unedited(path)
     if form not in (about["form"], ALIGNED if about.get("aligned") else None):
         raise InputError(f"{path}: of form {about['form']}, not {form}. Rerun the export.")
     return about

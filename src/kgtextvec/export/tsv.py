@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.files import whole_file
 from kgtextvec.kinds import Kind
@@ -48,10 +49,34 @@ def write_tsv(space: Space, out: Path, threads: int, names: Sequence[str] = ()) 
     when the vectors aren't those that the manifest describes.
     """
     columns = {name: space.kind.tsv[name] for name in names or space.kind.tsv}
-    header = "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
     starts = line_starts(space, list(columns.values()))
     with whole_file(out) as part, space.vectors_checked():
-        write_lines(space.matrix, header, starts, part, threads)
+        write_lines(space.matrix, tsv_header(list(columns)), starts, part, threads)
+
+
+def check_tsv(space: Space, path: Path, threads: int) -> None:
+    """Raise InputError unless a TSV holds what `write_tsv` would write; it is made again meanwhile.
+
+    So no digest of the largest file has to be computed when it is written.
+    """
+    starts = line_starts(space, list(space.kind.tsv.values()))
+    header = tsv_header(list(space.kind.tsv))
+    size = write_lines(space.matrix, header, starts, path, threads, writer=LineComparer)
+    if path.stat().st_size != size:
+        raise differing(path, space.matrix.rows)
+
+
+def tsv_header(columns: Sequence[str]) -> str:
+    """Return the first line of a TSV."""
+    return "\t".join(["embedding_id", *columns, "embedding"]) + "\n"
+
+
+def differing(path: Path, row: int) -> InputError:
+    """Return the error of a TSV that isn't of its space, from a row (from 0) on."""
+    return InputError(
+        f"{path}: differs from embeddings.npy or index.parquet, in the {row + 1:,}. row or soon"
+        " after. Delete it and rerun the step that made it."
+    )
 
 
 def write_lines(
@@ -61,22 +86,26 @@ def write_lines(
     out: Path,
     threads: int,
     style: RowStyle | None = None,
-) -> None:
+    writer: "type[LineWriter] | None" = None,
+) -> int:
     """Write the header, then a line per row of the matrix: its start, then its numbers.
 
-    `starts` yields what `line_starts` does, and covers all rows. The rest as for `write_tsv`.
+    `starts` yields what `line_starts` does, and covers all rows. Returns the file's size in bytes.
+    The rest as for `write_tsv`.
     """
+    kind = writer or LineWriter
     rows = rows_per_block(matrix.dims, NUMBERS_AT_ONCE)
     waiting: deque[Future[int]] = deque()
     end: Future[int] = Future()
     with (
-        out.open("wb", buffering=0) as file,
+        out.open(kind.mode, buffering=0) as file,
         matrix.path.open("rb", buffering=0) as source,
         ThreadPoolExecutor(threads) as pool,
-        Progress("export-table", matrix.rows, unit="rows") as progress,
+        Progress(kind.what, matrix.rows, unit="rows") as progress,
     ):
-        end.set_result(file.write(header.encode()))
-        work = LineWriter(matrix, source.fileno(), file.fileno(), style or RowStyle())
+        work = kind(matrix, source.fileno(), file.fileno(), style or RowStyle(), out)
+        work.put(memoryview(header.encode()), 0, 0)
+        end.set_result(len(header.encode()))
         for first, data, bounds in starts:
             for start in range(0, len(bounds) - 1, rows):
                 if len(waiting) > threads:
@@ -88,6 +117,7 @@ def write_lines(
                 end = here.end
         while waiting:
             progress.add(waiting.popleft().result())
+        return end.result()
 
 
 @dataclass(frozen=True)
@@ -111,8 +141,11 @@ class LineWriter:
     A text is written by the core that made it and has it in its cache.
     """
 
-    def __init__(self, matrix: Matrix, source: int, out: int, style: RowStyle) -> None:
+    mode, what = "wb", "export-table"
+
+    def __init__(self, matrix: Matrix, source: int, out: int, style: RowStyle, path: Path) -> None:
         self.matrix, self.source, self.out, self.style = matrix, source, out, style
+        self.path = path
         self.free: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
 
     def do(self, block: LineBlock) -> int:
@@ -124,11 +157,15 @@ class LineWriter:
         except BaseException as error:
             block.end.set_exception(error)  # those behind it wait for it
             raise
-        view, at = text.data[:n], start
-        while at < start + n:
-            at += os.pwrite(self.out, view[at - start :], at)
+        self.put(text.data[:n], start, block.first)
         self.free.put(text)
         return len(block.bounds) - 1
+
+    def put(self, text: memoryview, start: int, row: int) -> None:
+        """Write text to its place in the file; `row` is the first one in it."""
+        at = start
+        while at < start + len(text):
+            at += os.pwrite(self.out, text[at - start :], at)
 
     def text_of(self, block: LineBlock) -> tuple[NDArray[np.uint8], int]:
         """Return the text of a block and how many bytes of the array it takes."""
@@ -155,6 +192,17 @@ class LineWriter:
         except Empty:
             text = np.empty(size, np.uint8)
         return text if len(text) >= size else np.empty(size, np.uint8)
+
+
+class LineComparer(LineWriter):
+    """Compares a file with the text that would be written."""
+
+    mode, what = "rb", "verify"
+
+    def put(self, text: memoryview, start: int, row: int) -> None:
+        """Raise InputError unless the file has that text at that place."""
+        if os.pread(self.out, len(text), start) != text:
+            raise differing(self.path, row)
 
 
 def line_starts(space: Space, columns: Sequence[str]) -> LineStarts:

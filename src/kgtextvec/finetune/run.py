@@ -14,7 +14,7 @@ import torch
 from kgtextvec.device import choose_device, set_threads
 from kgtextvec.encoders.elmo.convert import Arrays
 from kgtextvec.errors import InputError, Stopped
-from kgtextvec.files import need_space, read_json, write_json
+from kgtextvec.files import need_space
 from kgtextvec.finetune.checkpoint import Snapshot, newest, save
 from kgtextvec.finetune.corpus import read_softmax_words
 from kgtextvec.finetune.language_model import SLOT, SOFTMAX, SOFTMAX_BIAS, LanguageModel, Tensors
@@ -25,6 +25,7 @@ from kgtextvec.finetune.train import BilmTrainer
 from kgtextvec.gpu_lock import leased
 from kgtextvec.locks import hold_lock, open_to_lock, run_without_lock
 from kgtextvec.progress import clock, say
+from kgtextvec.records import OWN_DIGEST, read_unedited, write_record
 from kgtextvec.signals import asked_to_stop
 
 SAY_SECONDS = 10.0
@@ -141,14 +142,15 @@ def measured_once(planned: TrainingPlan, trainer: BilmTrainer) -> Perplexity:
     """Return the perplexity before any step; it is kept with the snapshots."""
     kept = planned.work / "before.json"
     if kept.is_file():
-        return Perplexity(**read_json(kept))
+        found = read_unedited(kept)
+        return Perplexity(**{key: value for key, value in found.items() if key != OWN_DIGEST})
     texts = planned.texts
     if trainer.steps:
         device = str(trainer.softmax[SOFTMAX_BIAS].device)
         found = measure(*language_model(planned.source, device), texts.held, texts.rows)
     else:
         found = measure(trainer.model, trainer.softmax, texts.held, texts.rows)
-    write_json(kept, asdict(found))
+    write_record(kept, asdict(found))
     return found
 
 

@@ -11,13 +11,13 @@ import numpy as np
 from kgtextvec import __version__
 from kgtextvec.encoders.elmo.convert import tensor_places
 from kgtextvec.encoders.elmo.options import INFERENCE_CHARACTERS
-from kgtextvec.files import link_or_copy, parse_json, whole_file, whole_folder, write_json
+from kgtextvec.files import link_or_copy, parse_json, whole_file, whole_folder
 from kgtextvec.finetune import RECIPE
 from kgtextvec.finetune.measure import perplexity_of
 from kgtextvec.finetune.plan import TrainingPlan
 from kgtextvec.finetune.run import Outcome
 from kgtextvec.finetune.source import OURS, TrainingSource
-from kgtextvec.records import DownloadOrigin
+from kgtextvec.records import DownloadOrigin, write_record
 
 
 def write_model(planned: TrainingPlan, outcome: Outcome, out: Path) -> None:
@@ -75,11 +75,11 @@ def write_finetune_results(
     """Write the losses (TSV: step, loss, perplexity), the record (JSON) and the page (HTML)."""
     from kgtextvec.finetune.page import render_finetune_page
 
-    with whole_file(losses) as part:
+    with whole_file(losses, record_digest=True) as part:
         rows = (f"{i}\t{cost:.6f}\t{perplexity_of(cost):.6g}\n" for i, cost in enumerate(costs, 1))
         part.write_text("step\tloss\tperplexity\n" + "".join(rows), "utf-8")
-    write_json(record, about)
-    with whole_file(page) as part:
+    write_record(record, about)
+    with whole_file(page, record_digest=True) as part:
         part.write_text(render_finetune_page(about, costs), "utf-8")
 
 
@@ -87,4 +87,4 @@ def write_downloaded(about: dict[str, Any], path: Path) -> None:
     """Write the record that convert-model takes in place of download-model's."""
     source = f"fine-tuned from {about['from']}"
     record: DownloadOrigin = {"model": about["model"], "source": source, "revision": about["key"]}
-    write_json(path, record)
+    write_record(path, record)

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from kgtextvec.encoders.folder import RECORD, WEIGHTS, file_digests, tokenizer_digest
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, whole_folder, write_json
+from kgtextvec.files import read_json, whole_folder
 from kgtextvec.models import RECIPE
 from kgtextvec.models.entry import read_access, read_entry
 from kgtextvec.models.known import is_known
 from kgtextvec.models.weights import check_dims
 from kgtextvec.progress import say
-from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_record
+from kgtextvec.records import DownloadOrigin, EncoderFacts, ModelRecord, read_record, write_record
 from kgtextvec.settings.models import Access, Model, ModelTraits
 from kgtextvec.versions import versions_of
 
@@ -77,7 +77,7 @@ def convert_model(
             "versions": versions_of(*CONVERT_PACKAGES),
             "files": digests,
         }
-        write_json(part / RECORD, record)
+        write_record(part / RECORD, record)
     say(
         f"{name}: {facts['dims']} dims, {facts['parameters']:,} parameters,"
         f" {facts['max_tokens'] or 'any number of'} tokens a text"
@@ -105,7 +105,7 @@ def record_endpoint(name: str, entry: Model, access: Access, out: Path) -> None:
             "versions": versions_of("requests", "urllib3"),
             "files": file_digests(part),
         }
-        write_json(part / RECORD, record)
+        write_record(part / RECORD, record)
     say(f"{name}: {facts['dims']} dims, from {entry.source}")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from kgtextvec.encoders.choices import choose
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of, write_json
+from kgtextvec.files import sha256_of
 from kgtextvec.models.cache import cache_of, from_cache, mark_complete
 from kgtextvec.models.entry import Location, locations_of, read_entry
 from kgtextvec.models.fetch_errors import NoSpace
@@ -15,7 +15,7 @@ from kgtextvec.models.lock import lock_digests, lock_models, locked_commits, rea
 from kgtextvec.models.recipe import read_recipe
 from kgtextvec.models.sources import Destination, Files
 from kgtextvec.progress import say
-from kgtextvec.records import DownloadRecord
+from kgtextvec.records import DownloadRecord, write_record
 from kgtextvec.server_address import is_offline
 from kgtextvec.settings.base import settings_of
 from kgtextvec.settings.models import EncoderOptions, Model
@@ -40,7 +40,7 @@ def download_model(
     """
     settings = read_entry(model, entry, Model)
     found = find_files(model, settings, lock, downloads, offline)
-    write_json(out, found)
+    write_record(out, found)
     size = sum(file["bytes"] for file in found["files"])
     say(f"{model}: {len(found['files'])} files, {size:,} bytes, from {found['source']}")
     files = {file["name"]: Path(file["path"]) for file in found["files"]}

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from kgtextvec.files import sha256_of, whole_file, write_json
+from kgtextvec.files import sha256_of, whole_file
 from kgtextvec.probe import PROBE_PACKAGES, RECIPE
 from kgtextvec.progress import say
+from kgtextvec.records import write_record
 from kgtextvec.settings.models import TokenOptions
 from kgtextvec.settings.training import CorpusReading, TokenCache
 from kgtextvec.versions import versions_of
@@ -66,7 +67,7 @@ def cache_tokens(
     )
     keys = ("model", "kind", "source", "revision", "weights_sha256", "tokenizer_sha256")
     is_elmo = record["kind"] == "elmo"
-    write_json(
+    write_record(
         out.with_suffix(".json"),
         {
             "model": {key: record.get(key) for key in keys},

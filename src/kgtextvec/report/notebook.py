@@ -17,9 +17,10 @@ from typing import Annotated, Any
 
 from kgtextvec import job_client
 from kgtextvec.errors import InputError
-from kgtextvec.files import whole_file
+from kgtextvec.files import check_recorded_digest, whole_file
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.progress import say
+from kgtextvec.records import read_unedited
 from kgtextvec.settings.spaces import Examples
 from kgtextvec.space import Space, checked_space
 
@@ -59,6 +60,10 @@ def render_notebook(
         "pca": pca is not None,
         "scores": (space / "scores.json").exists(),
     }
+    if optional["layout"]:
+        check_recorded_digest(space / "layout.parquet")
+    if optional["scores"]:
+        read_unedited(space / "scores.json")
     left_out = {tag for tag, present in optional.items() if not present}
     notebook.cells = [cell for cell in notebook.cells if not left_out & tags_of(cell)]
     title = title_of(opened)
@@ -74,7 +79,7 @@ def render_notebook(
     with opened.vectors_checked():
         execute(notebook, folder, template)
     write_notebook(notebook, out_notebook)
-    with whole_file(out_html) as part:
+    with whole_file(out_html, record_digest=True) as part:
         part.write_text(as_page(notebook, title), "utf-8")
 
 
@@ -133,7 +138,7 @@ def write_notebook(notebook: Any, path: Path) -> None:
     import nbformat
 
     notebook.metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE}
-    with whole_file(path) as part:
+    with whole_file(path, record_digest=True) as part:
         part.write_text(nbformat.writes(notebook) + "\n", "utf-8")
 
 

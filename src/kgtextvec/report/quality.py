@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec.errors import InputError
-from kgtextvec.files import whole_file, write_json
+from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
-from kgtextvec.records import EmbeddedSpace, FindingRecord, TableFindings, read_record
+from kgtextvec.records import EmbeddedSpace, FindingRecord, TableFindings, read_record, write_record
 
 LABELS_SHOWN = 60
 EMPTY_KINDS = ("empty_text", "no_text")
@@ -46,8 +46,8 @@ def draw_quality(
                 " Give manifests of one table."
             )
     quality = summarize_quality(table, found, spaces)
-    write_json(out_json, quality)
-    with whole_file(out_html) as part:
+    write_record(out_json, quality)
+    with whole_file(out_html, record_digest=True) as part:
         part.write_text(
             render_template("report/templates/quality.html", q=quality, shown=shown_parts(quality)),
             "utf-8",

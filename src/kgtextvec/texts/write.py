@@ -8,14 +8,7 @@ from typing import Any
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
-from kgtextvec.files import (
-    as_input_error,
-    remove_leftovers,
-    sha256_of,
-    sync_folder,
-    temporary_name,
-    write_json,
-)
+from kgtextvec.files import as_input_error, remove_leftovers, sha256_of, sync_folder, temporary_name
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import changed, pick
@@ -92,7 +85,7 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
         }
         if table.node_ids.recorded:
             manifest["node_id"] = table.node_ids.recorded
-        write_json(part / "findings.json", report(table, lists=False))
+        write_record(part / "findings.json", report(table, lists=False))
         write_record(part / "manifest.json", manifest)
         put_in_place(part, out_dir)
         done = True

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from kgtextvec.device import available_cores
@@ -11,7 +10,7 @@ from kgtextvec.embed.gather import gather_shards
 from kgtextvec.embed.shard import embed_shard
 from kgtextvec.errors import InputError
 from kgtextvec.export.tsv import write_tsv
-from kgtextvec.files import digest_of, read_json
+from kgtextvec.files import digest_of, temporary_beside
 from kgtextvec.kinds import KINDS
 from kgtextvec.locations import project_folder
 from kgtextvec.models.convert import convert_model
@@ -19,6 +18,7 @@ from kgtextvec.models.download import download_model
 from kgtextvec.models.sources.hub import newest_commit
 from kgtextvec.models.unpack import unpack_model
 from kgtextvec.progress import say
+from kgtextvec.records import read_unedited
 from kgtextvec.settings.models import Embed, Mode
 from kgtextvec.settings.tables import Sharding
 from kgtextvec.space import Space
@@ -47,13 +47,13 @@ def embed_table(
     """
     work.mkdir(parents=True, exist_ok=True)
     faithful = mode.mode == "faithful"
-    with TemporaryDirectory(dir=work, prefix="run-") as folder:
-        texts, space = Path(folder) / "texts", Path(folder) / "space"
+    with temporary_beside(work / "run") as folder:
+        texts, space = folder / "texts", folder / "space"
         # The table first: a fault in it must not wait for a download.
         reading = Sharding(kind=kind, text_clean="none" if faithful else "standard")
         read_texts([file], table=kind, out_dir=texts, reading=reading)
         model = find_model(model_name, work)
-        vectors = Path(folder) / "000-of-001.npy"
+        vectors = folder / "000-of-001.npy"
         embed_shard(
             texts / "shards/000-of-001.parquet",
             model=model,
@@ -95,8 +95,8 @@ def find_model(name: str, work: Path) -> Path:
     short = address.rpartition("/")[2]
     if not commit:
         for record in sorted((work / "models").glob(f"{short}-*/{MODEL_RECORD}")):
-            if str(read_json(record)["source"]).startswith(f"hub:{address}@"):
-                say(f"{name}: as fetched before, {read_json(record)['source']}")
+            if str(read_unedited(record)["source"]).startswith(f"hub:{address}@"):
+                say(f"{name}: as fetched before, {read_unedited(record)['source']}")
                 return record.parent
         commit = newest_commit(address, work)
         say(f"{name}: now at commit {commit}; -m {address}@{commit} will get the same again")
@@ -142,8 +142,8 @@ def from_source(name: str, entry: dict[str, Any], work: Path) -> Path:
             downloads=work / "downloads",
             out=record,
         )
-        with TemporaryDirectory(dir=work, prefix="unpack-") as folder:
-            unpacked = Path(folder) / name
+        with temporary_beside(work / "unpacked") as folder:
+            unpacked = folder / name
             unpack_model(record, out=unpacked, subdir=entry.get("subdir"))
             convert_model(unpacked, out=out, model=name, entry=text, downloaded=record)
     return out

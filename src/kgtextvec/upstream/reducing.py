@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
-from kgtextvec.files import whole_file
+from kgtextvec.files import temporary_beside, whole_file
 from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
 from kgtextvec.progress import say
 from kgtextvec.space import Floats
@@ -39,9 +38,9 @@ class ScriptOptions:
 
 def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
     """Read the table, reduce its vectors, write it again, complete or not at all."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=output.parent, prefix=".reduce-") as folder:
-        matrix = vectors_of_table(file, Path(folder))
+    with temporary_beside(output.with_name("reduce")) as folder:
+        folder.mkdir()
+        matrix = vectors_of_table(file, folder)
         if how.dimensions < 1:
             raise InputError(f"-d {how.dimensions}: ask for 1 or more.")
         if matrix.rows < 2:

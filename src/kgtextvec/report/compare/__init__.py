@@ -73,7 +73,7 @@ def compare_spaces(
         rules=[rules_section(group) for group in same_file(read)],
         further=further_scores(rows),
     )
-    with whole_file(out_html) as part:
+    with whole_file(out_html, record_digest=True) as part:
         part.write_text(html, "utf-8")
     if template and out_notebook:
         render_comparison(template, scores, headline(read), out_notebook)

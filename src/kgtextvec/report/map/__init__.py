@@ -94,7 +94,7 @@ def draw_map(
     out = out_dir or space_dir
     with ExitStack() as stack:
         parts = {
-            name: stack.enter_context(whole_file(out / name))
+            name: stack.enter_context(whole_file(out / name, record_digest=True))
             for name in ("layout.parquet", "map.html", "map.png", "map.svg")
         }
         about = {"seed": seed, "layouts": list(wanted), "rows": space.rows, "drawn": len(rows)}

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from export_spaces import write_space
 
+import kgtextvec
 from kgtextvec.__main__ import main
 from kgtextvec.embed.gather import Found, index_of
 from kgtextvec.kinds import ENTITIES, RELATION_TYPES
@@ -162,3 +164,13 @@ def test_clashes_are_those_that_a_plain_loop_finds():
             want.append((row, start))
     assert sorted(map(tuple, made.clashes(keys).tolist())) == want
     assert RELATION_TYPES.node_ids({"id": ["a"], "name": [""]}, "name") == ["a"]
+
+
+def test_a_label_and_an_id_find_a_row_whatever_its_node_id(tmp_path):
+    """Maps of HeteroData know labels; a KGX graph's node ids don't have them."""
+    index = {"id": ["9", "8"], "label": ["Gene", "Disease"], "name": ["a", "b"]}
+    folder = write_space(
+        tmp_path / "s", "entities", index | {"node_id": index["id"]}, 4, 0, None, {"node_id": "id"}
+    )
+    space = kgtextvec.open(folder)
+    assert space.find(["9", "Disease::8", "Gene::8", "8"]).tolist() == [0, 1, -1, 1]

@@ -42,7 +42,7 @@ def run(folder: Path, probe: str, model: Path, train: Path, test: Path, **more) 
         vectors=folder / "v.npy",
         out=folder / f"{probe}.json",
         reading=CorpusScheme(**labels),
-        training=ProbeTraining(**more),
+        training=ProbeTraining(**{"least_steps": 0} | more),
         device=Device(device="cpu"),
     )
     return json.loads((folder / f"{probe}.json").read_text())
@@ -175,9 +175,11 @@ def test_the_best_epoch_on_the_dev_pairs_counts(tmp_path):
     settings = {"seeds": (1,), "controls": (), "epochs": 12, "batch_size": 8}
     settings["labels"] = ("entailment", "neutral")
     (found, _) = run(tmp_path, "nli", model, *files[:2], dev=[files[2]], **settings)["runs"]
-    best = found["epoch"]
-    assert found["dev_accuracy"][best - 1] == max(found["dev_accuracy"])
-    assert len(set(found["dev_accuracy"])) > 1, "else nothing is chosen here"
+    looks = dict(found["dev"])
+    assert list(looks) == [15 * i for i in range(1, 13)], "once an epoch of 15 steps"
+    best = found["best_step"] // 15
+    assert looks[found["best_step"]] == max(looks.values())
+    assert len(set(looks.values())) > 1, "else nothing is chosen here"
     stopped = run(tmp_path, "nli", model, *files[:2], **settings | {"epochs": best})["runs"][0]
     assert stopped["metrics"] == found["metrics"]
 

@@ -175,8 +175,7 @@ def test_both_verbs_stop_with_one_line_before_a_model_loads(
     ("words", "told"),
     [
         (["nli", "--train", "a", "b", "--test", "c"], "probe.nli: b is one file too many"),
-        (["ner", "--train", "a", "b", "c", "--test", "d"], "probe.ner: 3 files were given"),
-        (["ner", "--train", "a", "--test", "b", "--dev", "c"], "probe.ner.dev: nothing is chosen"),
+        (["ner", "--train", "a", "b", "c", "d", "--test", "d"], "probe.ner: 4 files were given"),
         (["nli", "--train", "a"], "probe.nli: no file to test"),
         (["ner", "--train", "nowhere.tsv", "--test", "a"], "nowhere.tsv: can't be read"),
     ],

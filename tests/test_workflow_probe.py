@@ -42,6 +42,7 @@ def first_run(tmp_path_factory):
                 "nli": {"train": "train.jsonl", "dev": "dev.jsonl", "test": "test.jsonl"},
                 "seeds": 2,
                 "epochs": 2,
+                "least_steps": 0,
                 "batch_size": 8,
             },
         },

@@ -36,6 +36,7 @@ VERBS = {
         "texts.verbs",
         "read a table strictly and split its distinct texts into shards",
     ),
+    "init": ("texts.init", "look at your files and write a config for them"),
     "lint": ("texts.verbs", "check a table and list what is wrong with it; writes nothing"),
     "embed-shard": ("embed.shard", "turn the texts of a shard into vectors"),
     "gather-shards": ("embed.gather", "put the vectors of all shards in the order of the table"),

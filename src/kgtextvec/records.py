@@ -206,10 +206,12 @@ class SpaceManifest(SpaceIdentity, total=False):
     """manifest.json of a space; `pca`: how a reduced one was reduced.
 
     `vectors_digest` and `index_sha256` are those of the files' bytes, `index_digest` is over the
-    index's rows and the same whatever version of Parquet wrote them.
+    index's rows and the same whatever version of Parquet wrote them. `node_id` is the form of its
+    node ids, where it isn't the usual one.
     """
 
     text: str
+    node_id: str
     texts: int
     counts: dict[str, int]
     devices: list[str]

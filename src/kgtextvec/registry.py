@@ -154,6 +154,7 @@ SOURCES: Registry[Any] = Registry("kgtextvec.models.sources", "SOURCE", "source"
 SCORES: Registry[Any] = Registry("kgtextvec.evaluate.scores", "SCORE", "score")
 SPACES: Patterns[Any] = Patterns("kgtextvec.reduce.spaces", "SPACE", "space")
 FORMATS: Registry[Any] = Registry("kgtextvec.texts.formats", "FORMAT", "table format")
+RECOGNISERS: Registry[Any] = Registry("kgtextvec.texts.recognisers", "RECOGNISER", "form of table")
 FORMS: Registry[Any] = Registry("kgtextvec.export.forms", "FORM", "export form")
 ID_ORDERS: Listed[Any] = Listed(read_id_orders, "form to align to")
 TABLE_FORMATS: Listed[Any] = Listed(

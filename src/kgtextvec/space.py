@@ -209,7 +209,8 @@ class Space:
     def find(self, ids: Sequence[str]) -> Rows:
         """Return the row of each id, (n,) int64: NO_ROW where none has it, AMBIGUOUS where several.
 
-        An id is a node id or, where it is none, a bare id, which must stand under one label only.
+        An id is a node id or, where it is none, a bare id, which must stand under one label only,
+        or `label::id` in a table whose node ids are of another form.
         """
         ids = list(ids)
         wanted = pa.array(ids, pa.string())
@@ -226,6 +227,10 @@ class Space:
                 nodes.setdefault(column[row].as_py(), set()).add(node)
             several = [len(nodes.get(ids[place], ())) > 1 for place in left.tolist()]
             rows[left] = np.where(several, AMBIGUOUS, bare)
+            left = np.flatnonzero(rows == NO_ROW)
+            if len(left) and self.manifest.get("node_id"):
+                marked = pc.binary_join_element_wise(self.column("label"), self.column("id"), "::")
+                rows[left] = as_rows(pc.index_in(wanted.take(pa.array(left)), value_set=marked))
         return rows
 
     def why_no_row(self, identifier: str, row: int) -> str:

@@ -315,10 +315,12 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
         corpora = getattr(config.probe, probe)
         for part in ("train", "dev", "test"):
             found = getattr(corpora, part, None)
-            paths = (
-                [found.sentences, found.genes] if isinstance(found, GeneFiles) else [found or ""]
+            files: list[str | None] = (
+                [found.sentences, found.genes, found.alternatives]
+                if isinstance(found, GeneFiles)
+                else [found]
             )
-            yield from ((f"config, probe.{probe}.{part}", path) for path in paths if path)
+            yield from ((f"config, probe.{probe}.{part}", path) for path in files if path)
     for model in plan.all_models:
         source = plan.catalogue[model].source
         if model in plan.finetuned or isinstance(source, tuple):  # the next source may be there

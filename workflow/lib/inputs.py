@@ -105,5 +105,7 @@ class Inputs:
         found = getattr(getattr(self.plan.config.probe, probe), part, None)
         if found is None:
             return []
-        paths = [found] if isinstance(found, str) else [found.sentences, found.genes]
-        return [self.file(path) for path in paths]
+        if isinstance(found, str):
+            return [self.file(found)]
+        paths = [found.sentences, found.genes, found.alternatives]
+        return [self.file(path) for path in paths if path]

@@ -14,9 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kgtextvec.__main__ import VERBS
-from kgtextvec.errors import InputError
-from kgtextvec.kinds import IN_GRAPHS, KINDS
-from kgtextvec.registry import FORMS, ID_ORDERS, SPACES
+from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.edges import edges_as_json
@@ -49,13 +47,14 @@ from kgtextvec.settings.training import (
 from kgtextvec.yaml_files import read_yaml
 
 from .checks import add_finetuned, add_hub_models, check_plan
+from .together import TablesTogether
 
 Wildcards = Any  # Snakemake's own: model, table, … are attributes
 # What Snakemake calls to get a param of a job.
 Param = Callable[[Wildcards], object]
 
 
-class Plan:
+class Plan(TablesTogether):
     """The config, checked, and what follows from it alone."""
 
     def __init__(self, raw: dict[str, Any], catalogue: Path, root: Path, in_conda: bool) -> None:
@@ -82,12 +81,6 @@ class Plan:
         add_hub_models(self)
         add_finetuned(self)
         check_plan(self)
-
-    @property
-    def graph_file(self) -> str | None:
-        """The file of the graph's edges, if there is one."""
-        graph = self.config.graph
-        return graph.file if graph else self.config.evaluate.triples
 
     @property
     def all_models(self) -> list[str]:
@@ -126,10 +119,6 @@ class Plan:
         """Spaces of link prediction: by default the reduced ones, or `full` if it is alone."""
         return (self.links.spaces if self.links else None) or self.reduced or self.spaces
 
-    def tables_of(self, kind: str) -> list[str]:
-        """Return the names of the tables of a kind."""
-        return [name for name, table in self.tables.items() if table.kind == kind]
-
     @cached_property
     def space_forms(self) -> list[str]:
         """All forms that are files of a space, except npy, which each space has anyway."""
@@ -139,40 +128,6 @@ class Plan:
     def bundle_forms(self) -> list[str]:
         """The forms asked for that hold entities and relation types together."""
         return [form for form in self.config.exports if FORMS[form].scope == "bundle"]
-
-    @cached_property
-    def bundle(self) -> dict[str, str | None]:
-        """The table of each kind in exports that hold both; None where there is none."""
-        return {kind: self.table_in_bundle(kind) for kind in KINDS}
-
-    def tables_in_bundle(self, form: str | None = None) -> list[str]:
-        """Return the tables that a form's bundle holds; without a form, those of an aligned one."""
-        kinds = FORMS[form].kinds if form else IN_GRAPHS
-        return [table for kind in kinds if (table := self.bundle[kind.name])]
-
-    def inverses_in(self, form: str | None) -> str:
-        """Return which inverse relations a form's bundle has; without a form, an aligned one."""
-        align = self.config.align
-        files = FORMS[form].files if form else (ID_ORDERS[align.form].files if align else None)
-        return self.config.bundle.inverse_relations if files and files.inverses else "none"
-
-    def table_in_bundle(self, kind: str) -> str | None:
-        """Return the table named in the config, the only one, or the one named as its kind."""
-        asked: str | None = getattr(self.config.bundle, kind)
-        names = self.tables_of(kind)
-        if asked and asked not in names:
-            raise InputError(
-                f"config, bundle.{kind}: {asked} is not a table of kind {kind}. Choose one of"
-                f" {', '.join(names) or 'none, there is no such table'}."
-            )
-        if asked or not names:
-            return asked
-        if len(names) > 1 and kind not in names:
-            raise InputError(
-                f"config, bundle.{kind}: say which of {', '.join(names)} goes into exports that"
-                " hold one table of each kind."
-            )
-        return kind if kind in names else names[0]
 
     def file(self, path: str) -> str:
         """Return a user's path: from the working directory, else from the workflow's folder."""

@@ -19,6 +19,7 @@ def load_helpers():
     steps = (
         "checks",
         "plan",
+        "together",
         "inputs",
         "contents",
         "content",

@@ -44,6 +44,7 @@ rule probe_model:
         test=inputs.corpus("test"),
     output:
         results="<results>/{model}/probes/{probe}.json",
+        predictions="<results>/{model}/probes/{probe}.predictions.jsonl.gz",
     log:
         "<logs>/{model}/probes/probe_model/{probe}.log",
     conda:

@@ -1,6 +1,7 @@
 """Matrices and id maps as trainers of knowledge-graph embeddings have them: row i is their id i."""
 
 import gzip
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import TrainerFiles
 from kgtextvec.export.inverses import Inverses
+from kgtextvec.export.tensors import header_of
 from kgtextvec.files import whole_file
 from kgtextvec.kinds import RELATION_TYPES
 from kgtextvec.matrices import (
@@ -65,7 +67,14 @@ def write_pair(
     if inverses and files.inverses and space.kind is RELATION_TYPES:
         found, names = inverses.interleave(found, ids), inverses.ids(ids)
         more = {"ids": len(ids), "inverse_relations": inverses.asked}
-    digest = write_matrix(found, len(names), space.dims, folder / file)
+    start = 0
+    if files.tensors:
+        groups: dict[str, int] = getattr(ids, "groups", {space.kind.name: len(ids)})
+        header = header_of({name: (rows, space.dims) for name, rows in groups.items()})
+        start, more = len(header), {"tensors": groups}
+        digest = write_tensors(found, header, folder / file)
+    else:
+        digest = write_matrix(found, len(names), space.dims, folder / file)
     write_map(files, ids, folder / ids_file)
     return {
         "file": file,
@@ -74,7 +83,7 @@ def write_pair(
         **more,
         "dims": space.dims,
         "sha256": digest,
-        "check": some_norms(folder / file, names),
+        "check": some_norms(folder / file, names, (len(names), space.dims), start),
     }
 
 
@@ -129,6 +138,23 @@ def write_matrix(found: Iterator[Floats], rows: int, dims: int, out: Path) -> st
     return writer.hash.hexdigest()
 
 
+def write_tensors(found: Iterator[Floats], header: bytes, out: Path) -> str:
+    """Write blocks behind a safetensors header; return the file's sha256. Refuses NaN and Inf."""
+    digest = hashlib.sha256(header)
+    with whole_file(out) as part, part.open("wb") as file:
+        file.write(header)
+        for block in found:
+            if not np.isfinite(block).all():
+                raise InputError(
+                    f"{out}: a vector holds NaN or Inf. Delete the space and rerun the step that"
+                    " made it."
+                )
+            data = np.ascontiguousarray(block, "<f4").tobytes()
+            digest.update(data)
+            file.write(data)
+    return digest.hexdigest()
+
+
 def write_map(files: TrainerFiles, ids: Sequence[str], out: Path) -> None:
     """Write an id map; equal ids give equal bytes."""
     with whole_file(out) as part, part.open("wb") as file:
@@ -139,11 +165,20 @@ def write_map(files: TrainerFiles, ids: Sequence[str], out: Path) -> None:
             file.writelines(line.encode() for line in files.map_lines(ids))
 
 
-def some_norms(path: Path, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return row, id and length of five vectors of a matrix, for the reader to compare."""
-    matrix = open_matrix(path)
-    rows = np.unique(np.linspace(0, max(matrix.rows - 1, 0), 5).astype(np.int64))[: matrix.rows]
-    vectors = take_rows(matrix, rows).astype(np.float64)
+def some_norms(
+    path: Path, ids: Sequence[str], shape: tuple[int, int], start: int = 0
+) -> list[dict[str, Any]]:
+    """Return row, id and length of five vectors of a file, for the reader to compare.
+
+    A matrix, or (`start` above 0) float32 numbers of that shape from that byte on.
+    """
+    rows = np.unique(np.linspace(0, max(shape[0] - 1, 0), 5).astype(np.int64))[: shape[0]]
+    if not start:
+        vectors = take_rows(open_matrix(path), rows).astype(np.float64)
+    elif len(rows):
+        vectors = np.memmap(path, "<f4", "r", start, shape)[rows].astype(np.float64)
+    else:
+        vectors = np.zeros(shape)
     norms = np.sqrt((vectors**2).sum(axis=1))
     return [
         {"row": row, "id": ids[row], "norm": norm}

@@ -10,6 +10,7 @@ from typing import Any
 from kgtextvec.encoders.elmo.words import split_words
 from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json
+from kgtextvec.probe.mentions import Mentions, Span
 from kgtextvec.probe.tags import Entity, read_tags, split_tag
 from kgtextvec.settings.training import PairReading
 
@@ -26,11 +27,15 @@ WORD = re.compile(r"[^\W_]+|\S")
 
 @dataclass(frozen=True)
 class TaggedCorpus:
-    """Sentences as words, and the entities of each; `counts` has what was repaired."""
+    """Sentences as words, and the entities of each; `counts` has what was repaired.
+
+    `mentions`: those of BC2GM's files, where its alternative mentions were given.
+    """
 
     sentences: list[tuple[str, ...]]
     entities: list[list[Entity]]
     counts: dict[str, int]
+    mentions: Mentions | None = None
 
     @property
     def kinds(self) -> list[str]:
@@ -71,15 +76,15 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_tagged(paths: list[Path], repair: bool = False) -> TaggedCorpus:
-    """Read a corpus of entities: one CoNLL file, or BC2GM's sentences and its GENE.eval.
+    """Read a corpus of entities: one CoNLL file, or BC2GM's sentences and its mentions.
 
     `repair`: an I or E without an entity to continue starts one, and is counted; else it is an
     error. Raises InputError, with file and line, at what can't be read.
     """
     if len(paths) == 1:
         return read_conll(paths[0], repair)
-    if len(paths) == 2:
-        return read_bc2gm(paths[0], paths[1])
+    if len(paths) in (2, 3):
+        return read_bc2gm(*paths)
     raise InputError(
         f"probe.ner: {len(paths)} files were given. Name one CoNLL file, or BC2GM's sentences and"
         " its GENE.eval."
@@ -134,13 +139,14 @@ def read_conll(path: Path, repair: bool) -> TaggedCorpus:
     return TaggedCorpus([tuple(one) for one in words], entities, {"tags_repaired": repaired})
 
 
-def read_bc2gm(sentences: Path, genes: Path) -> TaggedCorpus:
+def read_bc2gm(sentences: Path, genes: Path, alternatives: Path | None = None) -> TaggedCorpus:
     """Read BioCreative II's gene mentions: lines `ID text`, and lines `ID|first last|mention`.
 
     First and last character of a mention count from 0 without spaces, both included. Words are
     runs of letters and digits, any other character is a word. A mention that begins or ends
     inside a word takes the complete word (`widened`); of mentions that overlap, the longest stays
-    (`overlapping`). BioCreative's alternative mentions are not read.
+    (`overlapping`). `alternatives` is ALTGENE.eval, of the same form: it counts for
+    BioCreative's scores alone.
     """
     order: dict[str, int] = {}
     words: list[tuple[str, ...]] = []
@@ -155,15 +161,21 @@ def read_bc2gm(sentences: Path, genes: Path) -> TaggedCorpus:
         words.append(tuple(WORD.findall(text)))
     starts = [word_starts(one) for one in words]
     mentions: list[list[Entity]] = [[] for _ in words]
+    spans: tuple[list[list[Span]], ...] = ([[] for _ in words], [[] for _ in words])
     counts: Counter[str] = Counter(widened=0, overlapping=0)
     for number, line in enumerate(read_lines(genes), 1):
         if not line.strip():
             continue
         row, first, last = read_mention(line, order, words, f"{genes}, line {number}")
+        spans[0][row].append((first, last))
         begin = bisect_right(starts[row], first) - 1
         end = bisect_right(starts[row], last)
         counts["widened"] += starts[row][begin] != first or starts[row][end] != last + 1
         mentions[row].append((begin, end, GENE))
+    for number, line in enumerate(read_lines(alternatives) if alternatives else (), 1):
+        if line.strip():
+            row, *ends = read_mention(line, order, words, f"{alternatives}, line {number}")
+            spans[1][row].append((ends[0], ends[1]))
     entities = []
     for found in mentions:
         kept: list[Entity] = []
@@ -172,7 +184,8 @@ def read_bc2gm(sentences: Path, genes: Path) -> TaggedCorpus:
                 kept.append(one)
         counts["overlapping"] += len(found) - len(kept)
         entities.append(sorted(kept))
-    return TaggedCorpus(words, entities, dict(counts))
+    own = Mentions(*spans) if alternatives else None
+    return TaggedCorpus(words, entities, dict(counts), own)
 
 
 def word_starts(words: tuple[str, ...]) -> list[int]:

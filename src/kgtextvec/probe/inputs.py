@@ -50,8 +50,6 @@ class Corpora:
     ) -> "Corpora":
         """Read the files of the parts train, dev and test. Raises InputError at the first fault."""
         given = {part: list(paths) for part, paths in files.items() if paths}
-        if probe == "ner" and "dev" in given:
-            raise InputError("probe.ner.dev: nothing is chosen by it. Leave it out.")
         for part in ("train", "test"):
             if part not in given:
                 raise InputError(f"probe.{probe}: no file to {part}. Name probe.{probe}.{part}.")

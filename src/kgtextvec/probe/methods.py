@@ -4,20 +4,45 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kgtextvec.probe.inputs import Corpora, Sentences
 from kgtextvec.probe.ner import NerData, chance, run_ner, shuffled_entities
 from kgtextvec.probe.nli import as_nli_part, majority_label_scores, run_nli, shuffled_labels
 from kgtextvec.probe.train import Training
-from kgtextvec.probe.vectors import RandomVectors, StoredVectors, WordVectors
+from kgtextvec.probe.vectors import (
+    RandomVectors,
+    StandardVectors,
+    StoredVectors,
+    WordVectors,
+)
 
 
 def word_vectors_for(
-    method: str, sentences: Sentences, path: Path, dims: int, seed: int
+    method: str,
+    sentences: Sentences,
+    path: Path,
+    dims: int,
+    seed: int,
+    learned: NDArray[np.int64] | None = None,
 ) -> WordVectors:
-    """Return the vectors that a method reads."""
-    if method == "random":
-        return RandomVectors(sentences, dims, seed)
-    return StoredVectors(path, sentences.offsets, only_token=method == "token_layer")
+    """Return the vectors that a method reads; standardised by the sentences `learned`, if given."""
+    found: WordVectors = (
+        RandomVectors(sentences, dims, seed)
+        if method == "random"
+        else StoredVectors(path, sentences.offsets, only_token=method == "token_layer")
+    )
+    return found if learned is None else StandardVectors(found, learned)
+
+
+def training_sentences(corpora: Corpora) -> NDArray[np.int64]:
+    """Return the numbers of the distinct sentences of the training corpus, ascending."""
+    rows = corpora.sentences.rows
+    if corpora.tagged:
+        return np.unique(rows(corpora.tagged["train"].sentences))
+    pairs = corpora.pairs["train"]
+    return np.unique(np.concatenate([rows(pairs.premises), rows(pairs.hypotheses)]))
 
 
 def train_and_score(
@@ -41,9 +66,13 @@ def train_and_score(
 
 def ner_data(corpora: Corpora) -> NerData:
     """Return the sentences of both parts with their numbers."""
-    train, test = corpora.tagged["train"], corpora.tagged["test"]
+    train, test, dev = (corpora.tagged.get(part) for part in ("train", "test", "dev"))
+    assert train is not None and test is not None  # noqa: S101 (Corpora.read checks it)
     rows = corpora.sentences.rows
-    return NerData(train, test, rows(train.sentences), rows(test.sentences))
+    return NerData(
+        *(train, test, rows(train.sentences), rows(test.sentences)),
+        *((dev, rows(dev.sentences)) if dev else ()),
+    )
 
 
 def baseline_runs(corpora: Corpora, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:

@@ -19,15 +19,18 @@ class NliProbe(nn.Module):
     """Scores of labels (B, n_labels) from the words of two sentences.
 
     Relation k of words p and h is p' W_k h; a pair of sentences has of each relation the largest
-    over all pairs of words; a linear layer reads these 16 numbers.
+    over all pairs of words; a linear layer reads these 16 numbers. `jin2019`: first weights and
+    last layer as in the code of Jin et al. (2019): Xavier's normal of (16, dims, dims), no bias.
     """
 
-    def __init__(self, layers: int, dims: int, n_labels: int) -> None:
+    def __init__(self, layers: int, dims: int, n_labels: int, jin2019: bool = False) -> None:
         super().__init__()
         self.mix = Mix(layers)
         bound = dims**-0.5  # as torch's own Bilinear has it
         self.relations = nn.Parameter(torch.empty(RELATIONS, dims, dims).uniform_(-bound, bound))
-        self.out = nn.Linear(RELATIONS, n_labels)
+        if jin2019:
+            nn.init.xavier_normal_(self.relations)
+        self.out = nn.Linear(RELATIONS, n_labels, bias=not jin2019)
 
     def forward(self, premise: tuple[Tensor, Tensor], hypothesis: tuple[Tensor, Tensor]) -> Tensor:
         """Two times (B, T, layers, dims) and lengths (B,) -> (B, n_labels)."""
@@ -65,12 +68,14 @@ def run_nli(
     training: Training,
     seed: int,
 ) -> dict[str, Any]:
-    """Train a probe; score it on the test pairs, as it was after its best epoch on `dev`.
+    """Train a probe; score it on the test pairs, as it was when it was best on `dev`.
 
-    The first of equal epochs counts; without `dev` the last one does.
+    The first of equal steps counts; without `dev` the last one does.
     """
     made = seeded(
-        lambda: NliProbe(vectors.layers, vectors.dims, len(labels)), seed, training.device
+        lambda: NliProbe(vectors.layers, vectors.dims, len(labels), training.jin2019),
+        seed,
+        training.device,
     )
     assert isinstance(made, NliProbe)  # noqa: S101 (for the type checker)
     model = made
@@ -95,28 +100,20 @@ def run_nli(
         ]
         return np.concatenate(parts)
 
-    on_dev: list[float] = []
-    best: dict[str, Tensor] = {}
+    def dev_accuracy() -> float:
+        return 0.0 if dev is None else float((predict(dev) == dev.labels).mean())
 
-    def after_epoch() -> None:
-        if dev is None:
-            return
-        on_dev.append(float((predict(dev) == dev.labels).mean()))
-        if on_dev[-1] > max(on_dev[:-1], default=-1.0):
-            best.update({name: value.clone() for name, value in model.state_dict().items()})
-
-    losses = train_probe(model, loss_of, len(train.labels), training, seed, after_epoch)
-    if best:
-        model.load_state_dict(best)
-    found: dict[str, Any] = {
-        "metrics": label_scores(test.labels, predict(test), labels),
+    trained = train_probe(
+        model, loss_of, len(train.labels), training, seed, None if dev is None else dev_accuracy
+    )
+    predicted = predict(test)
+    return {
+        "metrics": label_scores(test.labels, predicted, labels),
         "layer_weights": [round(float(w), 6) for w in model.mix.weights().detach()],
-        "losses": [round(loss, 6) for loss in losses],
+        "still_falling": trained.still_falling,
+        "predicted": predicted.tolist(),
+        **trained.to_dict(),
     }
-    if dev is not None:
-        found["dev_accuracy"] = [round(value, 6) for value in on_dev]
-        found["epoch"] = int(np.argmax(on_dev)) + 1
-    return found
 
 
 def label_scores(

@@ -126,6 +126,37 @@ class RandomVectors:
         return [self.table[[self.number[word] for word in self.all[row]]][:, None] for row in rows]
 
 
+class StandardVectors:
+    """Vectors whose dims have mean 0 and deviation 1, layer by layer, over some sentences' words.
+
+    So a probe does not depend on the scale of vectors, nor a mix of layers on theirs. A dim that
+    does not vary is 0. `learned` are the numbers of the sentences to measure, each counted once.
+    """
+
+    def __init__(self, vectors: WordVectors, learned: NDArray[np.int64]) -> None:
+        self.vectors = vectors
+        self.layers, self.dims = vectors.layers, vectors.dims
+        n_words, shift = 0, np.zeros((self.layers, self.dims))
+        total, squares = np.zeros_like(shift), np.zeros_like(shift)
+        for start in range(0, len(learned), 64):
+            words = np.concatenate(vectors.sentences(learned[start : start + 64])).astype(float)
+            if start == 0:  # a provisional mean: squares of a large mean would cancel away
+                shift = words.mean(axis=0)
+            words -= shift
+            n_words += len(words)
+            total += words.sum(axis=0)
+            squares += np.square(words).sum(axis=0)
+        mean = total / max(n_words, 1)
+        deviation = np.sqrt(np.maximum(squares / max(n_words, 1) - mean**2, 0))
+        self.mean = (shift + mean).astype(np.float32)
+        varies = deviation > 1e-6 * np.maximum(np.abs(self.mean), 1e-6)
+        self.scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0).astype(np.float32)
+
+    def sentences(self, rows: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        """Return (n_words, layers, dims) for each of those sentences."""
+        return [(one - self.mean) * self.scale for one in self.vectors.sentences(rows)]
+
+
 def padded(found: list[NDArray[np.float32]], device: str) -> tuple[Tensor, Tensor]:
     """Put sentences side by side: (B, T, layers, dims) padded with zeros, and lengths (B,)."""
     lengths = [len(one) for one in found]

@@ -41,8 +41,8 @@ class Alignment(Settings, kw_only=True):
     form: Annotated[str, named_in(ID_ORDERS)]
     """Whose form the maps and the written files have: `dglke` (row, id), `drkg` (id, row), `openke`
     (a count, then id, row), `pykeen` (entity_to_id, or triples whose ids it sorts), `triples`
-    (edges in any form: ids in order of appearance). `dglke` and `pykeen` read triples as these
-    programs do, header and quotes included."""
+    (edges in any form: ids in order of appearance). `dglke`, `pykeen` and `pyg` read triples
+    as these programs do, header and quotes included; `pyg` also takes JSON of nodes by label."""
     missing: Literal["error", "mean_of_label", "random"] = "error"
     """How to fill ids without a row: error, the mean of the rows with the same label, or random
     numbers with the table's mean and deviation."""

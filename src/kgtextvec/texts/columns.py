@@ -56,9 +56,15 @@ class ColumnMap:
         how: Reading,
         findings: Findings,
         line: int | None,
+        one_of_many: bool = False,
     ) -> None:
-        """Find the columns `wanted` and the kind's optional ones. Raises TableError."""
+        """Find the columns `wanted` and the kind's optional ones. Raises TableError.
+
+        `one_of_many`: the table has several headers, and a column of a text that this one lacks is
+        empty in its files, with a warning.
+        """
         self.header, self.kind, self.how = header, kind, how
+        self.one_of_many = one_of_many
         self.wanted = wanted
         self.labels: dict[str, str] = {}
         check_mapping(kind, wanted, how)
@@ -80,6 +86,12 @@ class ColumnMap:
         mapped |= typed
         needed = [name for name in needed if name not in typed]
         optional = [name for name in optional if name not in typed]
+        if one_of_many:
+            absent = [one for one in needed if one not in kind.key and one not in header.names]
+            mapped |= dict.fromkeys(absent, ())
+            needed = [name for name in needed if name not in absent]
+        for name in [name for name, found in mapped.items() if not found]:
+            findings.add("absent_column", line, f"a header has no {plain(name)}: empty in its rows")
         if self.has_one_label and "label" not in mapped and not self.read_as_other("label"):
             optional.append("label")
         try:
@@ -119,13 +131,17 @@ class ColumnMap:
         found = [(one, place_in(self.header.names, one)) for one in asked]
         places = tuple(dict.fromkeys(place for _, place in found if place is not None))
         for one, place in found:
-            if place is None and not places:
+            if (
+                place is None
+                and not places
+                and not (self.one_of_many and ours not in self.kind.key)
+            ):
                 raise TableError(
                     "columns",
                     f"columns.{plain(ours)}: {absent_column(self.header.names, one)}.",
                     line,
                 )
-            if place is None:
+            if place is None and not self.one_of_many:
                 what = f"columns.{plain(ours)}: {absent_column(self.header.names, one)}"
                 findings.add("mapped_column", line, what)
         return places
@@ -230,6 +246,8 @@ class ColumnMap:
     def values(self, column: MappedColumn, batch: Batch) -> list[str]:
         """Return the values of one of our columns: of each row the first that isn't empty."""
         values: list[str] = []
+        if not column.places:
+            return [""] * len(batch.lines)
         for place in column.places:
             raw = batch.columns[str(place)]
             found = column.show(raw) if column.show else raw

@@ -18,7 +18,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "|": "bar"}
 UNIT = "\x1f"
 # What others call our columns; matched in lower case, without blanks, hyphens and underscores.
 OTHER_NAMES = {
-    "id": ("id", "nodeid", "entityid", "identifier", "curie", ":id", "symbol", "term"),
+    "id": ("id", "nodeid", "entityid", "identifier", "curie", "node", ":id", "symbol", "term"),
     "label": (":label", "category", "kind", "type", "nodetype", "entitytype", "class"),
     "name": ("name", "nodename", "entityname", "preferredname", "title", "symbol", "lbl"),
     "description": ("description", "definition", "def", "summary", "comment", "desc"),

@@ -148,7 +148,10 @@ class CheckedTable:
             header = reader.open()
             self.unit, self.columns_found = reader.unit, header.names
             line = reader.at - 1 or None  # that of the header, if it is a line
-            columns = ColumnMap(header, self.kind, self.needed(), self.settings, findings, line)
+            many = len(self.headers) > 1
+            columns = ColumnMap(
+                header, self.kind, self.needed(), self.settings, findings, line, many
+            )
             reader.take(columns.taken, columns.keys)
             yield from map(columns.ours, reader.batches())
 

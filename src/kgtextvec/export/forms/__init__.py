@@ -28,7 +28,8 @@ class TrainerFiles:
     In the names of files, {model} is the model's name, {one} and {many} are entity and entities.
     `map_lines` returns the lines of a map, given the ids by row. `sort`: an export has the rows in
     the order of sorted ids instead of the table's. `inverses`: the matrix of relations may have the
-    inverse of each behind it, which the map leaves out.
+    inverse of each behind it, which the map leaves out. `tensors`: a safetensors file
+    instead of a matrix.
     """
 
     vectors: str
@@ -36,6 +37,7 @@ class TrainerFiles:
     map_lines: Callable[[Sequence[str]], Iterable[str]]
     sort: bool = False
     inverses: bool = False
+    tensors: bool = False
 
     def vectors_of(self, kind: Kind, model: str) -> str:
         """Return the name of the matrix of a kind."""

@@ -5,11 +5,11 @@ tensor: dtype, shape, the place of its bytes), the bytes. It is written here row
 library wants all tensors in memory.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kgtextvec.export.forms import ExportForm, template_beside
+from kgtextvec.export.forms import ExportForm, IdOrder, TrainerFiles, template_beside
+from kgtextvec.export.pyg_order import json_of_groups, read_pyg
 from kgtextvec.files import sha256_of, whole_file
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     """
     import pyarrow.parquet as pq
 
+    from kgtextvec.export.tensors import header_of
     from kgtextvec.export.trainers import finite_blocks
 
     rows, kind = space.first_rows(), space.kind
@@ -62,18 +63,6 @@ def by_label(space: "Space", rows: "Rows") -> dict[str, "Rows"]:
     }
 
 
-def header_of(shapes: dict[str, tuple[int, int]]) -> bytes:
-    """Return what stands before the bytes of float32 tensors."""
-    header, at = {}, 0
-    for name, shape in shapes.items():
-        size = shape[0] * shape[1] * 4
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header, ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
-
-
 def nodes_of(space: "Space", groups: dict[str, "Rows"]) -> "pa.Table":
     """Return label, row, node_id and name of all rows of all tensors."""
     import pyarrow as pa
@@ -91,4 +80,14 @@ def nodes_of(space: "Space", groups: dict[str, "Rows"]) -> "pa.Table":
     )
 
 
-FORM = ExportForm("PyTorch Geometric", template_beside(__file__), write_table=write_pyg)
+FORM = ExportForm(
+    "PyTorch Geometric",
+    template_beside(__file__),
+    write_table=write_pyg,
+    id_orders={
+        "pyg": IdOrder(
+            read_pyg,
+            TrainerFiles("{many}.safetensors", "{many}.json", json_of_groups, tensors=True),
+        )
+    },
+)

@@ -1,0 +1,275 @@
+"""init: look at a user's files, recognise their forms, and write a config for them."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from kgtextvec.errors import InputError
+from kgtextvec.files import whole_file
+from kgtextvec.progress import say
+from kgtextvec.registry import RECOGNISERS
+from kgtextvec.texts.findings import plain
+from kgtextvec.texts.opening import TAB_NAMES
+from kgtextvec.texts.recognisers import TableGuess, TableSample, other_label
+
+SHOWN_TEXTS = 3
+# A larger table is not checked to its end.
+CHECKED_BYTES = 64 << 20
+HEAD = """\
+# Written by kgtextvec init. Look at the lines with "Not sure" and at the sample texts, then run
+#   kgtextvec run --config {out}
+# docs/inputs.md and config/README.md explain every key.
+"""
+TAIL = """\
+models: [biobert-base-cased-v1.1]   # `kgtextvec models` lists others
+spaces: [full, pca400]
+exports: [npy, tsv, parquet]
+"""
+
+
+@dataclass
+class ProposedTable:
+    """One part of the config: a table or a graph, how it was found, and what it looks like."""
+
+    sample: TableSample
+    guess: TableGuess
+    name: str = ""
+    texts: list[tuple[str, str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def init(
+    files: Annotated[list[Path], "your files: nodes, relation types, edges, in any common form"],
+    *,
+    out: Annotated[Path, "the config to write; never overwritten"] = Path("config.yaml"),
+    yes: Annotated[bool, "ask nothing: take the likeliest mapping, others become comments"] = False,
+) -> None:
+    """Recognise the form of your files and write a commented config for them.
+
+    Recognises KGX, Hetionet, PrimeKG, BioMedGPS, Neo4j's import files and BioCypher's, DRKG,
+    ontologies, plain lists and other tables. Asks where two mappings are possible, on a terminal
+    only. Raises InputError if the config exists, or if no file is recognised.
+    """
+    from kgtextvec.texts.samples import samples_of
+
+    if out.exists():
+        raise InputError(f"{out}: exists, and is not overwritten. Give another name with --out.")
+    asking = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    proposals = []
+    for sample in samples_of(files):
+        guess = guess_form(sample)
+        shown = plain(str(sample.path), 1000)
+        if guess is None:
+            columns = ", ".join(plain(name, 30) for name in sample.first[:12])
+            say(f"WARNING: {shown}: not recognised, left out. Its first line: {columns}")
+            continue
+        if guess.others and asking:
+            choose_mapping(sample, guess)
+        proposals.append(ProposedTable(sample, guess))
+    if not proposals:
+        raise InputError("no file was recognised. Write the config by hand: config/README.md.")
+    proposals = with_parts_joined(proposals)
+    name_tables(proposals)
+    for one in proposals:
+        preview(one)
+    with whole_file(out) as part:
+        part.write_text(config_text(proposals, out), "utf-8")
+    for one in proposals:
+        where = f"{plain(str(one.sample.path), 1000)}: {one.guess.form}"
+        say(f"{where}, as {one.name or one.guess.role}")
+        for doubt in (*one.problems, *one.guess.doubts):
+            say(f"  not sure: {doubt}")
+        for why, settings in one.guess.others:
+            say(f"  or: {why}: {flow(settings)}")
+    say(f"{out}: written. Look at its sample texts, then run: kgtextvec run --config {out}")
+
+
+def guess_form(sample: TableSample) -> TableGuess | None:
+    """Return the guess of the first recogniser, by rank, that has one."""
+    recognisers = sorted((RECOGNISERS[name] for name in RECOGNISERS.names()), key=lambda r: r.rank)
+    return next((found for one in recognisers if (found := one.guess(sample)) is not None), None)
+
+
+def choose_mapping(sample: TableSample, guess: TableGuess) -> None:
+    """Ask which of several mappings is right, and make it the guess's own."""
+    options = [("the likeliest", guess.settings), *guess.others]
+    say(f"{sample.path}: {guess.form}. Which mapping is right?")
+    for number, (why, settings) in enumerate(options, 1):
+        say(f"  {number}: {flow(settings)}  ({why})")
+    numbers = [str(number) for number in range(1, len(options) + 1)]
+    answer = ""
+    while answer not in numbers:
+        try:
+            answer = input(f"{'/'.join(numbers)} [1]: ").strip() or "1"
+        except EOFError:
+            answer = "1"
+    _, chosen = options.pop(int(answer) - 1)
+    guess.settings, guess.others = chosen, []
+
+
+def with_parts_joined(proposals: Sequence[ProposedTable]) -> list[ProposedTable]:
+    """Make one table of all nodes in part files whose headers a pattern such as *-header.csv finds.
+
+    Columns of ours that come from different ones of theirs get all of them.
+    """
+    nodes = [one for one in proposals if one.sample.headers and one.guess.role == "entities"]
+    headers = [path for one in nodes for path in one.sample.headers]
+    endings = {(path.parent, re.sub(r"^.*(?=[-_.][^-_.]*\.)", "*", path.name)) for path in headers}
+    if len(nodes) < 2 or len(endings) > 1:
+        return list(proposals)
+    first, *rest = nodes
+    columns: dict[str, list[str]] = {}
+    settings = dict(first.guess.settings)
+    doubts = list(first.guess.doubts)
+    for one in nodes:
+        for ours, theirs in one.guess.settings["columns"].items():
+            if theirs not in columns.setdefault(ours, []):
+                columns[ours].append(theirs)
+        settings |= {key: value for key, value in one.guess.settings.items() if key != "text"}
+        doubts += [doubt for doubt in one.guess.doubts if doubt not in doubts]
+    if any("text" not in one.guess.settings for one in nodes):
+        settings.pop("text", None)
+    folder, pattern = next(iter(endings))
+    settings["header_file"] = str(folder / pattern)
+    settings["columns"] = {k: one[0] if len(one) == 1 else one for k, one in columns.items()}
+    files = [path for one in nodes for path in (one.sample.path, *one.sample.more)]
+    rows = [row for one in nodes for row in one.sample.rows]
+    sample = replace(first.sample, rows=rows, headers=headers, more=files[1:])
+    others = other_label(settings)
+    guess = replace(first.guess, settings=settings, doubts=doubts, others=others)
+    return [
+        ProposedTable(sample, guess) if one is first else one
+        for one in proposals
+        if one not in rest
+    ]
+
+
+def name_tables(proposals: Sequence[ProposedTable]) -> None:
+    """Name the tables: entities, relation_types, and further ones as their files."""
+    taken: set[str] = set()
+    for one in proposals:
+        if one.guess.role == "graph":
+            continue
+        kind = "relation_types" if one.guess.role == "relation_types" else "entities"
+        stem = one.sample.path.name.partition(".")[0]
+        name = kind if kind not in taken else re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
+        number = 1
+        while name in taken or not name:
+            number += 1
+            name = f"{kind}_{number}"
+        one.name = name
+        taken.add(name)
+
+
+def preview(one: ProposedTable) -> None:
+    """Read the table as the config would, for its first texts and what is wrong with it."""
+    from kgtextvec.settings.base import read_settings
+    from kgtextvec.settings.tables import Reading
+    from kgtextvec.texts.check import refused
+    from kgtextvec.texts.table import CheckedTable
+
+    sample, guess = one.sample, one.guess
+    if guess.role not in ("entities", "relation_types"):
+        return
+    name = sample.path.name.removesuffix(".gz").removesuffix(".zst").removesuffix(".xz")
+    if sample.format != "tsv" and name.endswith(TAB_NAMES):
+        guess.settings = {"format": sample.format, **guess.settings}
+    values = {"kind": guess.role, **guess.settings}
+    values.pop("header_file", None)
+    table = CheckedTable(
+        sample.path,
+        read_settings(Reading, values, f"{sample.path}: "),
+        more=sample.more,
+        headers=sample.headers,
+    )
+    size = sum(path.stat().st_size for path in table.files)
+    with refused(table):
+        for rows in table.rows():
+            found = zip(rows.columns["id"], rows.columns["label"], rows.texts, strict=True)
+            one.texts += list(islice(found, SHOWN_TEXTS - len(one.texts)))
+            if size > CHECKED_BYTES and len(one.texts) == SHOWN_TEXTS:
+                break
+    if table.findings.outcome == "error":
+        one.problems.append(f"kgtextvec lint refuses the table: {table.findings.error_message()}")
+
+
+def config_text(proposals: Sequence[ProposedTable], out: Path) -> str:
+    """Return the config's text: tables, graph, and the usual models and exports."""
+    lines = HEAD.format(out=out).splitlines()
+    tables = [one for one in proposals if one.guess.role in ("entities", "relation_types")]
+    others = [one for one in proposals if one.guess.role == "ontology"]
+    graphs = [one for one in proposals if one.guess.role == "graph"]
+    lines.append("tables:")
+    if not tables:
+        lines.append("  # No table of nodes with texts was among the files; one is needed:")
+        lines.append("  # entities: {file: nodes.tsv, kind: entities}")
+    for one in tables:
+        lines += indented(part_of_config(one), "  ")
+    for one in others:
+        lines += indented(part_of_config(one), "  # ")
+    if len(tables) > 1:
+        first = next((one.name for one in tables if one.guess.role == "entities"), "")
+        lines.append(f"# PCA is fitted on the table {first or 'entities'} (reduce.fit_on).")
+    for number, one in enumerate(graphs):
+        lines += indented(part_of_config(one), "" if number == 0 else "# ")
+        if number == 1:
+            lines.append("# Only one file of edges can be the graph: join them, or choose one.")
+    return "\n".join([*lines, *TAIL.splitlines()]) + "\n"
+
+
+def part_of_config(one: ProposedTable) -> Iterator[str]:
+    """Yield the lines of a table or of the graph, with comments."""
+    sample, guess = one.sample, one.guess
+    files: Any = str(sample.path)
+    if sample.more:
+        files = [str(path) for path in (sample.path, *sample.more)]
+    rows = f"{len(sample.rows) + ('header' in guess.settings):,} rows looked at"
+    yield f"{one.name or 'graph'}:"
+    yield f"  # {guess.form}: {sample.format}{'' if guess.role == 'ontology' else ', ' + rows}"
+    yield f"  {flow({'file': files})}"
+    if guess.role != "graph":
+        yield f"  kind: {'entities' if guess.role == 'ontology' else guess.role}"
+    for key, value in guess.settings.items():
+        yield f"  {flow({key: value})}"
+    if guess.role == "graph":
+        yield f"  # {columns_of_edges(sample)}"
+    for doubt in (*one.problems, *guess.doubts):
+        yield f"  # Not sure: {plain(doubt, 1000)}"
+    for why, settings in guess.others:
+        yield f"  # Or, if {plain(why, 200)}: replace the keys above by"
+        for key, value in settings.items():
+            yield f"  #   {flow({key: value})}"
+    for why, settings in guess.ideas:
+        yield f"  # For {why}: {flow(settings)}"
+    for node, label, text in one.texts:
+        yield f"  # Text of {plain(node)} ({plain(label)}): {plain(text, 160)}"
+
+
+def columns_of_edges(sample: TableSample) -> str:
+    """Return what the reader of edges takes for head, relation and tail."""
+    from kgtextvec.edge_columns import PARTS_OF_EDGE, recognised_columns
+
+    found = recognised_columns(sample.first)
+    if set(PARTS_OF_EDGE) <= set(found):
+        named = ", ".join(f"{part} = {found[part].shown(sample.first)}" for part in PARTS_OF_EDGE)
+        return f"Its columns are recognised: {named}"
+    return "No header is recognised: its first three columns are head, relation and tail"
+
+
+def flow(settings: dict[str, Any]) -> str:
+    """Return settings as one line of YAML, without the outer braces."""
+    import yaml
+
+    text: str = yaml.safe_dump(
+        settings, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True
+    )
+    return text.strip()[1:-1]
+
+
+def indented(lines: Iterator[str], before: str) -> list[str]:
+    """Return lines with the same characters before each."""
+    return [(before + line).rstrip() for line in lines]

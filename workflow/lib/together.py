@@ -1,0 +1,60 @@
+"""What the config says of tables together: the graph, bundles, inverse relations."""
+
+from functools import cached_property
+
+from kgtextvec.errors import InputError
+from kgtextvec.kinds import IN_GRAPHS, KINDS
+from kgtextvec.registry import FORMS, ID_ORDERS
+from kgtextvec.settings.config import Config
+from kgtextvec.settings.tables import Table
+
+
+class TablesTogether:
+    """The part of the plan that concerns several tables at once."""
+
+    config: Config
+    tables: dict[str, Table]
+
+    def tables_of(self, kind: str) -> list[str]:
+        """Return the names of the tables of a kind."""
+        return [name for name, table in self.tables.items() if table.kind == kind]
+
+    @property
+    def graph_file(self) -> str | None:
+        """The file of the graph's edges, if there is one."""
+        graph = self.config.graph
+        return graph.file if graph else self.config.evaluate.triples
+
+    @cached_property
+    def bundle(self) -> dict[str, str | None]:
+        """The table of each kind in exports that hold both; None where there is none."""
+        return {kind: self.table_in_bundle(kind) for kind in KINDS}
+
+    def tables_in_bundle(self, form: str | None = None) -> list[str]:
+        """Return the tables that a form's bundle holds; without a form, those of an aligned one."""
+        kinds = FORMS[form].kinds if form else IN_GRAPHS
+        return [table for kind in kinds if (table := self.bundle[kind.name])]
+
+    def inverses_in(self, form: str | None) -> str:
+        """Return which inverse relations a form's bundle has; without a form, an aligned one."""
+        align = self.config.align
+        files = FORMS[form].files if form else (ID_ORDERS[align.form].files if align else None)
+        return self.config.bundle.inverse_relations if files and files.inverses else "none"
+
+    def table_in_bundle(self, kind: str) -> str | None:
+        """Return the table named in the config, the only one, or the one named as its kind."""
+        asked: str | None = getattr(self.config.bundle, kind)
+        names = self.tables_of(kind)
+        if asked and asked not in names:
+            raise InputError(
+                f"config, bundle.{kind}: {asked} is not a table of kind {kind}. Choose one of"
+                f" {', '.join(names) or 'none, there is no such table'}."
+            )
+        if asked or not names:
+            return asked
+        if len(names) > 1 and kind not in names:
+            raise InputError(
+                f"config, bundle.{kind}: say which of {', '.join(names)} goes into exports that"
+                " hold one table of each kind."
+            )
+        return kind if kind in names else names[0]

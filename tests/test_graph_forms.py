@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from export_spaces import write_space
@@ -16,9 +18,10 @@ from kgtextvec.__main__ import main
 from kgtextvec.embed.gather import Found, index_of
 from kgtextvec.export.aligned import export_aligned
 from kgtextvec.export.bundle import export_bundle
-from kgtextvec.settings.base import read_settings
+from kgtextvec.settings.base import flags, read_settings
 from kgtextvec.settings.edges import GraphEdges, edges_as_json
 from kgtextvec.settings.spaces import Alignment
+from kgtextvec.settings.tables import Reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FORMS = ("pykeen", "pyg", "word2vec", "faiss")
@@ -28,58 +31,116 @@ LABELS = ["Gene" if i % 2 == 0 else "Disease" for i in range(N)]
 PAIRS = [(i, (i * 7 + 3) % N) for i in range(N)]
 PAIRS = [(one, other) for one, other in PAIRS if one != other]
 RELATIONS = ["binds", "causes"]
+EDGES = [(a, RELATIONS[n % 2], b) for n, (a, b) in enumerate(PAIRS)]
 
 
 def kgx(folder):
+    """A list of categories with a prefix; a column relation that is not the relation."""
     ids = [f"EX:{i}" for i in range(N)]
-    lines = [f"{one}\t{label}\t{name}" for one, label, name in zip(ids, LABELS, NAMES, strict=True)]
-    (folder / "nodes.tsv").write_text("id\tlabel\tname\n" + "\n".join(lines) + "\n")
-    edges = [f"{n}\t{ids[a]}\t{RELATIONS[n % 2]}\t{ids[b]}\tx" for n, (a, b) in enumerate(PAIRS)]
-    head = "id\tsubject\tpredicate\tobject\tknowledge_source\n"
-    (folder / "edges.tsv").write_text(head + "\n".join(edges) + "\n\n")
-    return ids, {"file": "edges.tsv"}
+    write(
+        folder / "nodes.tsv",
+        ["id\tcategory\tname\tsynonym"],
+        [f"{ids[i]}\tbiolink:{LABELS[i]}|biolink:Thing\t{NAMES[i]}\ta|b" for i in range(N)],
+    )
+    write(
+        folder / "edges.tsv",
+        ["id\tsubject\tpredicate\tobject\trelation\tknowledge_source"],
+        [f"{n}\t{ids[a]}\t{r}\t{ids[b]}\tRO:{n}\tx" for n, (a, r, b) in enumerate(EDGES)],
+        end="\n\n",
+    )
+    table = {"columns": {"label": "category"}, "label_prefixes": ["biolink:"]}
+    return ids, {"file": "edges.tsv"}, {"file": "nodes.tsv", "list_separator": "|", **table}
 
 
 def hetionet(folder):
     ids = [f"{label}::{i}" for i, label in enumerate(LABELS)]
-    lines = [f"{one}\t{name}\t{label}" for one, label, name in zip(ids, LABELS, NAMES, strict=True)]
-    (folder / "nodes.tsv").write_text("id\tname\tlabel\n" + "\n".join(lines) + "\n")
-    edges = [f"{ids[a]}\t{RELATIONS[n % 2]}\t{ids[b]}" for n, (a, b) in enumerate(PAIRS)]
-    text = "source\tmetaedge\ttarget\n" + "\n".join(edges) + "\n"
-    (folder / "edges.sif.gz").write_bytes(gzip.compress(text.encode()))
-    return ids, {"file": "edges.sif.gz"}
+    rows = [f"{ids[i]}\t{NAMES[i]}\t{LABELS[i]}" for i in range(N)]
+    write(folder / "nodes.tsv", ["id\tname\tkind"], rows)
+    text = "".join(f"{ids[a]}\t{r}\t{ids[b]}\n" for a, r, b in EDGES)
+    packed = gzip.compress(f"source\tmetaedge\ttarget\n{text}".encode())
+    (folder / "edges.sif.gz").write_bytes(packed)
+    graph = {"file": "edges.sif.gz", "header": True}
+    return ids, graph, {"file": "nodes.tsv", "columns": {"label": "kind"}}
 
 
 def primekg(folder):
-    """Names as ids, as PyKEEN's own dataset has them."""
-    lines = [
-        f"{i}\t{label}\t{name}" for i, (label, name) in enumerate(zip(LABELS, NAMES, strict=True))
-    ]
-    (folder / "nodes.tsv").write_text("id\tlabel\tname\n" + "\n".join(lines) + "\n")
-    edges = [
-        f"{RELATIONS[n % 2]},{a},{LABELS[a]},{NAMES[a]},{b},{LABELS[b]},{NAMES[b]}"
-        for n, (a, b) in enumerate(PAIRS)
-    ]
-    head = "relation,x_id,x_type,x_name,y_id,y_type,y_name\n"
-    (folder / "kg.csv").write_text(head + "\n".join(edges) + "\n")
-    return NAMES, {"file": "kg.csv", "columns": {"head": "x_name", "tail": "y_name"}}
+    """Comma-separated; names as ids, as PyKEEN's own dataset has them."""
+    rows = [f'{i},{900 + i},{LABELS[i]},"{NAMES[i]}",NCBI' for i in range(N)]
+    write(folder / "nodes.csv", ["node_index,node_id,node_type,node_name,node_source"], rows)
+    write(
+        folder / "kg.csv",
+        ["relation,display_relation,x_index,x_id,x_type,x_name,y_index,y_id,y_type,y_name"],
+        [
+            f'{r},{r} x,{a},{900 + a},{LABELS[a]},"{NAMES[a]}",{b},{900 + b},{LABELS[b]},{NAMES[b]}'
+            for a, r, b in EDGES
+        ],
+    )
+    columns = {"id": "node_id", "label": "node_type", "name": "node_name"}
+    graph = {"file": "kg.csv", "columns": {"head": "x_name", "tail": "y_name"}}
+    return NAMES, graph, {"file": "nodes.csv", "columns": columns}
 
 
 def biomedgps(folder):
-    lines = [
-        f"X:{i}\t{label}\t{name}" for i, (label, name) in enumerate(zip(LABELS, NAMES, strict=True))
-    ]
-    (folder / "nodes.tsv").write_text("id\tlabel\tname\n" + "\n".join(lines) + "\n")
-    edges = [
-        f"{RELATIONS[n % 2]}\tX\t\t\tX:{a}\t{LABELS[a]}\tX:{b}\t{LABELS[b]}\t1"
-        for n, (a, b) in enumerate(PAIRS)
-    ]
+    """No key at all."""
+    rows = [f"X:{i}\t{LABELS[i]}\t{NAMES[i]}\t" for i in range(N)]
+    write(folder / "entities.tsv", ["id\tlabel\tname\tdescription"], rows)
     head = "relation_type\tresource\tpmids\tkey_sentence\tsource_id\tsource_type\ttarget_id"
-    (folder / "r.tsv").write_text(f"{head}\ttarget_type\tscore\n" + "\n".join(edges) + "\n")
-    return [f"{label}::X:{i}" for i, label in enumerate(LABELS)], {"file": "r.tsv"}
+    write(
+        folder / "kg.tsv",
+        [f"{head}\ttarget_type\tscore"],
+        [f"{r}\tX\t\t\tX:{a}\t{LABELS[a]}\tX:{b}\t{LABELS[b]}\t1" for a, r, b in EDGES],
+    )
+    ids = [f"{label}::X:{i}" for i, label in enumerate(LABELS)]
+    return ids, {"file": "kg.tsv"}, {"file": "entities.tsv"}
 
 
-FORMS_OF_GRAPHS = {"kgx": kgx, "hetionet": hetionet, "primekg": primekg, "biomedgps": biomedgps}
+def neo4j(folder):
+    """Typed headers, single quotes, several labels."""
+    rows = [f"n{i};'{NAMES[i]}';{LABELS[i]};Thing" for i in range(N)]
+    rows = [row.replace(";Thing", "|Thing") for row in rows]
+    write(folder / "nodes.csv", ["id:ID;name;:LABEL"], rows)
+    edges = [f"n{a};'since; then';n{b};{r}" for a, r, b in EDGES]
+    write(folder / "edges.csv", [":START_ID;note;:END_ID;:TYPE"], edges)
+    columns = {"id": ":ID", "label": ":LABEL"}
+    table = {"quotechar": "'", "list_separator": "|", "columns": columns}
+    return [f"n{i}" for i in range(N)], {"file": "edges.csv"}, {"file": "nodes.csv", **table}
+
+
+def drkg(folder):
+    """Edges without a header; names from elsewhere."""
+    ids = [f"{label}::{i}" for i, label in enumerate(LABELS)]
+    write(folder / "names.tsv", [], [f"{ids[i]}\t{LABELS[i]}\t{NAMES[i]}" for i in range(N)])
+    write(folder / "drkg.tsv", [], [f"{ids[a]}\t{r}\t{ids[b]}" for a, r, b in EDGES])
+    table = {"file": "names.tsv", "header": ["id", "label", "name"]}
+    return ids, {"file": "drkg.tsv"}, table
+
+
+def symbols(folder):
+    """A list of names, one a line; triples of names, with weights."""
+    write(folder / "symbols.txt", [], NAMES)
+    write(folder / "edges.tsv", [], [f"{NAMES[a]}\t{r}\t{NAMES[b]}\t0.5" for a, r, b in EDGES])
+    table = {"header": ["id"], "columns": {"name": "id"}, "label": "Symbol"}
+    return NAMES, {"file": "edges.tsv"}, {"file": "symbols.txt", **table}
+
+
+def parquet(folder):
+    ids = [f"EX:{i}" for i in range(N)]
+    pq.write_table(pa.table({"id": ids, "label": LABELS, "name": NAMES}), folder / "n.parquet")
+    heads, relations, tails = zip(*EDGES, strict=True)
+    ends = {"src": [ids[a] for a in heads], "dst": [ids[b] for b in tails]}
+    pq.write_table(pa.table(ends | {"rel": list(relations)}), folder / "e.parquet")
+    return ids, {"file": "e.parquet"}, {"file": "n.parquet"}
+
+
+def write(path, header, rows, end="\n"):
+    path.write_text("\n".join([*header, *rows]) + end, "utf-8")
+
+
+FORMS_OF_GRAPHS = [kgx, hetionet, primekg, biomedgps, neo4j, drkg, symbols, parquet]
+
+
+def words_of(reading):
+    return shlex.split(flags(read_settings(Reading, reading, ""), acts="vectors"))
 
 
 def write_relations(folder):
@@ -87,19 +148,18 @@ def write_relations(folder):
     (folder / "relations.tsv").write_text(text)
 
 
-@pytest.mark.parametrize("form", FORMS_OF_GRAPHS)
+@pytest.mark.parametrize("form", FORMS_OF_GRAPHS, ids=lambda form: form.__name__)
 def test_every_row_in_a_library_is_that_of_its_id(tmp_path, form):
-    ids, graph = FORMS_OF_GRAPHS[form](tmp_path)
+    ids, graph, nodes = form(tmp_path)
     write_relations(tmp_path)
     how = edges_as_json(read_settings(GraphEdges, graph, ""))
     spaces = []
-    for table, kind, file in (
-        ("entities", "entities", "nodes.tsv"),
-        ("relation_types", "relation_types", "relations.tsv"),
-    ):
-        out = tmp_path / "texts" / table
-        words = ["--kind", kind, "--table", table, "--out-dir", str(out), "--edges", how]
-        words += ["--text", "name"] if kind == "entities" else []
+    nodes |= {"kind": "entities", "text": "name"}
+    relations = {"file": "relations.tsv", "kind": "relation_types"}
+    for table, reading in (("entities", nodes), ("relation_types", relations)):
+        out, kind, file = tmp_path / "texts" / table, reading["kind"], reading.pop("file")
+        words = ["--table", table, "--out-dir", str(out), "--edges", how]
+        words += words_of(reading)
         words += ["--graph", str(tmp_path / graph["file"])]
         assert main(["read-texts", str(tmp_path / file), *words]) == 0
         rows = pq.read_table(out / "rows.parquet")
@@ -110,20 +170,19 @@ def test_every_row_in_a_library_is_that_of_its_id(tmp_path, form):
     for one in FORMS:
         export_bundle(spaces, form=one, out_dir=tmp_path / one)
     settings = Alignment(form="triples")
-    edges = edges_as_json(read_settings(GraphEdges, graph | {"header": True}, ""))
     to = [tmp_path / graph["file"]]
-    export_aligned(spaces, to=to, out_dir=tmp_path / "aligned", settings=settings, edges=edges)
+    export_aligned(spaces, to=to, out_dir=tmp_path / "aligned", settings=settings, edges=how)
     check_libraries(ids, kgtextvec.open(spaces[0]), {one: tmp_path / one for one in FORMS})
     check_aligned(ids, kgtextvec.open(spaces[0]), tmp_path / "aligned/tiny_entity.npy")
 
 
 def test_a_whole_run_from_kgx_with_facts(tmp_path):
     tiny_bert(tmp_path / "raw/cased")
-    ids, graph = kgx(tmp_path)
+    ids, graph, nodes = kgx(tmp_path)
     write_relations(tmp_path)
     config = {
         "tables": {
-            "entities": {"file": "nodes.tsv", "kind": "entities", "text": ["name"]},
+            "entities": nodes | {"kind": "entities", "text": ["name"]},
             "relation_types": {"file": "relations.tsv", "kind": "relation_types"},
             "facts": {"file": graph["file"], "kind": "facts"},
         },

@@ -1,0 +1,106 @@
+"""Triples are numbered as each trainer numbers them: PyKEEN by its own loader, DGL-KE by a loop."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kgtextvec.errors import InputError
+from kgtextvec.registry import ID_ORDERS
+from kgtextvec.settings.edges import EdgeReading
+
+CASES = {
+    "a header": "head\trelation\ttail\nb\tr\ta\nc\tr\tb\n",
+    "quotes": '"b x"\tr\ta\nc\t"q"\t"b x"\n',
+    "a quote inside": 'a"x\tr\tb\n',
+    "missing values' names": "nan\tr\tNA\nNone\tr\tnan\n",
+    "numbers": "1\tr\t2\n10\t1\t01\n",
+    "line ends of Windows": "b\tr\ta\r\nc\tr\tb\r\n",
+    "blanks": " a\tr\tb \n",
+    "relations of inverses": "a\ts_inverse\tb\na\ts\tb\nd\tr_inverse\tc\na\ts_inversex\tb\n",
+    "a weight": "a\tr\tb\t1\n",
+    "case and accents": "b\tr\tB\né\tr\ta\nZ\tr\te\n",
+}
+FIELD = st.text(st.sampled_from("ab\"' .é"), min_size=1, max_size=4)
+TRIPLE = st.tuples(FIELD, FIELD, FIELD)
+
+
+def ours(form, *paths):
+    return ID_ORDERS[form].ids(list(paths), EdgeReading())
+
+
+def as_dglke(path):
+    """What KGDatasetUDDRaw of dglke 0.1.2 does, said again (it has no build for this Python)."""
+    nodes, relations = {}, {}
+    for line in path.read_text("utf-8").splitlines(keepends=True):
+        head, relation, tail = line.strip().split("\t")[:3]
+        for one, found in ((head, nodes), (tail, nodes), (relation, relations)):
+            found.setdefault(one, len(found))
+    return {"entities": list(nodes), "relation_types": list(relations)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_dglke_numbers_raw_triples_so(tmp_path, name):
+    path = tmp_path / "train.tsv"
+    path.write_bytes(CASES[name].encode())
+    assert ours("dglke", path) == as_dglke(path)
+
+
+def test_dglke_takes_one_or_three_plain_files(tmp_path):
+    paths = [tmp_path / name for name in ("a", "b", "c")]
+    for path in paths:
+        path.write_text(f"{path.name}\tr\tx\n")
+    assert ours("dglke", *paths)["entities"] == ["a", "x", "b", "c"]
+    with pytest.raises(InputError, match=r"DGL-KE takes one .train. or three"):
+        ours("dglke", *paths[:2])
+
+
+def test_pykeen_numbers_the_training_triples_alone(tmp_path):
+    train, test = tmp_path / "train.tsv", tmp_path / "test.tsv"
+    train.write_text("b\tr\ta\n")
+    test.write_text("a\tr\tb\n")
+    assert ours("pykeen", train, test)["entities"] == ["a", "b"]
+    test.write_text("a\tr\tnew\n")
+    with pytest.raises(InputError, match=r"has 1 ids that .* lacks, such as new"):
+        ours("pykeen", train, test)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*CASES, "blank lines", "a byte order mark", "a short line"])
+def test_pykeen_numbers_triples_so(tmp_path, name):
+    triples = pytest.importorskip("pykeen.triples", reason="make links")
+    more = {
+        "blank lines": "b\tr\ta\n\nc\tr\tb\n\n",
+        "a byte order mark": "\ufeffb\tr\ta\nb\ts\tc\n",
+        "a short line": "a\tr\tb\nc\tr\n",
+    }
+    path = tmp_path / "train.tsv"
+    path.write_bytes((CASES | more)[name].encode())
+    factory = triples.TriplesFactory.from_path(path)
+    assert ours("pykeen", path) == {
+        "entities": list(factory.entity_to_id),
+        "relation_types": list(factory.relation_to_id),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(TRIPLE, min_size=1, max_size=6))
+def test_pykeen_numbers_any_triples_so_or_fails_too(tmp_path_factory, edges):
+    triples = pytest.importorskip("pykeen.triples", reason="make links")
+    path = tmp_path_factory.mktemp("t") / "train.tsv"
+    path.write_text("".join("\t".join(edge) + "\n" for edge in edges), "utf-8")
+    try:
+        factory = triples.TriplesFactory.from_path(path)
+        want = {
+            "entities": list(factory.entity_to_id),
+            "relation_types": list(factory.relation_to_id),
+        }
+    except (ValueError, TypeError, IndexError):
+        want = None
+    try:
+        found = ours("pykeen", path)
+    except InputError:
+        found = None
+    assert found == want

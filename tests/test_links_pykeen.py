@@ -101,7 +101,7 @@ def test_runs_tell_the_budget_and_add_up_to_the_scores(card):
     assert {(run["model"], run["start"], run["seed"]) for run in card["runs"]} == {
         (model, start, seed)
         for model in MODELS
-        for start in ("random", "vectors", "shuffled")
+        for start in ("random", "vectors", "shuffled", "as_exported")
         for seed in (0, 1)
     }
     assert SMALL.items() <= card["settings"].items()
@@ -223,6 +223,30 @@ def test_starts_differ_in_what_they_tell_alone(name, tmp_path):
     np.testing.assert_array_equal(given["vectors"], given["shuffled"])
     for start in starts.values():
         assert start.relations.equal(starts["random"].relations)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_exported_is_what_a_trainer_loads(name, tmp_path):
+    """The numbers of the files, paired as PyKEEN pairs them and as DGL-KE does; by plain loops."""
+    cut, vectors = cut_of(tmp_path / "families")
+    starts = ("random", "as_exported", "as_exported_halves", "scaled")
+    trainer = trainer_of(cut, tmp_path, starts=starts)
+    given = {start: one.entities.numpy() for start, one in trainer.starts(name, vectors, 7)}
+    if name == "TransE":
+        assert list(given) == ["random", "as_exported", "scaled"], "no complex numbers"
+        np.testing.assert_array_equal(given["as_exported"], vectors)
+    else:
+        row, half = vectors[3], DIMS // 2
+        assert given["as_exported"][3].tolist() == [
+            [row[2 * i], row[2 * i + 1]] for i in range(half)
+        ]
+        assert given["as_exported_halves"][3].tolist() == [
+            [row[i], row[half + i]] for i in range(half)
+        ]
+    flat = given["scaled"].reshape(vectors.shape)
+    np.testing.assert_allclose(flat / flat[0, 0], vectors / vectors[0, 0], rtol=1e-4)
+    size = [np.sqrt((given[start].astype(float) ** 2).mean()) for start in ("random", "scaled")]
+    assert size[0] == pytest.approx(size[1], rel=1e-5)
 
 
 def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):

@@ -76,11 +76,15 @@ class Trainer:
         return model.to(torch.device(self.device))
 
     def starts(self, name: str, vectors: Floats, seed: int) -> Iterator[tuple[str, Start]]:
-        """Yield the initial embeddings: random, from the vectors (n, d), from shuffled ones.
+        """Yield the initial embeddings that are asked for; relations start alike in all.
 
-        Relations start alike in all. Vectors are centred and scaled by one factor, so that their
-        numbers have the root mean square of the random ones: only their information differs.
-        Shuffled ones are the same vectors, assigned to other entities by `seed`.
+        `vectors`: the space's, centred and scaled by one factor, so that their numbers have the
+        root mean square of the random ones: only their information differs. `shuffled`: the same,
+        assigned to other entities by `seed`. `as_exported`: the numbers as they are, as exports
+        hold them; numbers 2i and 2i + 1 make a complex one, as PyKEEN has it.
+        `as_exported_halves`: numbers i and d/2 + i do, as in DGL-KE; for the models of complex
+        numbers alone. `scaled`: as they are, but for one factor, to the root mean square of the
+        random ones.
         """
         import torch
 
@@ -94,9 +98,22 @@ class Trainer:
         scale = float(random.double().square().mean().sqrt()) / spread if spread else 0.0
         ours = torch.from_numpy((centred * scale).astype(np.float32)).reshape(random.shape)
         order = np.random.default_rng(seed).permutation(len(vectors))
-        yield "random", Start(random, relations)
-        yield "vectors", Start(ours, relations)
-        yield "shuffled", Start(ours[torch.from_numpy(order)], relations)
+        exported = torch.from_numpy(vectors.astype(np.float32)).reshape(random.shape)
+        size = float(np.sqrt(np.square(vectors, dtype=np.float64).mean()))
+        factor = float(random.double().square().mean().sqrt()) / size if size else 0.0
+        made: dict[str, Callable[[], Any]] = {
+            "random": lambda: random,
+            "vectors": lambda: ours,
+            "shuffled": lambda: ours[torch.from_numpy(order)],
+            "as_exported": lambda: exported,
+            "scaled": lambda: exported * factor,
+        }
+        if name in IN_PAIRS:
+            halves = torch.from_numpy(vectors.astype(np.float32)).chunk(2, dim=1)
+            made["as_exported_halves"] = lambda: torch.stack(halves, dim=-1).reshape(random.shape)
+        for start in self.training.starts:
+            if start in made:
+                yield start, Start(made[start](), relations)
 
     def train(self, name: str, start: Start, seed: int, what: str) -> tuple[Any, list[float]]:
         """Return the trained model and the loss of each epoch; `what` names it in the log.

@@ -63,7 +63,8 @@ def summarize_runs(runs: dict[str, list[Values]], groups: Groups) -> dict[str, A
                 method: {name: mean_over_seeds(each[:, i], n) for i, name in enumerate(METRICS)}
                 for method, each in values.items()
             }
-            for other in [method for method in values if method != "vectors"]:
+            others = [method for method in values if method != "vectors"]
+            for other in others if "vectors" in values else ():
                 gain = values["vectors"][:, 0] - values[other][:, 0]
                 methods["vectors"][f"mrr_gain_over_{other}"] = mean_over_seeds(gain, n, lowest=-1.0)
             found.setdefault(by, {})[group] = methods

@@ -76,6 +76,7 @@ def predict_links(
             "counts": {"link_prediction": cut.counts},
             "settings": {
                 "models": training.models,
+                "starts": training.starts,
                 "seeds": training.seeds,
                 "seed": seeded.seed,
                 "epochs": training.epochs,

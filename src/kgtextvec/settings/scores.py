@@ -38,6 +38,15 @@ class LinkTraining(Settings):
         "RotatE",
     )
     """Which models to train; ComplEx and RotatE need even dims."""
+    starts: Annotated[
+        tuple[
+            Literal["random", "vectors", "shuffled", "as_exported", "as_exported_halves", "scaled"],
+            ...,
+        ],
+        Meta(min_length=1),
+    ] = ("random", "vectors", "shuffled", "as_exported")
+    """What entities start from: `as_exported`: the numbers as the files hold them; `scaled`: these
+    times one factor; `vectors`: also centred (docs/evaluate.md#link-prediction)."""
     seeds: Count = 3
     """Trainings of each model from each start; two or more give intervals."""
     epochs: Count = 50

@@ -1,7 +1,10 @@
 """Maps: neighbours, layouts, the verb and its errors."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from kgtextvec.report.map import draw_map
 from kgtextvec.report.map.layout import compute_layouts, nearest, roughly_nearest, unit_vectors
 from kgtextvec.settings.spaces import MapLayout
 
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 OUTPUTS = ("layout.parquet", "map.html", "map.png", "map.svg")
 
 
@@ -74,6 +78,21 @@ def test_approximate_neighbours_are_nearly_all_right():
 
 
 # layouts
+
+
+def test_umap_does_not_wait_for_the_search_that_it_does_not_use():
+    """pynndescent is left uncompiled for umap-learn, and compiled for whoever searches by it."""
+    code = (
+        "import sys; from numba.core.registry import CPUDispatcher;"
+        "from kgtextvec.report.map.layout import umap_learn; umap = umap_learn();"
+        "assert isinstance(umap.smooth_knn_dist, CPUDispatcher);"
+        "assert not any(name.startswith('pynndescent') for name in sys.modules);"
+        "named = umap.pynn_named_distances['euclidean'];"
+        "assert not isinstance(named, CPUDispatcher)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(SOURCE)}, check=True
+    )
 
 
 def laid_out(values, seed=0):

@@ -1,6 +1,10 @@
 """Two-dimensional layouts of vectors: exact neighbours once, then t-SNE and UMAP from them."""
 
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -192,7 +196,7 @@ def umap_learn() -> Any:
 
     Compiling takes longer than laying a small table out, and umap-learn keeps only a part.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), uncompiled("pynndescent"):
         warnings.simplefilter("ignore")  # it misses TensorFlow, which we don't want
         from umap import layouts, umap_
     for function in (
@@ -205,6 +209,30 @@ def umap_learn() -> Any:
         except (AttributeError, RuntimeError):  # no folder to keep it in: compile each time
             break
     return umap_
+
+
+@contextmanager
+def uncompiled(package: str) -> Iterator[None]:
+    """Let a package be imported meanwhile that compiles its functions by numba when imported.
+
+    umap-learn imports pynndescent, which compiles for 18 s, for neighbours that we have already.
+    Afterwards it is imported anew, and compiled, by whoever needs it.
+    """
+    from numba import config
+
+    if package in sys.modules:  # compiled already
+        yield
+        return
+    settings: Any = config
+    before, settings.DISABLE_JIT = settings.DISABLE_JIT, 1
+    try:
+        import_module(package)
+        settings.DISABLE_JIT = before
+        yield
+    finally:
+        settings.DISABLE_JIT = before
+        for name in [name for name in sys.modules if name.split(".")[0] == package]:
+            del sys.modules[name]
 
 
 def distances(cosines: Float32s) -> Float32s:

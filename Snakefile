@@ -43,3 +43,4 @@ rule all:
 
 
 name_jobs(workflow.modifier.rules)
+remember_parameters(workflow.modifier.rules)

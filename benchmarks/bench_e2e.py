@@ -74,7 +74,7 @@ def write_tables(folder: Path, n_texts: int, own: Path | None) -> None:
             writer.writerow(rows[row] | made)
 
 
-def write_config(folder: Path, tables: Path, **more: object) -> Path:
+def write_config(folder: Path, tables: Path, more: Row | None = None) -> Path:
     """Write the config of a run without pages and scores; return its path."""
     found: dict[str, object] = {
         "tables": {
@@ -90,7 +90,7 @@ def write_config(folder: Path, tables: Path, **more: object) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(found | more), "utf-8")
+    path.write_text(yaml.safe_dump(found | (more or {})), "utf-8")
     return path
 
 
@@ -201,7 +201,7 @@ def bench_demo(scratch: Path, own: Path | None) -> list[Row]:
 def bench_tsv(scratch: Path, own: Path | None) -> list[Row]:
     """Write the TSV of the sample's relation types with an empty folder for compiled code."""
     here = scratch / "tsv"
-    config = write_config(here, SAMPLE, spaces=["full"], exports=["npy"])
+    config = write_config(here, SAMPLE, {"spaces": ["full"], "exports": ["npy"]})
     product(here, config)
     space = here / f"results/{MODEL}/relation_types/full"
     words = ["export-table", space, "--format", "tsv", "--threads", "1", "--out", here / "x.tsv"]
@@ -219,7 +219,7 @@ def bench_plan(scratch: Path, own: Path | None) -> list[Row]:
         ("dry run, 10,000 shards", "<= 30, peak_mb <= 400", many_shards(10_000)),
     ):
         here = scratch / name.replace(" ", "-").replace(",", "")
-        path = write_config(here, SAMPLE, **config)
+        path = write_config(here, SAMPLE, config)
         rows.append(alone(name, product(here, path, "-n"), target))
     return rows
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from snakemake.io import ancient, expand
 
 from kgtextvec.errors import InputError
@@ -65,24 +65,41 @@ class Content:
         """Take Snakemake's own `checkpoints` and `rules`, of which more come as files are read."""
         self.plan, self.inputs = plan, inputs
         self.checkpoints, self.rules = checkpoints, rules
+        self.waited_for: dict[tuple[str, ...], tuple[Any, Any]] = {}
 
     # --- outputs of the jobs that make something ----------------------------------------------
 
+    def output_of(self, checkpoint: str, **wildcards: str) -> Any:
+        """Return the outputs of a checkpoint's job.
+
+        Raises IncompleteCheckpointException where it has not run yet. Snakemake finds this out by
+        spelling all its outputs, once for each job that waits; here that is done once in all.
+        """
+        key = (checkpoint, *wildcards.values())
+        rule, first = self.waited_for.get(key, (None, None))
+        if rule and first not in self.checkpoints.created_output:
+            raise IncompleteCheckpointException(rule, first)
+        try:
+            return getattr(self.checkpoints, checkpoint).get(**wildcards).output
+        except IncompleteCheckpointException as error:
+            self.waited_for[key] = (error.rule, error.targetfile)
+            raise
+
     def texts(self, table: str) -> Any:
         """Return the outputs of the job that reads a table."""
-        return self.checkpoints.read_texts.get(table=table).output
+        return self.output_of("read_texts", table=table)
 
     def full(self, model: str, table: str) -> Any:
         """Return the outputs of the job that makes a table's space `full`."""
-        return self.checkpoints.gather_shards.get(model=model, table=table).output
+        return self.output_of("gather_shards", model=model, table=table)
 
     def space(self, wildcards: Any) -> Any:
         """Return the outputs of the job that makes a space."""
         if wildcards.space == "full":
             return self.full(wildcards.model, wildcards.table)
-        return self.checkpoints.apply_pca.get(
-            model=wildcards.model, table=wildcards.table, space=wildcards.space
-        ).output
+        return self.output_of(
+            "apply_pca", model=wildcards.model, table=wildcards.table, space=wildcards.space
+        )
 
     def spaces_of_bundle(self, wildcards: Wildcards) -> list[Any]:
         """Return the outputs of the jobs that make a bundle's spaces."""
@@ -183,17 +200,17 @@ class Content:
         """Return the basis of a reduced space; nothing for a space without one."""
         if wildcards.space not in self.plan.fitted:
             return []
-        made = self.checkpoints.fit_pca.get(model=wildcards.model, space=wildcards.space)
-        return ancient(made.output.pca)
+        made = self.output_of("fit_pca", model=wildcards.model, space=wildcards.space)
+        return ancient(made.pca)
 
     def layout(self, wildcards: Wildcards) -> object:
         """Return the coordinates of the space's map."""
-        return ancient(self.checkpoints.draw_map.get(**dict(wildcards)).output.layout)
+        return ancient(self.output_of("draw_map", **dict(wildcards)).layout)
 
     def mapped_layout(self, wildcards: Wildcards) -> object:
         """Return the coordinates of the map that BioMedGPS shows."""
-        made = self.checkpoints.draw_map.get(**vars(self.mapped(wildcards)))
-        return ancient(made.output.layout)
+        made = self.output_of("draw_map", **vars(self.mapped(wildcards)))
+        return ancient(made.layout)
 
     def full_of_reduced(self, name: str) -> Input:
         """Return an input: for a reduced space, that file of the full one it is compared with."""
@@ -209,7 +226,7 @@ class Content:
         """Return the space's scores, when any are wanted."""
         if not self.plan.config.evaluate.scores:
             return []
-        return ancient(self.checkpoints.evaluate_space.get(**dict(wildcards)).output.scores)
+        return ancient(self.output_of("evaluate_space", **dict(wildcards)).scores)
 
     def full_manifests(self, wildcards: Wildcards) -> list[object]:
         """Return the manifests of a table's full spaces, of every model."""

@@ -45,7 +45,7 @@ from kgtextvec.job_server import start_server
 from kgtextvec_workflow.checks import check_device, check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
-from kgtextvec_workflow.jobs import JobThreads, starts_jobs_itself
+from kgtextvec_workflow.jobs import JobThreads, remember_parameters, starts_jobs_itself
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs

@@ -62,8 +62,8 @@ def test_a_clear_winner_has_paired_differences_although_intervals_overlap():
         " It is clearly better than all others; the closest is a full (+0.0100, +0.0"
     )
     assert said[-1] == (
-        "Compared over the same items: 3 pairs of spaces. Intervals of differences are widened so"
-        " that they hold all at once (95 %)."
+        "Paired comparisons: 3 pairs of spaces. Their intervals are widened so that all of them"
+        " hold at once (95 %)."
     )
 
 
@@ -140,7 +140,7 @@ def test_the_strongest_of_all_baselines_is_the_one_to_beat_and_what_is_left_is_t
         "Of its gain of +0.131 over TF-IDF of words (at 0.074), +0.020 (15 %) is left against that"
         " baseline."
     )
-    assert said[-1].startswith("Compared over the same items: 1 difference from the best baseline.")
+    assert said[-1].startswith("Paired comparisons: 1 difference from the best baseline.")
 
 
 def test_a_baseline_beside_another_space_counts_as_well():
@@ -284,7 +284,7 @@ def test_two_tables_of_one_file_are_compared_by_rule_in_pairs():
         "a full: best with long, at cold-start MRR 0.215 (95 % interval 0.195 to 0.235), before"
         " short (0.200; clearly better: +0.0150, +0.01"
     )
-    assert said[2].startswith("Compared over the same items: 1 pair of text rules.")
+    assert said[2].startswith("Paired comparisons: 1 pair of text rules.")
 
 
 def test_rules_that_are_level_are_told_so_and_differing_rows_are_not_compared():
@@ -328,4 +328,4 @@ def test_many_pairs_are_counted_and_the_best_is_named():
         " short in 1, clearly in 0."
     )
     assert said[2].startswith("b full: best with long, at cold-start MRR 0.400")
-    assert said[3].startswith("Compared over the same items: 4 pairs of text rules.")
+    assert said[3].startswith("Paired comparisons: 4 pairs of text rules.")

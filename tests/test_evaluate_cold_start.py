@@ -2,6 +2,8 @@ import json
 from collections import defaultdict
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
 from hypothesis import given
@@ -19,6 +21,7 @@ from kgtextvec.evaluate.graph import (
 from kgtextvec.evaluate.ranking import expected_metrics, rank_answers, summarize_ranks
 from kgtextvec.evaluate.readers import units_of
 from kgtextvec.evaluate.scorecard import evaluate_space
+from kgtextvec.evaluate.strata import names_in_texts, plain_words
 from kgtextvec.pairs import compare_pairs, on_shared_items, read_item_sums
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
@@ -345,3 +348,42 @@ def test_sums_by_entity_give_the_scores_and_pair_spaces_of_one_split(tmp_path):
     assert other_seed["counts"] == {"cold_start": other_seed["counts"]["cold_start"]}
     again = read_item_sums(tmp_path / "toy/things/full/scores_by_row.parquet")["cold_start"]
     assert again.asked != one.asked, "another split asks other questions"
+
+
+def test_a_planted_leak_is_found_and_its_share_is_told(tmp_path):
+    """Half of the things name their answer in the text; a plain loop over words finds which."""
+    vectors, labels, triples = clusters(size=30)
+    names = [f"thing{i}" for i in range(240)] + [f"the answer-{j} kind" for j in range(8)]
+    texts = [
+        f"Thing{i} binds The Answer {i // 30} Kind." if i % 2 else f"thing{i} binds answers"
+        for i in range(240)
+    ]
+    folder = make_space(tmp_path, vectors, labels, texts + names[240:])
+    index = pq.read_table(folder / "index.parquet")
+    index = index.set_column(index.column_names.index("name"), "name", pa.array(names))
+    pq.write_table(index, folder / "index.parquet")
+    card = scored(folder, write_triples(tmp_path / "t.tsv", triples))
+    found = card["scores"]["cold_start"]["answer_in_text"]
+    assert found["answer named"]["vectors"]["mrr"]["n"] == 120
+    assert found["answer not named"]["vectors"]["mrr"]["n"] == 120
+    (note,) = [one for one in card["notes"] if "names the answer" in one]
+    assert note.startswith("cold_start: in 50.0% of the queries the text names the answer; MRR")
+    words = card["scores"]["cold_start"]["text_words"]
+    assert {group: one["vectors"]["mrr"]["n"] for group, one in words.items()} == {
+        "0-3": 120,  # thing1 binds answers
+        "4-10": 120,  # Thing1 binds The Answer 0 Kind
+    }
+
+
+def test_names_are_looked_for_as_complete_words():
+    texts = [plain_words(text) for text in ("Beta-1 receptor", "receptors of IL", "")]
+    names = [plain_words(name) for name in ("RECEPTOR", "beta 1", "il", "", "receptors")]
+    place, which = (one.reshape(-1) for one in np.meshgrid(np.arange(3), np.arange(5)))
+    found = names_in_texts(texts, names, place, which).reshape(5, 3)
+    assert found.tolist() == [
+        [True, False, False],
+        [True, False, False],
+        [False, False, False],  # too short to tell
+        [False, False, False],
+        [False, True, False],
+    ]

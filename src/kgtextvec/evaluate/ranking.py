@@ -30,6 +30,7 @@ class Ranked:
 
     sources: Rows
     relations: Rows
+    answers: Rows
     metrics: dict[str, Float64s]
 
 
@@ -69,6 +70,7 @@ def rank_answers(
     return Ranked(
         sources=np.concatenate([sources for sources, _ in asking]),
         relations=np.concatenate([np.full(len(sources), r) for sources, r in asking]),
+        answers=np.concatenate([task.candidates[task.asked[1]] for task in tasks]),
         metrics={method: np.concatenate(found) for method, found in metrics.items()},
     )
 
@@ -208,8 +210,13 @@ def expected_metrics(above: Rows, tied: Rows) -> Float64s:
     return np.stack([reciprocal, *hits], axis=1)
 
 
-def summarize_ranks(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
-    """Sum up all queries, then by degree and by relation, with what the vectors gain.
+def summarize_ranks(
+    graph: Graph,
+    ranked: Ranked,
+    seed: int,
+    strata: dict[str, dict[str, NDArray[np.bool_]]] | None = None,
+) -> dict[str, Any]:
+    """Sum up all queries, then by degree, by relation and by strata, with what the vectors gain.
 
     Intervals are over the entities that the queries start from (stats.py).
     """
@@ -243,7 +250,10 @@ def summarize_ranks(graph: Graph, ranked: Ranked, seed: int) -> dict[str, Any]:
     }
     groups = degree_groups(graph.degrees[ranked.sources])
     by_degree = {group: summed(some) for group, some in groups.items()}
-    return {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}
+    found = {"all": {"all": everything}, "degree": by_degree, "relation": by_relation}
+    for by, groups_of_queries in (strata or {}).items():
+        found[by] = {group: summed(some) for group, some in groups_of_queries.items()}
+    return found
 
 
 def sums_of_ranks(ranked: Ranked, asked: str) -> ItemSums:

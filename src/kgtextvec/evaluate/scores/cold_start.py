@@ -1,6 +1,6 @@
 """Cold start: how well the nearest known entities predict the edges of a hidden one."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
         split_known_and_test,
     )
     from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks, sums_of_ranks
+    from kgtextvec.evaluate.strata import strata_of_texts
     from kgtextvec.gpu_lock import leased
 
     space, seed = context.space, context.settings.seed
@@ -56,7 +57,23 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
         neighbours, methods = context.settings.neighbours, context.baselines.methods()
         ranked = rank_answers(graphs, methods, neighbours, seed, place)
     items = sums_of_ranks(ranked, asked_of(graphs, space))
-    return ScoreResult(summarize_ranks(graph, ranked, seed), notes, counts, items)
+    scores = summarize_ranks(graph, ranked, seed, strata_of_texts(space, context.baselines, ranked))
+    return ScoreResult(scores, notes + named_note(scores["answer_in_text"]), counts, items)
+
+
+def named_note(groups: "dict[str, Any]") -> list[str]:
+    """Return a note on queries whose answer stands in the text: how many, and what they score."""
+    from kgtextvec.evaluate.strata import NAMED_GROUPS
+
+    of_groups = [groups[name]["vectors"]["mrr"] for name in NAMED_GROUPS if name in groups]
+    if len(of_groups) < len(NAMED_GROUPS):
+        return []
+    named, other = of_groups
+    share = named["n"] / (named["n"] + other["n"])
+    return [
+        f"cold_start: in {share:.1%} of the queries the text names the answer; MRR of the vectors"
+        f" {named['value']:.3f} there, {other['value']:.3f} in the others"
+    ]
 
 
 def asked_of(graphs: "list[Graph]", space: "Space") -> str:
@@ -83,8 +100,6 @@ SCORE = Score(
         "hits_at_1": "Hits@1",
         "hits_at_10": "Hits@10",
         "mrr_gain_over_tfidf": "MRR over TF-IDF of words",
-        "mrr_gain_over_tfidf_chars": "… of characters",
-        "mrr_gain_over_tfidf_both": "… of both",
     },
     baselines={"chance": "chance", "popularity": "popularity", **VECTOR_BASELINES},
     inputs=("triples", "test_triples"),

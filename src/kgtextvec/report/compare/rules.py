@@ -51,8 +51,8 @@ def rules_verdict(group: Sequence[ComparedSpace]) -> list[str]:
     sentences += [better_rule(one, asked, pairs) for one in ranked]
     if pairs.n_pairs:
         sentences.append(
-            f"Compared over the same items: {plural(pairs.n_pairs, 'pair')} of text rules. The"
-            " intervals hold for all of them at once (95 %)."
+            f"Paired comparisons: {plural(pairs.n_pairs, 'pair')} of text rules. Their intervals"
+            " are widened so that all of them hold at once (95 %)."
         )
     return sentences
 

@@ -172,10 +172,10 @@ def comparisons_made(pairs: TablePairs) -> list[str]:
         counts.append(plural(len(pairs.over_baseline), "difference") + " from the best baseline")
     if not counts:
         return []
-    which = "they hold" if len(counts) == 1 else "those of either kind hold"
+    which = "all of them hold" if len(counts) == 1 else "all of each kind hold"
     return [
-        f"Compared over the same items: {' and '.join(counts)}. Intervals of differences are"
-        f" widened so that {which} all at once (95 %)."
+        f"Paired comparisons: {' and '.join(counts)}. Their intervals are widened so that {which}"
+        " at once (95 %)."
     ]
 
 

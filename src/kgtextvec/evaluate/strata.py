@@ -1,0 +1,70 @@
+"""Strata of the cold start: whether a text names the answer, and how long it is."""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from kgtextvec.evaluate.baselines import Baselines
+    from kgtextvec.evaluate.ranking import Ranked
+    from kgtextvec.space import Space
+
+LENGTHS = ((0, 3), (4, 10), (11, 30), (31, 100), (101, None))  # words
+SHORTEST = 3  # characters of a name that is looked for: shorter ones are in many words
+NAMED_GROUPS = ("answer named", "answer not named")
+
+Strata = dict[str, dict[str, NDArray[np.bool_]]]
+
+
+def strata_of_texts(space: "Space", baselines: "Baselines", ranked: "Ranked") -> Strata:
+    """Return which queries (n,) belong to each stratum of the asking entity's text: by, group.
+
+    `answer_in_text`: whether the answer's name is in the text, word for word. `text_words`: ranges
+    of the number of words. Groups without any query are left out.
+    """
+    rows, place = np.unique(ranked.sources, return_inverse=True)
+    texts, where = baselines.texts_of(rows)
+    plain = [plain_words(texts[one]) for one in where.tolist()]
+    answers, which = np.unique(ranked.answers, return_inverse=True)
+    names = space.column("name").take(pa.array(answers)).fill_null("").to_pylist()
+    named = names_in_texts(plain, [plain_words(name) for name in names], place, which)
+    lengths = np.array([len(text.split()) for text in plain])[place]
+    of_lengths = {
+        f"{low}-{high}" if high else f"{low}+": (lengths >= low) & (lengths <= (high or np.inf))
+        for low, high in LENGTHS
+    }
+    found: Strata = {
+        "answer_in_text": dict(zip(NAMED_GROUPS, (named, ~named), strict=True)),
+        "text_words": of_lengths,
+    }
+    return {
+        by: {group: some for group, some in groups.items() if some.any()}
+        for by, groups in found.items()
+    }
+
+
+def plain_words(text: str) -> str:
+    """Return the words of a text in lower case, with a blank before and after each."""
+    words = " ".join(re.findall(r"[^\W_]+", text.casefold()))
+    return f" {words} "
+
+
+def names_in_texts(
+    texts: Sequence[str],
+    names: Sequence[str],
+    place: NDArray[np.int64],
+    which: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Return for each query (n,) whether the name `which` is in the text `place`, both plain."""
+    pairs, back = np.unique(place * np.int64(len(names)) + which, return_inverse=True)
+    found = np.zeros(len(pairs), bool)
+    for number, pair in enumerate(pairs.tolist()):
+        text, name = divmod(pair, len(names))
+        word = names[name]
+        found[number] = len(word) >= SHORTEST + 2 and word in texts[text]
+    named: NDArray[np.bool_] = found[back]
+    return named

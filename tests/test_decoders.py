@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_decoders import DECODERS, tiny_qwen3
+from tiny_decoders import DECODERS, tiny_bart, tiny_qwen3
 
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
@@ -184,3 +184,11 @@ def test_a_prompt_that_leaves_no_room_is_refused(folders):
     encoder = make(folders["qwen3"], prompt="gene protein disease " * 10, max_tokens=20)
     with pytest.raises(InputError, match=r"max_tokens: 20 leaves no room .* a prompt of \d+"):
         encoded(encoder, ["gene"])
+
+
+def test_clamped_infinities_are_computed_again_in_float32(tmp_path, capfd):
+    """BART's layers turn what overflows in float16 into finite numbers: no NaN would show it."""
+    folder = tiny_bart(tmp_path / "bart")
+    found = encoded(make(folder, precision="float16"), TEXTS)
+    assert_close(found, alone(folder, TEXTS, "mean", 200))
+    assert "computed again in float32" in capfd.readouterr().err

@@ -118,6 +118,26 @@ def tiny_bigbird(folder: Path, seed: int = 0) -> Path:
     return save(folder, BigBirdModel, config, seed, "safetensors", 0.3)
 
 
+def tiny_bart(folder: Path, seed: int = 0) -> Path:
+    """Write a BART whose numbers exceed float16 inside a layer that clamps infinities."""
+    import torch
+    from tiny_models import change_weights
+    from transformers import BartConfig, BartModel
+
+    size = byte_tokenizer(folder, pad_token="<|im_end|>")  # noqa: S106 (no secret)
+    layers = {"encoder_layers": 2, "decoder_layers": 1, "max_position_embeddings": 256}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    wide = {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+    ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 0, "decoder_start_token_id": 0}
+    config = BartConfig(vocab_size=size, **layers, **heads, **wide, **ids)
+    save(folder, BartModel, config, seed, "safetensors", 0.3)
+    large = "encoder.layers.0.final_layer_norm.weight"
+    return change_weights(
+        folder,
+        lambda name, value: (name, torch.full_like(value, 60_000.0) if name == large else value),
+    )
+
+
 DECODERS = {
     "qwen3": tiny_qwen3,
     "mistral": tiny_mistral,

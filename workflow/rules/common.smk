@@ -26,6 +26,7 @@ def load_helpers():
         "targets",
         "terminal",
         "jobs",
+        "memory",
     )
     modules = ("__init__", *steps)
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
@@ -42,6 +43,7 @@ def load_helpers():
 load_helpers()
 from kgtextvec.errors import InputError
 from kgtextvec.job_server import start_server
+from kgtextvec_workflow import memory
 from kgtextvec_workflow.checks import check_device, check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs

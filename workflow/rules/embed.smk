@@ -18,7 +18,7 @@ rule embed_shard:
     threads: threads_of.model
     resources:
         gpu=plan.gpus,
-        mem_mb=grown(8000),
+        mem_mb=memory.for_model(unknown=8000),
         runtime=grown(240),
     params:
         engine=plan.engine,

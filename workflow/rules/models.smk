@@ -54,7 +54,7 @@ rule convert_model:
     conda:
         "../../envs/engine.yaml"
     resources:
-        mem_mb=grown(12000),
+        mem_mb=memory.for_conversion(unknown=12000),
         runtime=grown(60),
     params:
         engine=plan.engine,

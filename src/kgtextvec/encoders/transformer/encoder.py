@@ -26,6 +26,7 @@ from kgtextvec.encoders.memory import HalvingRunner, model_fits
 from kgtextvec.encoders.poolings import pool_function
 from kgtextvec.encoders.transformer.heads import Heads
 from kgtextvec.encoders.transformer.loading import place_transformer, read_transformer
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.packed import PackedBatches, packable
 from kgtextvec.encoders.transformer.padded import PaddedBatches, paddable
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
@@ -128,11 +129,14 @@ class TransformerEncoder:
             model = place_transformer(model, self.device)
             parts = (model, self.tokenizer, self.pool, self.device)
             most = self.settings.max_tokens
-            return packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
+            run = packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
+        run.watch = OverflowWatch(model, self.device)
+        return run
 
     def compute(self, run: Batches, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces through the model and what follows it; (n_in_batch, dims) float32."""
-        return self.heads(run(pieces, batch))
+        run.watch.clear()
+        return self.heads(run.watch.mark(run(pieces, batch)))
 
     def encode(
         self, texts: Sequence[str], resume: ResumeContext | None = None

@@ -24,6 +24,7 @@ from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
 from kgtextvec.encoders.transformer.fused import has_kernels
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
@@ -174,6 +175,7 @@ def varlen(
 class PackedBatches:
     """How to plan, cost and run packs; `model` is on `device` and attends by `attend`."""
 
+    watch: OverflowWatch
     plan: Planner = staticmethod(plan_packs)
 
     def __init__(

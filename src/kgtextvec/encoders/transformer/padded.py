@@ -11,6 +11,7 @@ from kgtextvec.batches import Planner, padded_tokens, plan_batches
 from kgtextvec.encoders.memory import is_out_of_memory, moved
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
@@ -25,6 +26,7 @@ from kgtextvec.progress import say
 class PaddedBatches:
     """How to plan, cost and run padded batches; `model` is on `device`."""
 
+    watch: OverflowWatch
     plan: Planner = staticmethod(plan_batches)
 
     def __init__(

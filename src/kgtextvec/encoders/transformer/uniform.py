@@ -14,6 +14,7 @@ from torch import Tensor
 from kgtextvec.batches import Planner, padded_tokens, plan_equal
 from kgtextvec.encoders.memory import moved
 from kgtextvec.encoders.poolings import PoolFunction
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import unchanged
 
@@ -21,6 +22,7 @@ from kgtextvec.encoders.transformer.trial import unchanged
 class UniformBatches:
     """How to plan, cost and run batches of equal length; `model` is on `device`."""
 
+    watch: OverflowWatch
     plan: Planner = staticmethod(plan_equal)
 
     def __init__(

@@ -1,0 +1,50 @@
+"""How much memory a job needs, by the size of its model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MEBIBYTE = 1 << 20
+# Libraries, and what a job holds besides the model (measured: 0.4 GB of libraries).
+BESIDES = 3000
+
+Resource = Callable[[Any, Any, int], int]
+
+
+def for_conversion(unknown: int) -> Resource:
+    """Return mem_mb of convert_model: 1.2 times the files, measured, and room; grows by attempt.
+
+    `unknown`: for a model that is not downloaded yet.
+    """
+
+    def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
+        found = read_quietly(Path(str(input.downloaded))).get("files", [])
+        size = sum(file.get("bytes", 0) for file in found)
+        return attempt * (BESIDES + round(1.3 * size / MEBIBYTE) if size else unknown)
+
+    return mem_mb
+
+
+def for_model(unknown: int) -> Resource:
+    """Return mem_mb of a job that runs a model: twice its float32 weights, and room.
+
+    On a CPU the linear layers are laid out anew while the old ones are there. `unknown`: for a
+    model that is not converted yet.
+    """
+
+    def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
+        record = read_quietly(Path(str(input.model)) / "kgtextvec.json")
+        size = 4 * record.get("parameters", 0)
+        return attempt * (max(BESIDES + round(2.1 * size / MEBIBYTE), 4000) if size else unknown)
+
+    return mem_mb
+
+
+def read_quietly(path: Path) -> dict[str, Any]:
+    """Return a JSON file's mapping; {} while it is not there, or is not one."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -273,6 +273,58 @@ def test_an_adapter_beside_its_base_is_not_left_out_in_silence(tmp_path):
         convert(folder)
 
 
+def lora(folder: Path, base: Path, build, **settings) -> Path:
+    """Save a LoRA with random weights for the model in `base`, as peft saves it."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, lora_alpha=8, task_type="FEATURE_EXTRACTION", **settings)
+    model = get_peft_model(build.from_pretrained(str(base)), config)
+    for name, value in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(value, std=0.2)
+    model.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("head", [False, True], ids=["of_an_encoder", "of_a_model_with_a_head"])
+def test_an_adapter_is_merged_into_its_model(tmp_path, head):
+    from peft import PeftModel
+    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+    base = tiny_qwen3(tmp_path / "q")
+    sentence_folder(base, pooling=["lasttoken"], heads=[])
+    kind = AutoModelForCausalLM if head else AutoModel
+    adapter = lora(tmp_path / "lora", base, kind, target_modules=["q_proj", "v_proj"])
+    out = tmp_path / "merged"
+    convert_model(adapter, out=out, model="m", adapted=convert(base))
+    tuned = PeftModel.from_pretrained(kind.from_pretrained(str(base)), str(adapter)).eval()
+    encoder = tuned.base_model.model.model if head else tuned
+    tokenizer = AutoTokenizer.from_pretrained(str(base))
+    exact = []
+    for text in TEXTS:
+        ids = tokenizer(text, return_tensors="pt")
+        with torch.inference_mode():
+            exact.append(encoder(**ids).last_hidden_state[0, -1].numpy())
+    found = vectors_of(out)
+    assert_close(found, np.array(exact))
+    assert np.abs(found - vectors_of(tmp_path / "q-out")).max() > 0.01
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_of_another_model_is_refused(tmp_path):
+    from transformers import AutoModel
+
+    base, other = tiny_qwen3(tmp_path / "q"), bert(tmp_path / "b")
+    adapter = lora(tmp_path / "lora", base, AutoModel, target_modules=["q_proj"])
+    with pytest.raises(InputError, match="adapter does not fit its model"):
+        convert_model(adapter, out=tmp_path / "x", model="m", adapted=convert(other))
+    deeper = tiny_qwen3(tmp_path / "deep", layers=5)
+    with pytest.raises(InputError, match="trained on another model"):
+        convert_model(adapter, out=tmp_path / "x", model="m", adapted=convert(deeper))
+
+
 def test_a_model_with_code_of_its_own_is_loaded_by_transformers_class(tmp_path, capfd):
     folder = bert(tmp_path / "b")
     plain = vectors_of(convert(folder))

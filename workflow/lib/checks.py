@@ -193,20 +193,33 @@ def check_models(plan: "Plan") -> None:
         if model in RESERVED:
             raise InputError(f"config, models: a model cannot be called {model}.")
         entry = plan.catalogue[model]
-        if entry.dims and entry.layers != "concat":
-            for space in plan.reduced:
-                if plan.dims_in(space) > entry.dims:
-                    raise InputError(
-                        f"config, spaces: {space} asks for {plan.dims_in(space)} dims, {model} has"
-                        f" {entry.dims}. Ask for 1 to {entry.dims}, or leave {model} out."
-                    )
+        side_by_side = entry.layers == "concat" or "+" in (entry.pooling or "")
+        dims = entry.truncate_dims or (None if side_by_side else entry.dims)
+        for space in plan.reduced if dims else ():
+            if plan.dims_in(space) > (dims or 0):
+                raise InputError(
+                    f"config, spaces: {space} asks for {plan.dims_in(space)} dims, {model} has"
+                    f" {dims}. Ask for 1 to {dims}, or leave {model} out."
+                )
     for model in plan.all_models:
         entry = plan.catalogue[model]
         check_keys_of_kind(model, entry)
+        check_adapter(plan, model, entry.adapter_of)
         if entry.kind == "endpoint":
             check_endpoint_use(plan, model)
         elif model not in plan.finetuned:
             locations_of(model, entry)
+
+
+def check_adapter(plan: "Plan", model: str, adapted: str | None) -> None:
+    """Check that what an adapter belongs to is a transformers model of the catalogue."""
+    base = plan.catalogue.get(adapted or "")
+    if adapted and (base is None or base.kind != "transformer" or base.adapter_of):
+        near = did_you_mean(adapted, [name for name in plan.catalogue if name != model])
+        raise InputError(
+            f"catalogue, {model}.adapter_of: {adapted} is not a transformers model of the catalogue"
+            f" with weights of its own. {near} Add it under `catalogue:`, or correct the name."
+        )
 
 
 def check_endpoint_use(plan: "Plan", model: str) -> None:

@@ -273,6 +273,11 @@ class Content:
             return []
         return self.rules.download_model.output[0]
 
+    def adapted_model(self, wildcards: Wildcards) -> object:
+        """Return the folder of the model that an adapter belongs to, if the model is one."""
+        base = self.plan.catalogue[wildcards.model].adapter_of
+        return expand(self.rules.convert_model.output[0], model=base) if base else []
+
     # --- digests ---------------------------------------------------------------------------------
 
     def shard_digest(self, wildcards: Wildcards) -> str:

@@ -47,6 +47,7 @@ rule convert_model:
     input:
         folder=content.model_files,
         downloaded=content.model_record,
+        adapted=content.adapted_model,
     output:
         directory("<resources>/models/{model}"),
     log:
@@ -66,5 +67,5 @@ rule convert_model:
         recipe=plan.recipe("convert_model"),
     shell:
         "{params.engine} convert-model {input.folder:q} --model {wildcards.model:q}"
-        " --entry {params.entry:q} {params.access} --downloaded {input.downloaded:q} --out {output:q}"
-        " > {log:q} 2>&1"
+        " --entry {params.entry:q} {params.access} --downloaded {input.downloaded:q}"
+        " --adapted {input.adapted:q} --out {output:q} > {log:q} 2>&1"

@@ -27,6 +27,7 @@ def convert_model(
     model: Annotated[str | None, "name in the catalogue (default: the folder's name)"] = None,
     entry: Annotated[str, "the catalogue entry, as JSON"] = "{}",
     downloaded: Annotated[Path | None, "record that download-model wrote"] = None,
+    adapted: Annotated[Path | None, "converted model that an adapter belongs to"] = None,
     access: Annotated[str, "an endpoint's api_key_env and requests, as JSON"] = "{}",
     kind: Annotated[Literal["transformer", "elmo"] | None, "default: the entry's kind"] = None,
     weights: Annotated[Path | None, "elmo: HDF5 weights"] = None,
@@ -60,7 +61,7 @@ def convert_model(
                 raise InputError(f"{home}: is no folder. Run unpack-model first.")
             from kgtextvec.models.transformer import convert_transformer
 
-            facts = convert_transformer(name, traits, folder, part)
+            facts = convert_transformer(name, traits, folder, part, adapted)
         digests = file_digests(part)
         record: ModelRecord = {
             "model": name,

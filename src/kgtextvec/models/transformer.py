@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kgtextvec.encoders.choices import NORMALIZE, Choices, check_choices, choose
+from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
 from kgtextvec.files import need_space, read_json
+from kgtextvec.models.adapter import check_adapter_files, merge_adapter
 from kgtextvec.models.known import files_in
 from kgtextvec.models.recipe import read_recipe
 from kgtextvec.models.tokenizer import check_ids, ids_of, load_tokenizer, open_tokenizer
@@ -35,24 +37,32 @@ from kgtextvec.settings.models import ModelTraits
 OVERRULING = ("pooling", "normalize", "prompt", "truncate_dims", "do_lower_case")
 
 
-def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path) -> EncoderFacts:
+def convert_transformer(
+    name: str, traits: ModelTraits, folder: Path, out: Path, adapted: Path | None = None
+) -> EncoderFacts:
     """Check and save a transformers model, its heads and its tokenizer; `name` is for messages.
 
-    Raises InputError for what would give wrong vectors.
+    `adapted`: the converted model that the adapter in `folder` belongs to; it lends what the
+    adapter has not got: the tokenizer, and the recipe with its heads. Raises InputError for what
+    would give wrong vectors.
     """
     quiet_transformers()
     files = files_in(folder)
-    if "adapter_config.json" in files:
-        raise InputError(
-            f"{folder}: holds an adapter (adapter_config.json), which changes the weights of"
-            " another model. Name that model's entry: adapter_of: <name in the catalogue>."
-        )
-    own = read_recipe(files)
-    home = folder / own.get("folder", "")
+    check_adapter_files(folder, set(files), adapted)
+    lent = read_model_folder(adapted) if adapted else None
+    own, heads_from = read_recipe(files), folder
+    if adapted and lent and "modules.json" not in files:
+        own, heads_from = lent.get("own", {}) | own, adapted
+    home = adapted or folder / own.get("folder", "")
     config = read_config(home)
-    tokenizer, case = load_tokenizer(home, traits.do_lower_case, config["model_type"])
-    dtype = stored_dtype(home)
+    has_tokenizer = {"tokenizer.json", "tokenizer_config.json"} & set(files)
+    tokenizer_from = folder if adapted and has_tokenizer else home
+    tokenizer, case = load_tokenizer(tokenizer_from, traits.do_lower_case, config["model_type"])
+    # Merged weights are sums, so they are kept in float32.
+    dtype = "float32" if adapted else stored_dtype(home)
     model = load_model(home, dtype)
+    if adapted:
+        model = merge_adapter(model, folder)
     check_ids(home, tokenizer, int(model.get_input_embeddings().weight.shape[0]))
     most, default = token_limit(model, tokenizer)
     limit = chosen_limit(name, traits.max_tokens, own, most, default)
@@ -61,7 +71,7 @@ def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path)
     parameters = sum(value.numel() for value in model.parameters())
     token_dims = int(model.config.get_text_config().hidden_size)
     need_space({out.parent: sum(each.nbytes for each in model.parameters())})
-    head_dims = save_heads(folder, own, out)
+    head_dims = save_heads(heads_from, own, out)
     digests = weight_digests(model)
     tokenizer.model_max_length = limit
     tokenizer.save_pretrained(str(out))
@@ -95,7 +105,7 @@ def convert_transformer(name: str, traits: ModelTraits, folder: Path, out: Path)
         "asked": asked,
         "token_dims": token_dims,
         "head_dims": head_dims,
-        "dtype": dtype,
+        "dtype": lent.get("dtype", dtype) if lent else dtype,
         "causal": causal,
     }
 

@@ -11,6 +11,7 @@ from kgtextvec.settings.base import (
     RUN,
     TRANSFORMER_ONLY,
     Count,
+    ModelName,
     Settings,
     WordSplitter,
     named_in,
@@ -114,6 +115,9 @@ class Model(ModelTraits, kw_only=True):
     """Where the files come from: `hub:owner/name`, `https://….tar.gz`, `gdrive:id`,
     `file:…`, `path:…`, `package:…`; a list is tried in order, a mapping gives each file its own
     address; for an endpoint `https://…/v1`: docs/models.md."""
+    adapter_of: ModelName | None = None
+    """The model of the catalogue that an adapter (PEFT's LoRA and its kin) was trained on; the
+    adapter is merged into its weights once."""
     subdir: str | None = None
     """The folder in the archive, where the archive holds several models."""
     sha256: dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]] = field(default_factory=dict)

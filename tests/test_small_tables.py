@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from workflow_run import ROOT
 
 from kgtextvec.evaluate.scores.labels import INVERSE_PENALTY, in_own_span
+from kgtextvec.export.floats import LONGEST, spell_rows
+from kgtextvec.export.plain_floats import spell_few_rows
 from kgtextvec.neighbours import CpuSearch, NearestSearch
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -56,6 +58,25 @@ def test_the_span_of_sparse_rows_keeps_their_products_and_what_a_linear_model_pr
         for model, given, some in zip(models, (rows, spanned), asked, strict=True)
     ]
     assert np.abs(shares[0] - shares[1]).max() < 1e-4
+
+
+def test_few_numbers_have_the_text_of_many():
+    rng = np.random.default_rng(0)
+    any_bits = rng.integers(0, 1 << 32, 6_000, dtype=np.uint32).view(np.float32)
+    tens = np.array([f"{sign}1e{k}" for sign in ("", "-") for k in range(-45, 39)], np.float32)
+    more = np.array([0.0, -0.0, 1e-45, 3.4028235e38, 0.0001, 1e16, 9999999.0], np.float32)
+    steps = rng.standard_normal(3_000, dtype=np.float32)
+    numbers = np.concatenate([any_bits[np.isfinite(any_bits)], tens, more, steps])
+    vectors = numbers[: len(numbers) // 25 * 25].reshape(-1, 25)
+    heads = np.frombuffer("".join(f"{i}\tµ\t" for i in range(len(vectors))).encode(), np.uint8)
+    sizes = [len(f"{i}\tµ\t".encode()) for i in range(len(vectors))]
+    bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    for separator, closing in (("|", ""), (",", "]")):
+        out = np.empty((vectors.size + 1) * LONGEST + len(heads), np.uint8)
+        codes = ord(separator), ord(closing or "\0")
+        n = spell_rows(vectors.view(np.uint32), heads, bounds, out, *codes)
+        few = spell_few_rows(vectors, heads, bounds, separator, closing)
+        assert few.tobytes() == out[:n].tobytes()
 
 
 def test_jobs_of_small_tables_have_one_thread(tmp_path):

@@ -57,7 +57,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "cache-tokens": ("models", (*TABLE_LIBRARIES, *MODEL_LIBRARIES)),
     "read-texts": ("tables", TABLE_LIBRARIES),
     "gather-shards": ("tables", TABLE_LIBRARIES),
-    "export-table": ("tables", (*TABLE_LIBRARIES, "numba")),
+    "export-table": ("tables", TABLE_LIBRARIES),
     "export-bundle": ("tables", TABLE_LIBRARIES),
     "export-aligned": ("tables", TABLE_LIBRARIES),
     "export-biomedgps": ("tables", (*TABLE_LIBRARIES, "numba")),

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.export.floats import LONGEST, spell_rows
+from kgtextvec.export.plain_floats import FEW_NUMBERS, spell_few_rows
 from kgtextvec.files import whole_file
 from kgtextvec.kinds import Kind
 from kgtextvec.matrices import Matrix, refuse_non_finite, rows_per_block
@@ -174,14 +174,22 @@ class LineWriter:
         vectors = np.frombuffer(data, np.float32).reshape(count, self.matrix.dims)
         if not np.isfinite(vectors).all():
             refuse_non_finite(self.matrix, block.first, vectors)
+        style = self.style
+        if self.matrix.rows * self.matrix.dims <= FEW_NUMBERS:
+            text = spell_few_rows(
+                vectors, block.starts, block.bounds, style.separator, style.closing
+            )
+            return text, len(text)
+        from kgtextvec.export.floats import LONGEST, spell_rows
+
         text = self.buffer((vectors.size + 1) * LONGEST + int(block.bounds[-1] - block.bounds[0]))
         written = spell_rows(
             vectors.view(np.uint32),
             block.starts,
             block.bounds,
             text,
-            ord(self.style.separator),
-            ord(self.style.closing or "\0"),
+            ord(style.separator),
+            ord(style.closing or "\0"),
         )
         return text, int(written)
 

@@ -46,7 +46,7 @@ class LinkTraining(Settings):
         Meta(min_length=1),
     ] = ("random", "vectors", "shuffled", "as_exported")
     """What entities start from: `as_exported`: the numbers as the files hold them; `scaled`: these
-    times one factor; `vectors`: also centred (docs/evaluate.md#link-prediction)."""
+    times one factor; `vectors`: also centred (docs/evaluate.md)."""
     seeds: Count = 3
     """Trainings of each model from each start; two or more give intervals."""
     epochs: Count = 50

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -180,3 +181,17 @@ def test_settings_travel_as_json_and_leave_no_trace_at_their_defaults():
     assert edges_as_json(EdgeReading()) == "" and edges_of_json("") == EdgeReading()
     with pytest.raises(InputError, match="--edges, colums: there is no such key"):
         edges_of_json('{"colums": {}}')
+
+
+def test_distinct_ids_come_in_order_of_appearance_over_all_blocks(tmp_path, monkeypatch):
+    """Against a plain loop; blocks of a few lines."""
+    import kgtextvec.triples as module
+
+    monkeypatch.setattr(module, "BYTES_OF_BLOCK", 64)
+    monkeypatch.setattr(module, "BLOCKS_AT_ONCE", 2)
+    rng = np.random.default_rng(0)
+    edges = [(f"n{a}", f"r{r}", f"n{b}") for a, r, b in rng.integers(0, 40, (200, 3)).tolist()]
+    file = EdgeFile(written(tmp_path, "".join("\t".join(edge) + "\n" for edge in edges)))
+    found = dict.fromkeys(one for some in file.distinct(("head", "tail")) for one in some)
+    assert list(found) == list(dict.fromkeys(end for a, _, b in edges for end in (a, b)))
+    assert file.count == 200

@@ -7,9 +7,11 @@ columns; settings overrule it.
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
@@ -32,13 +34,15 @@ DELIMITERS = ("\t", ",", ";", "|")
 FIRST_LINE = 1 << 20
 LOOKED_AT = 20  # lines, for their quotes
 BYTES_OF_BLOCK = 1 << 20
+BLOCKS_AT_ONCE = 32
 
 
 class EdgeFile:
     """A file of edges, its columns found; nothing but its beginning is read yet.
 
     `names`: the columns' names, None in a file without. `header`: whether the first line has them,
-    and so is no edge. `sources`: where head, relation and tail come from.
+    and so is no edge. `sources`: where head, relation and tail come from. `count`: how many edges
+    the last pass read.
     """
 
     def __init__(
@@ -51,7 +55,7 @@ class EdgeFile:
         """Recognise the columns. Raises InputError when the file is absent or has no edges."""
         self.path, self.how = path, how or EdgeReading()
         self.encoding, self.max_ratio = encoding, max_ratio
-        self.delimiter, self.quotechar, self.before = "", "", 0
+        self.delimiter, self.quotechar, self.before, self.count = "", "", 0, 0
         try:
             with path.open("rb") as file:
                 self.is_parquet = file.read(4) == b"PAR1"
@@ -208,6 +212,7 @@ class EdgeFile:
 
         Raises InputError, with the line, where the file can't be read.
         """
+        self.count = 0
         places = sorted({place for one in self.sources.values() for place in one.places})
         blocks = self.parquet_blocks(places) if self.is_parquet else self.text_blocks(places)
         for columns in blocks:
@@ -218,7 +223,27 @@ class EdgeFile:
             if pc.any(blank).as_py():
                 batch = batch.filter(pc.invert(blank))
             if len(batch):
+                self.count += len(batch)
                 yield batch
+
+    def distinct(self, parts: Sequence[str]) -> Iterator[list[str]]:
+        """Yield strings of some parts of the edges, in order of appearance, few of them twice.
+
+        Of two parts, those of an edge follow each other.
+        """
+        waiting: list[pa.RecordBatch] = []
+        for batch in chain(self.batches(), [None]):
+            if batch is not None:
+                waiting.append(batch)
+            if waiting and (batch is None or len(waiting) >= BLOCKS_AT_ONCE):
+                table = pa.Table.from_batches(waiting)
+                columns = [table[part].combine_chunks() for part in parts]
+                places = np.arange(len(columns) * len(table)).reshape(len(columns), -1)
+                found = pa.concat_arrays(columns)
+                if len(columns) > 1:
+                    found = found.take(pa.array(places.T.reshape(-1)))
+                yield pc.unique(found).to_pylist()
+                waiting = []
 
     def parquet_blocks(self, places: Sequence[int]) -> Iterator[dict[int, Any]]:
         """Yield the columns at some places of a Parquet file, as strings."""

@@ -48,11 +48,9 @@ def read_appearance(paths: Sequence[Path], how: EdgeReading) -> dict[str, list[s
                 " skip it number its words as ids. Remove it, for both; or set graph.header: true"
                 " if yours skips it, false if not."
             )
-        for batch in file.batches():
-            heads, tails = batch["head"].to_pylist(), batch["tail"].to_pylist()
-            for head, tail in zip(heads, tails, strict=True):
-                nodes[head] = nodes[tail] = None
-            relations.update(dict.fromkeys(batch["relation"].to_pylist()))
+        for found, parts in ((nodes, ("head", "tail")), (relations, ("relation",))):
+            for some in file.distinct(parts):
+                found.update(dict.fromkeys(some))
         say(file.summary_line)
     return {ENTITIES.name: list(nodes), RELATION_TYPES.name: list(relations)}
 

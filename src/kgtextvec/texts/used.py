@@ -26,23 +26,18 @@ def read_ids(
 
     Raises InputError, in which `key` stands before the file, when it can't be read.
     """
-    import pyarrow.compute as pc
-
     from kgtextvec.progress import say
     from kgtextvec.triples import EdgeFile
 
     ids: set[str] = set()
-    triples = 0
     try:
         file = EdgeFile(path, how, encoding, max_ratio)
-        for batch in file.batches():
-            triples += len(batch)
-            for part in parts:
-                ids.update(pc.unique(batch[part]).to_pylist())
+        for some in file.distinct(parts):
+            ids.update(some)
     except InputError as error:
         raise InputError(f"{key}: {plain(str(error), 1000)}") from None
     say(file.summary_line)
-    return IdsOfGraph(path, triples, frozenset(ids))
+    return IdsOfGraph(path, file.count, frozenset(ids))
 
 
 @dataclass

@@ -26,7 +26,7 @@ from kgtextvec.signals import stoppable
 VERBS = {
     "run": ("launch", "run the workflow in this folder, with snakemake's own options"),
     "demo": ("launch", "run the workflow on the sample that comes with the package"),
-    "models": ("launch", "list the models of the catalogue"),
+    "models": ("models.listing", "list the models of the catalogue"),
     "download-model": ("models.download", "fetch a model's files, checked against the lock file"),
     "unpack-model": ("models.unpack", "unpack a model's archive safely"),
     "convert-model": ("models.convert", "check a model and save it as safetensors"),

@@ -113,7 +113,8 @@ def expected_sizes(
         converted = resources / "models" / model
         dims = dims_of(about, converted)
         if not converted.exists():
-            weights = 4 * count_parameters(about.get("kind") or "transformer", dims)
+            known = about.get("parameters")
+            weights = 4 * (known or count_parameters(about.get("kind") or "transformer", dims))
             sizes[resources] += 2 * weights  # unpacked for a while, converted for good
             sizes[downloads] += weights
         for probe, corpora in plan.get("probes", {}).items():

@@ -1,11 +1,11 @@
-"""`kgtextvec run`, `demo` and `models`: the workflow without a checkout."""
+"""`kgtextvec run` and `demo`: the workflow without a checkout."""
 
 import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
@@ -81,34 +81,6 @@ def demo(
     for name, path in DEMO_RESULTS:
         if name in made and (Path("results") / path).exists():
             say(f"{name + ':':12}results/{path}")
-
-
-def models() -> None:
-    """List the models of the catalogue: name, kind, dims, source and licence."""
-    import yaml
-
-    catalogue = yaml.safe_load((project_folder() / "config/models.yaml").read_text("utf-8"))
-    rows = [("name", "kind", "dims", "source", "license")]
-    rows += [
-        (
-            name,
-            str(entry.get("kind", "transformer")),
-            str(entry.get("dims", "")),
-            first_source(entry["source"]),
-            str(entry.get("license", "")),
-        )
-        for name, entry in catalogue.items()
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
-
-
-def first_source(source: Any) -> str:
-    """Return the first address of a catalogue entry's source."""
-    first = source[0] if isinstance(source, list) else source
-    return str(next(iter(first.values())) if isinstance(first, dict) else first)
 
 
 def has_maps() -> bool:

@@ -145,7 +145,12 @@ class Targets:
                 for name, table in plan.tables.items()
             },
             "models": {
-                model: {"kind": one.kind, "dims": one.dims, "server": one.model and one.source}
+                model: {
+                    "kind": one.kind,
+                    "dims": one.dims,
+                    "parameters": one.parameters,
+                    "server": one.model and one.source,
+                }
                 for model, one in ((model, plan.catalogue[model]) for model in plan.models)
             },
             "spaces": plan.spaces,

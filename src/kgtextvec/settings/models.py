@@ -122,6 +122,8 @@ class Model(ModelTraits, kw_only=True):
     """The folder in the archive, where the archive holds several models."""
     sha256: dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]] = field(default_factory=dict)
     """Digests of files, where known."""
+    parameters: Annotated[Count | None, RUN] = None
+    """Weights of the model, where known: for `kgtextvec models` and the estimate of the disk."""
     model: str | None = None
     """Endpoint: the model's name at the server."""
     identity: str | None = None

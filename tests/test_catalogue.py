@@ -1,0 +1,63 @@
+"""The catalogue of known models, and the verb that lists it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_run import ROOT
+
+from kgtextvec.disk import count_parameters
+from kgtextvec.errors import InputError
+from kgtextvec.models.endpoint import check_keys_of_kind
+from kgtextvec.models.entry import locations_of
+from kgtextvec.models.listing import models
+from kgtextvec.settings.base import read_settings
+from kgtextvec.settings.models import Model
+
+CATALOGUE = yaml.safe_load((ROOT / "config/models.yaml").read_text("utf-8"))
+# A BERT of these dims and a vocabulary of 30,000 words, counted by hand: embeddings, then layers
+# of 12 dims^2 weights each.
+BERTS = ["SapBERT", "BiomedBERT", "BioLinkBERT-base", "MedCPT-Query-Encoder", "bge-base-en-v1.5",
+         "MedCPT-Article-Encoder", "BioLORD-2023", "e5-base-v2", "BioLinkBERT-large"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_an_entry_is_complete_and_its_sources_are_well_formed(name):
+    entry = read_settings(Model, CATALOGUE[name], f"{name}.")
+    check_keys_of_kind(name, entry)
+    assert locations_of(name, entry)
+    assert entry.dims and entry.parameters and entry.license and entry.citation
+
+
+@pytest.mark.parametrize("name", BERTS)
+def test_the_weights_of_a_bert_follow_from_its_dims(name):
+    dims = CATALOGUE[name]["dims"]
+    layers = 24 if dims == 1024 else 12
+    weights = (30_000 + 512) * dims + layers * 12 * dims**2
+    assert abs(CATALOGUE[name]["parameters"] / weights - 1) < 0.05
+    assert abs(count_parameters("transformer", dims) / weights - 1) < 0.05
+
+
+def test_the_list_shows_dims_weights_memory_and_licence(tmp_path, capsys):
+    models()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "kind", "dims", "weights", "memory", "source", "license"]
+    assert [line.split()[0] for line in lines[1:]] == list(CATALOGUE)
+    (line,) = [line for line in lines if line.startswith("bge-m3 ")]
+    assert "1024" in line and "568 M" in line and "5.0 GB" in line and line.endswith("MIT")
+    (tmp_path / "mine.yaml").write_text("mine: {source: 'path:x'}\nbad: {sorce: x}\n")
+    with pytest.raises(InputError, match=r"catalogue, bad\.sorce: there is no such key"):
+        models(tmp_path / "mine.yaml")
+
+
+def test_the_page_shows_every_model():
+    page = (ROOT / "docs/models.md").read_text("utf-8")
+    table = page.split("## The catalogue")[1]
+    for name, entry in CATALOGUE.items():
+        assert f"| {name} | {entry['dims']} |" in table, name
+
+
+def test_nothing_is_in_the_catalogue_twice():
+    text = Path(ROOT / "config/models.yaml").read_text("utf-8")
+    names = [line.rstrip(":") for line in text.splitlines() if line[:1].isalnum()]
+    assert sorted(set(names)) == sorted(names) == sorted(CATALOGUE)

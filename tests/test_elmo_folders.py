@@ -18,6 +18,7 @@ from finetune_models import (
     weights_of,
     write_model,
 )
+from finetune_runs import finetune
 from safetensors.numpy import load_file
 from tf_checkpoints import checkpoint_name, write_checkpoint
 
@@ -27,6 +28,7 @@ from kgtextvec.finetune.corpus import read_softmax_words
 from kgtextvec.finetune.plan import training_settings
 from kgtextvec.finetune.source import open_source
 from kgtextvec.models.convert import convert_model
+from kgtextvec.models.unpack import unpack_model
 from kgtextvec.settings.training import FineTuning
 
 LATEST = 'model_checkpoint_path: "/home/them/run 1/model.ckpt-12"\n' + (
@@ -222,3 +224,18 @@ def test_slots_and_weights_of_the_latest_belong_together(tmp_path):
     source = open_source(two_checkpoints(tmp_path / "model"))
     right = slots_of(weights_of(training_options(), seed=1), seed=1)
     assert np.array_equal(source.slots()["char_embed"], right["char_embed"])
+
+
+def test_a_tuned_model_in_a_folder_can_be_trained_further(tmp_path):
+    text = tmp_path / "corpus.txt"
+    text.write_text("the gene binds .\n" * 20)
+    base = tiny_checkpoint(tmp_path / "base")
+    assert finetune(tmp_path, base, text, "--batch-size", "1").returncode == 0
+    tuned = tmp_path / "tuned"
+    run(tmp_path, f"path:{tuned}", kind="elmo")
+    unpack_model(tmp_path / "m.json", out=tmp_path / "unpacked")
+    source, original = open_source(tmp_path / "unpacked"), open_source(tuned)
+    assert source.identity == original.identity
+    assert np.array_equal(source.weights()["char_embed"], original.weights()["char_embed"])
+    trained = converted(tmp_path / "unpacked", tmp_path / "out")["char_embed"]
+    assert np.array_equal(trained, original.weights()["char_embed"])

@@ -133,6 +133,16 @@ def test_a_cut_text_is_counted_and_has_a_key_of_its_own(server, tmp_path):
     assert sum(cut) == len([text for text in TEXTS if len(text) > 9])
 
 
+def test_a_prompt_stands_before_every_text_and_has_a_key_of_its_own(server, tmp_path):
+    converted(tmp_path, entry_of(server))
+    embedded(tmp_path, TEXTS)
+    found = embedded(tmp_path, TEXTS, options=EncoderOptions(prompt="query: "))
+    assert all(np.array_equal(found[text], vector_of(f"query: {text}")) for text in TEXTS)
+    server.asked.clear()
+    embedded(tmp_path, TEXTS)
+    assert not server.asked
+
+
 def test_before_a_run_it_says_how_much_an_endpoint_gets(server, tmp_path, capsys):
     (tmp_path / "t.tsv").write_text("id\tname\n" + "A:1\tone name of ten\n" * 1000)
     models = {"served": {"kind": "endpoint", "dims": 8, "server": server.url}}

@@ -56,7 +56,7 @@ class ModelFacts(ModelOrigin, total=False):
     """What a model's record and the manifests of its vectors have in common."""
 
     parameters: int
-    dtype: str
+    dtype: str | None
 
 
 class ModelRecipe(TypedDict, total=False):

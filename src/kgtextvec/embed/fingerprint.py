@@ -44,6 +44,7 @@ def resolve(
             pooling="",
             max_tokens=0,
             long_text="",
+            prompt=options.prompt or "",
             max_characters=options.max_characters,
         )
     faithful = mode.mode == "faithful"

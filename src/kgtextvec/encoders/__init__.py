@@ -24,7 +24,7 @@ class EncoderSettings:
     pooling, in order: folders of the model such as 2_Dense, or Normalize; `unit`: scale vectors
     to unit length at the end, after `truncate_dims`. `prompt` is put before each text;
     `include_prompt`: whether it is pooled; `lower_text`: lower-case texts before the tokenizer.
-    Only an endpoint has use for `max_characters` and `access`, and it ignores all others.
+    Only an endpoint has use for `max_characters` and `access`; of the others it takes `prompt`.
     """
 
     device: str = "cpu"

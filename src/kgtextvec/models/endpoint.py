@@ -12,7 +12,7 @@ from kgtextvec.settings.models import Access, Model
 # What an entry of an endpoint can have; everything else is the server's own business.
 KEYS_OF_ENDPOINT = {
     "kind", "source", "model", "dims", "identity", "api_key_env", "requests", "max_characters",
-    "license", "citation",
+    "prompt", "license", "citation",
 }  # fmt: skip
 ONLY_OF_ENDPOINT = ("model", "identity", "api_key_env", "requests", "max_characters")
 

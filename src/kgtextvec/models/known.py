@@ -32,6 +32,9 @@ ELMO = re.compile(
     r"options\.json|weights\.hdf5|[\w.+-]+\.hdf5|[\w.+-]*options\.json|[\w.+-]+\.txt|checkpoint"
     r"|[\w.+-]+\.(index|meta|data-\d{5}-of-\d{5})"
 )
+# The folder from which training of an ELMo continues, as finetune-model leaves it.
+TUNED = "checkpoint"
+TUNED_FILES = {f"{TUNED}/state.json", f"{TUNED}/tensors.bin"}
 # A name that is only a name, on every file system and in every message.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}")
 
@@ -42,7 +45,7 @@ def is_known(name: str, kind: str = "transformer") -> bool:
     A transformer has files in folders such as 1_Pooling, too.
     """
     if kind == "elmo":
-        return bool(ELMO.fullmatch(name))
+        return bool(ELMO.fullmatch(name)) or name in TUNED_FILES
     folder, _, base = name.rpartition("/")
     known = base in CONFIG | TOKENIZER or any(
         form.fullmatch(base) for form in (SAFE, PICKLED, RECIPE, ADAPTER)
@@ -66,6 +69,11 @@ def parent_name(name: str) -> str:
     return name.rpartition("/")[0]
 
 
+def is_part(folder: str) -> bool:
+    """Return whether a folder of this name may belong to a model: 1_Pooling, checkpoint."""
+    return folder == TUNED or bool(MODULE.fullmatch(folder))
+
+
 def is_model(names: Iterable[str]) -> bool:
     """Return whether files of these names make a transformer: config.json, or what stands for it.
 
@@ -76,12 +84,12 @@ def is_model(names: Iterable[str]) -> bool:
 
 
 def files_in(folder: Path) -> dict[str, Path]:
-    """Return the files of a model's folder and of folders such as 1_Pooling in it, by name."""
+    """Return the files of a model's folder, and of the folders in it that belong to it, by name."""
     found = {}
     for path in sorted(folder.iterdir()):
         if path.is_file():
             found[path.name] = path
-        elif MODULE.fullmatch(path.name) and path.is_dir():
+        elif is_part(path.name) and path.is_dir():
             inside = (one for one in sorted(path.iterdir()) if one.is_file())
             found |= {f"{path.name}/{one.name}": one for one in inside}
     return found

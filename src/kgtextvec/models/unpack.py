@@ -18,7 +18,7 @@ from typing import IO, Annotated, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import link_or_copy, sha256_of, whole_folder
-from kgtextvec.models.known import MODULE, is_known, parent_name, wanted
+from kgtextvec.models.known import MODULE, is_known, is_part, parent_name, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import DownloadedFile, DownloadRecord, read_record
@@ -279,7 +279,7 @@ def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
     for file in files:
         source, target = Path(file["path"]), folder / file["name"]
         inside = parent_name(file["name"])
-        if PurePosixPath(file["name"]).name != file["name"] and not MODULE.fullmatch(inside):
+        if PurePosixPath(file["name"]).name != file["name"] and not is_part(inside):
             raise InputError(f"{file['name']}: refused entry name.")
         target.parent.mkdir(exist_ok=True)
         try:

@@ -21,10 +21,11 @@ from kgtextvec.registry import Registry
 
 # How a setting acts: changes results, unless it is marked as one of speed and place only.
 RUN = Meta(extra={"acts": "run"})
-# The kind of model that a setting concerns.
-TRANSFORMER_ONLY = Meta(extra={"only": "transformer"})
-ELMO_ONLY = Meta(extra={"only": "elmo"})
-ENDPOINT_ONLY = Meta(extra={"only": "endpoint"})
+# The kinds of model that a setting concerns.
+TRANSFORMER_ONLY = Meta(extra={"only": ("transformer",)})
+ELMO_ONLY = Meta(extra={"only": ("elmo",)})
+ENDPOINT_ONLY = Meta(extra={"only": ("endpoint",)})
+NOT_ELMO = Meta(extra={"only": ("transformer", "endpoint")})
 
 
 def named_in(registry: Registry[Any]) -> Meta:
@@ -67,7 +68,7 @@ class Setting:
     default: Any
     acts: str
     names: Registry[Any] | None
-    only: str | None
+    only: tuple[str, ...] | None
     section: type[Settings] | None
     by_name: bool
 
@@ -253,7 +254,7 @@ def changed(*given: Settings, acts: str, kind: str | None = None) -> dict[str, A
         for one in given
         for key, setting in settings_of(type(one)).items()
         if setting.section is None and setting.acts == acts
-        if kind is None or setting.only in (None, kind)
+        if kind is None or setting.only is None or kind in setting.only
         if (value := getattr(one, setting.attribute)) != setting.default
     }
 

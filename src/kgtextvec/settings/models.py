@@ -8,6 +8,7 @@ from kgtextvec.registry import POOLINGS
 from kgtextvec.settings.base import (
     ELMO_ONLY,
     ENDPOINT_ONLY,
+    NOT_ELMO,
     RUN,
     TRANSFORMER_ONLY,
     Count,
@@ -45,7 +46,7 @@ class EncoderOptions(TokenOptions):
     normalize: Annotated[bool | None, TRANSFORMER_ONLY] = None
     """Whether vectors are scaled to unit length at the end; by default as the model's own files
     say."""
-    prompt: Annotated[str | None, TRANSFORMER_ONLY] = None
+    prompt: Annotated[str | None, NOT_ELMO] = None
     """What stands before every text: the name of one of the model's prompts, or a text such as
     `"query: "`; by default the model's default prompt, if it has one."""
     truncate_dims: Annotated[Count | None, TRANSFORMER_ONLY] = None

@@ -73,7 +73,8 @@ class EndpointEncoder:
 
         Raises InputError when the server does not answer, or gives both one vector.
         """
-        vectors = self.requester(self.shared()).vectors_of(list(TRIAL_TEXTS))
+        texts = [self.settings.prompt + text for text in TRIAL_TEXTS]
+        vectors = self.requester(self.shared()).vectors_of(texts)
         if np.array_equal(vectors[0], vectors[1]):
             raise InputError(
                 f"{self.endpoint.url}: two different texts get one vector. Check which model is"
@@ -102,7 +103,7 @@ class EndpointEncoder:
         most = self.settings.max_characters
         truncated = np.array([most is not None and len(text) > most for text in texts], np.bool_)
         tokens = estimate_tokens(texts)
-        sent = [text[:most] for text in texts]
+        sent = [self.settings.prompt + text[:most] for text in texts]
         limits = self.access.requests
         plan = plan_requests(estimate_tokens(sent), limits.texts, limits.tokens)
         say(

@@ -1,6 +1,7 @@
 """Columns by other names; labels as constants, in lists, with prefixes; headers of their own."""
 
 import json
+import re
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_wrong_or_half_right_mapping_is_refused_by_name(lint, tmp_path, words,
     assert main(["lint", str(tmp_path / "t.tsv"), "--kind", "entities", *words]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert __import__("re").search(message, said), said
+    assert re.search(message, said), said
 
 
 def test_the_complete_mapping_of_the_trap_is_read(lint):
@@ -159,3 +160,24 @@ def test_labels_of_relation_types_are_refused(lint):
     )
     assert code == 2
     assert "label: a table of relation_types has no labels" in err
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("id\tEX:1\tEX:2\nlabel\tGene\tGene\nname\ta\tb\n", "transposed.*one row per node"),
+        (
+            "gene\t" + "\t".join(f"s{n}" for n in range(30)) + "\n"
+            "TP53\t" + "\t".join("1.5" for _ in range(30)) + "\n",
+            "matrix of numbers with 31 columns",
+        ),
+        (
+            "id\tname\tdescription\nX\ta\tb\n",
+            "column label missing. Found: id, name, description.$",
+        ),
+    ],
+)
+def test_a_transposed_table_and_a_matrix_are_named(lint, data, message):
+    code, _, err = lint(data)
+    assert code == 2
+    assert re.search(message, err.strip()), err

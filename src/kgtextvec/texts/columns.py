@@ -12,23 +12,18 @@ from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.blocks import Batch
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.header import (
-    OTHER_NAMES,
     UNIT,
     Header,
     absent_column,
-    key_of,
     match_columns,
     neo4j_type,
     place_in,
 )
 from kgtextvec.texts.opening import readers_of
-from kgtextvec.texts.quality import Quality
 from kgtextvec.texts.rules import parse_rule
 
 # Columns of ours that hold one value, whatever characters it has.
 SINGLE = ("id", "name", "description", "relation_type")
-# A smaller table may well have a label for each row.
-FEW_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -323,29 +318,6 @@ def absent_from_table(
             found = ", ".join(plain(one, 30) for one in names)
             return "text", f"has no column {plain(column)}. It has {found}.{advice}"
     return "", ""
-
-
-def label_that_is_name(
-    names: Sequence[str], kind: Kind, how: Reading, quality: Quality, findings: Findings
-) -> None:
-    """Record an error where the column `label` seems to hold names, and another one labels.
-
-    `names`: the file's columns. `quality` has counted the labels of all rows.
-    """
-    rows, labels = quality.rows, len(quality.labels)
-    if not kind.has_labels or "label" in how.columns or "label" not in names or "name" in names:
-        return
-    likely = [name for name in names if key_of(name) in OTHER_NAMES["label"]]
-    if likely and rows >= FEW_ROWS and labels > rows / 2:
-        findings.add(
-            "label_is_name",
-            None,
-            f"{labels:,} of {rows:,} rows have labels of their own, so label seems to be the name,"
-            f" and {plain(likely[0])} the label",
-            error=True,
-            hint=f"Set columns: {{label: {plain(likely[0])}, name: label}}; or columns:"
-            " {label: label} if they are labels",
-        )
 
 
 def refuse_for_facts(how: Reading, more: Sequence[Path]) -> None:

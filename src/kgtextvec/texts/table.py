@@ -16,7 +16,7 @@ from kgtextvec.progress import Progress
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.blocks import Batch
-from kgtextvec.texts.columns import ColumnMap, label_that_is_name, refuse_for_facts
+from kgtextvec.texts.columns import ColumnMap, refuse_for_facts
 from kgtextvec.texts.facts import FactBlocks, check_facts
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.merge import MergedNodes
@@ -31,6 +31,7 @@ from kgtextvec.texts.rules import (
     TextRule,
     parse_rule,
 )
+from kgtextvec.texts.suspects import label_that_is_name, shape_hint
 from kgtextvec.texts.used import UsedRows, read_ids
 
 # A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
@@ -149,9 +150,13 @@ class CheckedTable:
             self.unit, self.columns_found = reader.unit, header.names
             line = reader.at - 1 or None  # that of the header, if it is a line
             many = len(self.headers) > 1
-            columns = ColumnMap(
-                header, self.kind, self.needed(), self.settings, findings, line, many
-            )
+            try:
+                columns = ColumnMap(
+                    header, self.kind, self.needed(), self.settings, findings, line, many
+                )
+            except TableError as error:
+                hint = shape_hint(reader, header.names) if error.kind == "columns" else ""
+                raise TableError(error.kind, f"{error}{hint}", error.line) from None
             reader.take(columns.taken, columns.keys)
             yield from map(columns.ours, reader.batches())
 

@@ -18,7 +18,8 @@ ENVIRONMENTS = {
     "engine": (
         "What the engine's steps need.",
         *TABLES, *PAGES, "filelock", "gdown", "google-crc32c", "h5py", "huggingface-hub",
-        "nervaluate", "peft", "protobuf", "psutil", "pyyaml", "requests", "safetensors",
+        "nervaluate", "peft", "protobuf", "psutil", "python-calamine", "pyyaml", "requests",
+        "safetensors",
         "sentence-transformers", "sentencepiece",
         "tokenizers", "torch", "transformers", "urllib3", "zstandard",
     ),

@@ -189,6 +189,7 @@ def test_what_the_engine_imports_is_in_an_environment():
     names = {"yaml": "pyyaml", "sklearn": "scikit-learn", "umap": "umap-learn"}
     names |= {"openTSNE": "opentsne", "huggingface_hub": "huggingface-hub"}
     names |= {"google_crc32c": "google-crc32c", "jupyter_client": "jupyter-client"}
+    names |= {"python_calamine": "python-calamine"}
     names |= {"sentence_transformers": "sentence-transformers"}
     names |= {"IPython": "ipykernel"}  # brings it
     names |= {"sentence_transformers": "sentence-transformers"}

@@ -2,10 +2,12 @@
 
 import csv
 import gzip
+import html
 import io
 import json
 import lzma
 import re
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +23,22 @@ from kgtextvec.texts.findings import Findings
 from kgtextvec.texts.reader import Reader
 from kgtextvec.texts.table import CheckedTable
 
+SHEET = (
+    '<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/'
+    'main"><sheetData>{}</sheetData></worksheet>'
+)
+BOOK = """<?xml version="1.0"?><workbook
+ xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets>{}</sheets>
+</workbook>"""
+RELATIONS_OF_BOOK = (
+    '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
+    'relationships">{}</Relationships>'
+)
+RELATION = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/"
+STYLES = """<?xml version="1.0"?><styleSheet
+ xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs count="2">
+<xf numFmtId="0"/><xf numFmtId="14" applyNumberFormat="1"/></cellXfs></styleSheet>"""
 COLUMNS = ("id", "label", "name", "description")
 ROWS = [
     ("X:1", "Gene", "alpha, beta", 'says "hi"; or\nnot'),
@@ -48,7 +66,41 @@ def parquet_of(columns):
     return out.getvalue()
 
 
+def cell_of(value):
+    """A cell as ECMA-376 has it: text, a number, or (number,): a day."""
+    if isinstance(value, tuple):
+        return f'<c s="1"><v>{value[0]}</v></c>'
+    if isinstance(value, int | float):
+        return f"<c><v>{value}</v></c>"
+    text = html.escape(value, quote=False)
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+
+
+def spreadsheet_of(*sheets):
+    """An .xlsx with some sheets, each a list of rows."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("[Content_Types].xml", "<Types/>")
+        numbers = range(1, len(sheets) + 1)
+        links = "".join(
+            f'<Relationship Id="r{n}" Type="{RELATION}worksheet" Target="worksheets/s{n}.xml"/>'
+            for n in numbers
+        )
+        links += f'<Relationship Id="st" Type="{RELATION}styles" Target="styles.xml"/>'
+        names = "".join(f'<sheet name="S{n}" sheetId="{n}" r:id="r{n}"/>' for n in numbers)
+        start = f'<Relationship Id="b" Type="{RELATION}officeDocument" Target="xl/workbook.xml"/>'
+        book.writestr("_rels/.rels", RELATIONS_OF_BOOK.format(start))
+        book.writestr("xl/workbook.xml", BOOK.format(names))
+        book.writestr("xl/_rels/workbook.xml.rels", RELATIONS_OF_BOOK.format(links))
+        book.writestr("xl/styles.xml", STYLES)
+        for n, rows in zip(numbers, sheets, strict=True):
+            body = "".join(f"<row>{''.join(map(cell_of, row))}</row>" for row in rows)
+            book.writestr(f"xl/worksheets/s{n}.xml", SHEET.format(body))
+    return out.getvalue()
+
+
 WRITTEN = {
+    "t.xlsx": spreadsheet_of([COLUMNS, *ROWS]),
     "t.tsv": delimited_by("\t"),
     "t.csv": delimited_by(","),
     "semicolons.txt": delimited_by(";", quoting=csv.QUOTE_ALL),
@@ -74,7 +126,7 @@ def test_every_format_and_packing_gives_the_same_rows(tmp_path, name, packing):
     assert found["labels"] == {"Gene": 3, "Disease": 1}
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet", "t.xlsx"])
 def test_a_file_named_tsv_is_read_as_something_else_only_if_format_says_so(tmp_path, name):
     path = tmp_path / "table.tsv"
     found = checked_file(path, WRITTEN[name])
@@ -190,3 +242,21 @@ def test_what_is_no_table_or_a_damaged_one_is_named(tmp_path, data, message):
     found = checked_file(tmp_path / "file", data)
     assert found["outcome"] == "error"
     assert re.search(message, found["findings"][0]["message"]), found["findings"]
+
+
+def test_a_spreadsheet_has_numbers_dates_and_several_sheets(tmp_path):
+    rows = [
+        ["", "", ""],
+        ["id", "label", "name", "description"],
+        [5250, "Gene", "SLC25A3", 1.5],
+        [7, "Gene", (44256,), "a day that was MARCH1"],
+        ["X:8", "Gene", "short"],
+    ]
+    data = spreadsheet_of(rows, [["other"]])
+    found = checked_file(tmp_path / "t.xlsx", data, text="{name}: {description}")
+    told = " ".join(one["message"] for one in found["findings"])
+    assert "row 4 has a date in name" in told
+    assert "only the first of 2 sheets was read (S1, S2)" in told
+    found = checked_file(tmp_path / "t.xlsx", data, bad_lines="skip")
+    assert (found["ids"], found["texts"]) == (["5250", "X:8"], ["1.5", "short"])
+    assert checked_file(tmp_path / "t.xlsx", data[:-60])["outcome"] == "error"

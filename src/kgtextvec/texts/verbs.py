@@ -8,8 +8,8 @@ from kgtextvec.settings.tables import Reading, Sharding
 
 TableFiles = Annotated[
     list[Path],
-    "the table: delimited text, Parquet or JSON lines, plain or compressed by gzip, zstd or xz;"
-    " several files are read as one",
+    "the table: delimited text, Parquet, JSON lines or .xlsx, plain or compressed by gzip, zstd or"
+    " xz; several files are read as one",
 ]
 HeaderFile = Annotated[
     list[Path] | None, "a file with the header; of several, each table file has the one named alike"

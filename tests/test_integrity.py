@@ -197,6 +197,7 @@ VERIFIED = {
     "tiny/t/full/embeddings.parquet": "export_table",
     "tiny/t/full/embeddings.tsv": "export_table",
     "tiny/t/full/scores.json": "evaluate_space",
+    "tiny/t/full/scores_by_row.parquet": "evaluate_space",
     "texts/t/findings.json": "read_texts",
     "texts/t/quality.html": "draw_quality",
     "texts/t/quality.json": "draw_quality",

@@ -18,6 +18,7 @@ from kgtextvec.export.tsv import check_tsv
 from kgtextvec.files import check_recorded_digest, digest_file, refuse_other_digest, sha256_of
 from kgtextvec.kinds import KINDS
 from kgtextvec.matrices import rows_per_block, take_rows
+from kgtextvec.pairs import SUMS_FILE
 from kgtextvec.parquet_files import parquet_batches, parquet_errors, read_parquet
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import SpaceManifest, TextsManifest, read_record, read_unedited
@@ -267,6 +268,11 @@ def check_scores(path: Path, space: Space) -> None:
     recorded = space.manifest.get("vectors_digest")
     if not isinstance(scores, dict) or scores.get("vectors_digest", recorded) != recorded:
         raise InputError(f"{path}: isn't of the vectors beside it. Delete it and rerun.")
+    sums = path.with_name(SUMS_FILE)
+    if "sums_sha256" in scores:
+        if not sums.exists():
+            raise InputError(f"{sums}: not there. Delete {path} and rerun.")
+        refuse_other_digest(sums, scores["sums_sha256"], sha256_of(sums))
 
 
 def checks_of_bundle(path: Path, rule: str) -> Iterator[FileCheck]:

@@ -80,7 +80,8 @@ def evaluate_space(
     notes += context.baselines.notes
     for note in notes:
         say(f"note: {note}")
-    write_item_sums(out.parent / SUMS_FILE, items)
+    sums = out.parent / SUMS_FILE
+    write_item_sums(sums, items)
     write_record(
         out,
         {
@@ -95,6 +96,7 @@ def evaluate_space(
                 **{name: name_and_digest(path) for name, path in files.items() if path},
             },
             "vectors_digest": space.manifest.get("vectors_digest"),
+            "sums_sha256": sha256_of(sums),
             "versions": versions_of("numpy", "scikit-learn", "scipy", "torch"),
             "recipe": RECIPE["evaluate_space"],
         },

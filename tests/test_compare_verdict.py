@@ -233,7 +233,7 @@ def test_speeds_that_were_not_measured_alike_are_not_compared():
     for other in ({"embedded": 0}, {"devices": "cuda"}):
         said = table_verdict([slow, cost("b", 0.295, **other)])
         assert said[-2] == (
-            "a full is also the cheapest of the 2 spaces that are not clearly worse than a full"
+            "a full is also the cheapest of the 2 spaces that are not clearly worse"
             " (4 kB, 5.0 million parameters; not all speeds were measured alike)."
         )
 

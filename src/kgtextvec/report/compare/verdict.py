@@ -272,9 +272,10 @@ def cheapest_space(
         return [f"Every other space is clearly worse than {best.name}."] if all_known else []
     chosen, by = least_cost([best, *good])
     size = format_bytes(chosen.n_bytes) + by
-    count = f"{len(good) + 1} spaces that are not clearly worse than {best.name}"
+    count = f"{len(good) + 1} spaces that are not clearly worse"
     if chosen is best:
         return [f"{best.name} is also the cheapest of the {count} ({size})."]
+    count += f" than {best.name}"
     difference = found[chosen.name]
     risk = f"; {decided(difference)}: {in_words(difference)}" if difference else ""
     number = f"{required_score(asked, chosen).value:.3f}"

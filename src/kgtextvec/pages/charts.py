@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Shapes of groups, in the order of the page's own: circle, square, triangle, diamond, cross.
 MARKERS = ("o", "s", "^", "D", "P")
+PLOTLY_MARKERS = ("circle", "square", "triangle-up", "diamond", "cross")
 INK, SOFT, LINE, GROUND = (COLOURS[name].light for name in ("ink", "soft", "line", "ground"))
 # Colours of a chart that follow the page: #rrggbb for a light ground -> CSS variable.
 PAGE_COLOURS = {

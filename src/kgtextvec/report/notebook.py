@@ -19,6 +19,8 @@ from kgtextvec import job_client
 from kgtextvec.errors import InputError
 from kgtextvec.files import check_recorded_digest, whole_file
 from kgtextvec.pages import PACKAGE, render_template
+from kgtextvec.pages.charts import MARKERS, PLOTLY_MARKERS
+from kgtextvec.pages.theme import GROUP_COLOURS, OTHERS_COLOUR
 from kgtextvec.progress import say
 from kgtextvec.records import read_unedited
 from kgtextvec.settings.spaces import Examples
@@ -74,6 +76,9 @@ def render_notebook(
             "SPACE": relative(space, folder),
             "PCA": None if pca is None else relative(pca, folder),
             "NAMED": list(examples.named),
+            "COLOURS": [colour.light for colour in GROUP_COLOURS],
+            "MARKS": dict(zip(PLOTLY_MARKERS, MARKERS, strict=True)),
+            "REST_COLOUR": OTHERS_COLOUR.light,
         },
     )
     with opened.vectors_checked():

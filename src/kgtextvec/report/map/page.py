@@ -27,6 +27,7 @@ MODULES = (  # a module stands after those it imports
     "details",
     "selection",
     "interaction",
+    "share",
     "main",
 )
 LAYOUT_NAMES = {"tsne": "t-SNE", "umap": "UMAP"}

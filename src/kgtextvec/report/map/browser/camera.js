@@ -43,6 +43,13 @@ export class Camera {
     this.bound();
   }
 
+  show(x, y, zoom) {
+    this.stop();
+    this.zoom = Math.min(400, Math.max(0.3, zoom));
+    [this.x, this.y] = [x, y];
+    this.bound();
+  }
+
   bound() {
     this.x = Math.min(1.5, Math.max(-1.5, this.x));
     this.y = Math.min(1.5, Math.max(-1.5, this.y));

@@ -9,6 +9,8 @@ const PATHS = [
   "M6 2h4v4h4v4h-4v4H6v-4H2V6h4z",
 ];
 
+export const shapePath = (column, code) => PATHS[column.shapes[code]];
+
 export function swatch(column, code, theme) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 16 16");
@@ -16,7 +18,7 @@ export function swatch(column, code, theme) {
   svg.setAttribute("height", "14");
   svg.setAttribute("aria-hidden", "true");
   const path = document.createElementNS(svg.namespaceURI, "path");
-  path.setAttribute("d", PATHS[column.shapes[code]]);
+  path.setAttribute("d", shapePath(column, code));
   path.setAttribute("fill", column.colours[theme][code]);
   svg.append(path);
   return svg;

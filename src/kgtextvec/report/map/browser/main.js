@@ -10,6 +10,7 @@ import { element } from "./roving_tabindex.js";
 import { drawOverlay } from "./overlay.js";
 import { Scene } from "./scene.js";
 import { startSearch } from "./search.js";
+import { openView, startSharing } from "./share.js";
 
 const byId = (id) => document.getElementById(id);
 const SWITCH = 700; // milliseconds from one layout to the other
@@ -220,6 +221,7 @@ class Map2d {
       fade: this.selected.length ? 0.15 : 1,
     });
     drawOverlay(this, byId("overlay"));
+    this.viewChanged();
     this.frames = (this.frames ?? 0) + 1;
     if (moving) this.refresh();
   }
@@ -272,13 +274,14 @@ async function start() {
   byId("note").hidden = !data.note;
   byId("points").setAttribute("aria-label", `Map of ${data.count.toLocaleString("en")} vectors`);
   const app = new Map2d(data);
-  for (const begin of [startLegend, startDetails, startSelection, startSearch, startInteraction, startControls]) {
+  for (const begin of [startLegend, startDetails, startSelection, startSearch, startInteraction, startSharing, startControls]) {
     begin(app);
   }
   app.resize();
   const dark = matchMedia("(prefers-color-scheme: dark)");
   app.setTheme(dark.matches ? "dark" : "light");
   dark.addEventListener("change", () => app.setTheme(dark.matches ? "dark" : "light"));
+  openView(app);
   app.announce("");
   globalThis.kgtextvecMap = app;
   document.documentElement.dataset.ready = "yes";

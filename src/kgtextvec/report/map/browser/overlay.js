@@ -1,5 +1,9 @@
 // Drawn over the points: names of groups, lines to neighbours, rings, the lasso, the cross.
 
+const MOST_NAMED = 300; // points in the view whose names are written
+const LONGEST = 30; // characters of a name
+const FAMILY = 'system-ui, "Segoe UI", "Noto Sans", Arial, sans-serif';
+
 export function drawOverlay(app, canvas) {
   const { camera, ratio } = app;
   const width = Math.round(camera.width * ratio);
@@ -71,30 +75,42 @@ function ring(pen, x, y, radius, thick, ink, ground) {
   }
 }
 
-// The picked point and its neighbours, then the largest groups; a name that would overlap another
-// one is left out until one zooms in.
+// Writes the names; one that would overlap another is left out until one zooms in.
 function drawNames(app, pen, ink, ground) {
   pen.textBaseline = "middle";
   pen.lineJoin = "round";
   pen.lineWidth = 4;
-  const taken = [];
-  const write = (text, x, y, align, weight) => {
-    const name = text.length > 30 ? `${text.slice(0, 29)}…` : text;
-    pen.font = `${weight} 13px system-ui, "Segoe UI", "Noto Sans", Arial, sans-serif`;
+  for (const { text, x, y, align, font } of placedNames(app, pen)) {
+    pen.font = font;
     pen.textAlign = align;
-    const wide = pen.measureText(name).width + 6;
-    const left = align === "center" ? x - wide / 2 : x - 3;
-    const box = [left, y - 10, left + wide, y + 10];
-    if (box[2] < 0 || box[0] > app.camera.width || box[3] < 0 || box[1] > app.camera.height) return;
-    if (taken.some((b) => box[0] < b[2] && b[0] < box[2] && box[1] < b[3] && b[1] < box[3])) return;
-    taken.push(box);
     pen.strokeStyle = ground;
-    pen.strokeText(name, x, y);
+    pen.strokeText(text, x, y);
     pen.fillStyle = ink;
-    pen.fillText(name, x, y);
+    pen.fillText(text, x, y);
+  }
+}
+
+// Names in the view that don't overlap: the picked point and its neighbours, then the groups, the
+// largest first, then points, if there are few enough in the view. `pen` measures them.
+export function placedNames(app, pen) {
+  const found = [];
+  const taken = [];
+  const write = (name, x, y, align, weight, size = 13) => {
+    const text = name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name;
+    const font = `${weight} ${size}px ${FAMILY}`;
+    pen.font = font;
+    const wide = pen.measureText(text).width + 6;
+    const left = x - { left: 3, center: wide / 2, right: wide - 3 }[align];
+    const half = size * 0.75;
+    const box = [left, y - half, left + wide, y + half];
+    if (box[2] < 0 || box[0] > app.camera.width || box[3] < 0 || box[1] > app.camera.height) return false;
+    if (taken.some((b) => box[0] < b[2] && b[0] < box[2] && box[1] < b[3] && b[1] < box[3])) return false;
+    taken.push(box);
+    found.push({ text, x, y, align, font });
+    return true;
   };
+  const { names, ids } = app.data;
   if (app.picked >= 0) {
-    const { names } = app.data;
     const [x, y] = app.place(app.picked);
     write(names[app.picked], x + 16, y, "left", 700);
     for (const { point } of app.neighbours) {
@@ -103,10 +119,41 @@ function drawNames(app, pen, ink, ground) {
       write(names[point], left + 12, top, "left", 400);
     }
   }
+  if (!app.names) return found;
   const column = app.data.columns[app.column];
-  if (!app.names) return;
   column.places[app.layout].forEach((place, code) => {
     if (!place || app.alphas()[code] < 0.5) return;
     write(column.groups[code], ...app.camera.toScreen(...place), "center", 600);
   });
+  const radius = app.scene.pointSize(app.camera) / 2;
+  const points = pointsInView(app, MOST_NAMED).map((point) => [point, ...app.place(point)]);
+  for (const [, x, y] of points) taken.push([x - radius, y - radius, x + radius, y + radius]);
+  for (const [point, x, y] of points) {
+    const name = names[point] || ids[point];
+    const room = app.camera.width;
+    // Beside the point, where it stays in the picture, else above or below it.
+    [[x + radius + 4, y, "left"], [x - radius - 4, y, "right"], [x, y - radius - 11, "center"],
+      [x, y + radius + 11, "center"]].some(([left, top, align]) => {
+      pen.font = `400 12px ${FAMILY}`;
+      const wide = Math.min(pen.measureText(name).width, 190);
+      const start = left - { left: 0, center: wide / 2, right: wide }[align];
+      return start >= 0 && start + wide <= room && write(name, left, top, align, 400, 12);
+    });
+  }
+  return found;
+}
+
+// The shown points in the view, or none when there are more than `most`.
+export function pointsInView(app, most) {
+  const { camera, data } = app;
+  const [left, top] = camera.toWorld(0, 0);
+  const [right, bottom] = camera.toWorld(camera.width, camera.height);
+  const found = [];
+  for (let i = 0; i < data.count; i++) {
+    const [x, y] = app.world(i);
+    if (x < left || x > right || y < bottom || y > top || !app.shown(i)) continue;
+    if (found.length === most) return [];
+    found.push(i);
+  }
+  return found;
 }

@@ -72,7 +72,7 @@ export function startSelection(app) {
   });
 }
 
-async function copied(text) {
+export async function copied(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

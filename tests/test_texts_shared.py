@@ -79,3 +79,58 @@ def test_broken_shapes_are_refused(trap, line):
 def test_real_tables_pass(file, kind, rows):
     report = check_table(CheckedTable(SHARED / "data" / file, Reading(kind=kind)))
     assert (report["outcome"], report["rows"]) == ("ok", rows)
+
+
+GRAPHS = SHARED / "inputs" / "graphs"
+LINTED = [
+    (GRAPHS / "p01-kgx-nodes-as-they-come/nodes.tsv", {}, "error", "columns: {label: category}"),
+    (
+        GRAPHS / "p01-kgx-nodes-as-they-come/nodes.tsv",
+        {
+            "columns": {"label": "category"},
+            "label": "NamedThing",
+            "list_separator": "|",
+            "text": "{name} ({synonym}). {description}",
+        },
+        "ok",
+        "",
+    ),
+    (GRAPHS / "p07-owl-is-no-sign-in-page/terms.xml", {}, "error", "ontology in OWL"),
+    (GRAPHS / "p07-owl-is-no-sign-in-page/terms.txt", {}, "error", "ontology in OBO"),
+    (GRAPHS / "p08-nodes-called-nan-and-NA/nodes.tsv", {"text": "name"}, "ok", ""),
+    (
+        GRAPHS / "p09-two-names-for-one-node/nodes.tsv",
+        {"text": "name"},
+        "warn",
+        r"DIFFERENT text x1 .first: line 3 repeats line 2.",
+    ),
+    (SHARED / "inputs/tables/label_is_the_name.tsv", {}, "error", "label: type, name: label"),
+    (
+        SHARED / "inputs/tables/typed_nodes.csv",
+        {
+            "columns": {
+                "id": "node_id",
+                "label": "type",
+                "name": "label",
+                "description": "definition",
+            }
+        },
+        "ok",
+        "",
+    ),
+    (
+        SHARED / "inputs/tables/symbols.txt",
+        {"header": ("id",), "columns": {"name": "id"}, "label": "Gene", "text": "name"},
+        "ok",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "how", "outcome", "message"), LINTED)
+def test_tables_as_people_have_them(path, how, outcome, message):
+    report = check_table(CheckedTable(path, Reading(kind="entities", **how)))
+    assert report["outcome"] == outcome, report["findings"]
+    told = " ".join(finding["message"] for finding in report["findings"])
+    assert re.search(message, told), told
+    assert outcome == "error" or report["rows"] == len(report["texts"]) > 0

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kgtextvec.__main__ import VERBS
+from kgtextvec.errors import InputError
 from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
 from kgtextvec.settings.config import Config
@@ -141,6 +142,11 @@ class Plan(TablesTogether):
         """
         found: list[str] = []
         for path in [asked] if isinstance(asked, str) else asked or ():
+            if "://" in path and "*" in path:
+                raise InputError(
+                    f"config, tables: {path}: a pattern can't be looked up at an address. List the"
+                    " files."
+                )
             whole = self.file(path)
             matching: list[str] = []
             if "://" not in path and has_magic(path) and not Path(whole).exists():

@@ -25,7 +25,7 @@ BASE = {"errors", "files", "disk", "batches", "progress", "matrices", "space", "
 BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "cli", "records"}
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
 BASE |= {"neighbours", "digests", "parquet_files", "yaml_files", "locations"}
-BASE |= {"edge_columns", "unpacked", "pairs", "retry", "server_address"}
+BASE |= {"edge_columns", "edge_lines", "unpacked", "pairs", "retry", "server_address"}
 BASE |= {"job_client", "job_server"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
 CHAINS = {"upstream", "verify", "launch", "api"}

@@ -77,6 +77,11 @@ def written(tmp_path, text, name="edges.tsv"):
             [("g;1", "BINDS", "d '2'")],
         ),
         (
+            '{"id": "x", "subject": "EX:1", "predicate": "treats", "object": 2, "q": [1]}\n\n'
+            '{"object": "EX:3", "subject": "é", "predicate": null}',
+            [("EX:1", "treats", "2"), ("é", "", "EX:3")],
+        ),
+        (
             "Gene::2157\tGNBR::E::Compound:Gene\tCompound::DB1\n",
             [("Gene::2157", "GNBR::E::Compound:Gene", "Compound::DB1")],
         ),
@@ -133,6 +138,9 @@ def test_parquet_of_any_types_is_read_as_strings(tmp_path):
         (gzip.compress(b"a\tr\tb\n" * 99)[:-9], "can't be read"),
         (PACK["zstd"](b"a\tr\tb\n" * 99)[:-3], "can't be read"),
         ("<html>\n", "is a web page, XML or JSON"),
+        ('{"subject": 1\n', "line 1 is no JSON object"),
+        ('{"s": "a", "p": "r", "o": "b"}\n', r"has 3 columns \(s, p, o\); head, relation, tail"),
+        ('{"h": "a", "r": "r", "t": "b"}\n{"h": ["a"]}\n', "between lines 1 and 2"),
     ],
 )
 def test_what_cant_be_read_is_refused_in_one_line(tmp_path, content, says):

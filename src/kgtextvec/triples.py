@@ -25,6 +25,7 @@ from kgtextvec.edge_columns import (
     one_column,
     recognised_columns,
 )
+from kgtextvec.edge_lines import json_blocks, keys_of_line
 from kgtextvec.errors import InputError, did_you_mean, without_escapes
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.unpacked import UnpackedFile
@@ -56,6 +57,7 @@ class EdgeFile:
         self.path, self.how = path, how or EdgeReading()
         self.encoding, self.max_ratio = encoding, max_ratio
         self.delimiter, self.quotechar, self.before, self.count = "", "", 0, 0
+        self.is_json = False
         try:
             with path.open("rb") as file:
                 self.is_parquet = file.read(4) == b"PAR1"
@@ -73,7 +75,8 @@ class EdgeFile:
             names: list[str] | None = list(given)
             self.header = False
         else:
-            self.header = self.is_parquet or (self.names_edges(first) if given == "auto" else given)
+            named = self.is_parquet or self.is_json
+            self.header = named or (self.names_edges(first) if given == "auto" else given)
             names = first if self.header else None
         self.names = names
         self.sources = self.find_sources(first)
@@ -94,10 +97,13 @@ class EdgeFile:
             self.before += 1
         if not lines:
             raise InputError(f"{self.path}: is empty. Give head, relation and tail.")
-        if lines[0].lstrip().startswith(("<", "{", "[")):
+        if lines[0].lstrip().startswith("{"):
+            self.is_json = True
+            return keys_of_line(self.path, lines[0])
+        if lines[0].lstrip().startswith(("<", "[")):
             raise InputError(
                 f"{self.path}: is a web page, XML or JSON, no file of edges. Export its edges as"
-                " tab-separated text."
+                " tab-separated text, or as JSON lines."
             )
         known = [one for one in DELIMITERS if one in lines[0]]
         self.delimiter = self.how.delimiter or (known or ["\t"])[0]
@@ -145,7 +151,9 @@ class EdgeFile:
         found = {}
         recognised = recognised_columns(self.names) if self.names else {}
         given = any(getattr(self.how.columns, part) is not None for part in PARTS_OF_EDGE)
-        by_name = given or self.is_parquet or recognised.keys() >= set(PARTS_OF_EDGE)
+        by_name = (
+            given or self.is_parquet or self.is_json or recognised.keys() >= set(PARTS_OF_EDGE)
+        )
         if not by_name and self.width in (3, 4):
             recognised = {part: one_column(place) for place, part in enumerate(PARTS_OF_EDGE)}
             if self.width == 4 and not is_number(first[3]) and not self.header:
@@ -205,7 +213,7 @@ class EdgeFile:
             f"{part} = {self.sources[part].shown(self.names)}" for part in PARTS_OF_EDGE
         )
         header = "line 1 is a header" if self.header else "no header"
-        return f"{self.path}: {shown}" + ("" if self.is_parquet else f"; {header}")
+        return f"{self.path}: {shown}" + ("" if self.is_parquet or self.is_json else f"; {header}")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield head, relation and tail, block by block, as strings; blank lines are left out.
@@ -214,7 +222,10 @@ class EdgeFile:
         """
         self.count = 0
         places = sorted({place for one in self.sources.values() for place in one.places})
-        blocks = self.parquet_blocks(places) if self.is_parquet else self.text_blocks(places)
+        if self.is_json:
+            blocks = json_blocks(self.path, self.max_ratio, self.names or [], places)
+        else:
+            blocks = self.parquet_blocks(places) if self.is_parquet else self.text_blocks(places)
         for columns in blocks:
             strings = {place: pc.fill_null(one, "") for place, one in columns.items()}
             parts = [self.sources[part].values(strings) for part in PARTS_OF_EDGE]

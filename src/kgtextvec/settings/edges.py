@@ -67,8 +67,8 @@ class GraphEdges(EdgeReading, kw_only=True):
     """The graph whose nodes and relations the tables describe."""
 
     file: FilePath
-    """Its edges: KGX, Hetionet, PrimeKG, BioMedGPS, Neo4j, DRKG and the like; delimited text or
-    Parquet; plain, .gz, .zst, .xz or .bz2."""
+    """Its edges: KGX, Hetionet, PrimeKG, BioMedGPS, Neo4j, DRKG and the like; delimited text,
+    Parquet or JSON lines; plain, .gz, .zst, .xz or .bz2."""
 
 
 # A flag of each verb that reads edges: what `edges_as_json` returns.

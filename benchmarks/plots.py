@@ -1,8 +1,10 @@
-"""Draw benchmarks/throughput.svg from the last run of `lengths` in benchmarks/results.json.
+"""Draw the pictures of the last runs in benchmarks/results.json.
 
     python -m benchmarks.plots
 
-Throughput against the length of texts, and what many short texts cost; a line per precision.
+throughput.svg, from `lengths`: throughput against the length of texts, and what many short texts
+cost; a line per precision. e2e.svg, from `e2e`: time from start to finish against the number of
+texts, the product and the script of thirty lines.
 """
 
 import json
@@ -17,6 +19,8 @@ from benchmarks.bench_lengths import MODEL
 
 HERE = Path(__file__).parent
 COLOURS = {"float32": "#1b6ca8", "bfloat16": "#c8553d"}
+SIDES = {"ours": "kgtextvec", "theirs": "script of 30 lines"}
+E2E_COLOURS = {"ours": "#1b6ca8", "theirs": "#c8553d"}
 # kind of rows, x, y, scale of y, title, x label
 PANELS = (
     ("length", "tokens_a_text", "tokens_per_second", "linear", "tokens a second", "tokens a text"),
@@ -59,14 +63,37 @@ def plain_numbers(ax: Axes, ticks: list[float]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def draw_e2e(run: list[dict[str, Any]], out: Path) -> None:
+    """Draw wall and CPU seconds of both sides; the file's bytes depend on the rows alone."""
+    mpl.use("svg")
+    settings = {"svg.hashsalt": "kgtextvec", "font.size": 9, "svg.fonttype": "none"}
+    with mpl.rc_context(settings):
+        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.3), layout="constrained", sharey=True)
+        for ax, what in zip(axes, ("wall", "cpu"), strict=True):
+            rows = [row for row in run if row.get("kind") == f"e2e {what}"]
+            for side, name in SIDES.items():
+                points = sorted((row["texts"], row[side]) for row in rows)
+                line(ax, points, name, E2E_COLOURS[side])
+            title = {"wall": "seconds", "cpu": "CPU seconds, all processes"}[what]
+            ax.set(title=title, xlabel="number of texts", xscale="log", yscale="log")
+            plain_numbers(ax, sorted({row["texts"] for row in rows}))
+        axes[0].legend(frameon=False, loc="upper left")
+        figure.suptitle(run[0]["processor"], fontsize=9)
+        figure.savefig(out, metadata={"Date": None})
+        plt.close(figure)
+
+
 def main() -> None:
     """Draw what results.json holds."""
     results = json.loads((HERE / "results.json").read_text("utf-8"))
-    run = [row for row in results if row["benchmark"] == "lengths"]
-    if not run:
-        raise SystemExit("results.json has no run of lengths: python -m benchmarks lengths --full")
-    draw(run, HERE / "throughput.svg")
-    print(f"written to {HERE / 'throughput.svg'}")
+    pictures = {"lengths": (draw, "throughput.svg"), "e2e": (draw_e2e, "e2e.svg")}
+    for benchmark, (picture, name) in pictures.items():
+        run = [row for row in results if row["benchmark"] == benchmark]
+        if run:
+            picture(run, HERE / name)
+            print(f"written to {HERE / name}")
+        else:
+            print(f"{name}: not drawn, no run yet: python -m benchmarks {benchmark} --full")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The benchmark suite runs: each at a size of seconds, its own checks included."""
 
+import csv
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +15,7 @@ TINY = {
     "export": {"rows": 1_500, "dims": 64, "part": 100, "rounds": 1},
     "texts": {"rows": 3_000, "fewer": 1_000, "rounds": 1},
     "lengths": {"n_texts": 4, "counts": [30]},
+    "e2e": {"counts": [30], "repeats": 0, "parts": ["e2e"]},
     # On a CPU: what it does is the same, its figures mean nothing.
     "gpu": {
         "n_texts": 60,
@@ -93,3 +96,37 @@ def test_the_picture_shows_what_was_measured(tmp_path):
     drawn = (tmp_path / "a.svg").read_text()
     assert all(text in drawn for text in ("float32", "bfloat16", "1,234", "tokens a second"))
     assert drawn == (tmp_path / "b.svg").read_text()
+
+
+def test_the_picture_of_start_to_finish_has_both_sides(tmp_path):
+    plots = import_module("benchmarks.plots")
+    rows = [
+        {"kind": f"e2e {what}", "texts": n, "ours": n / 7, "theirs": n / 5, "processor": "A, avx2"}
+        for what in ("wall", "cpu")
+        for n in (500, 2_000)
+    ]
+    plots.draw_e2e(rows, tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text()
+    assert all(text in drawn for text in ("kgtextvec", "script of 30 lines", "2,000", "A, avx2"))
+
+
+def test_made_tables_have_as_many_distinct_texts_as_asked(tmp_path):
+    e2e = import_module("benchmarks.bench_e2e")
+    e2e.write_tables(tmp_path / "tables", 3_000, None)
+    with (tmp_path / "tables/entities.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    texts = [row["description"] or row["name"] for row in rows]
+    assert len(rows) == 3_000
+    assert len(set(texts)) > 2_990
+    assert 0.15 < sum(bool(row["description"]) for row in rows) / 3_000 < 0.25
+
+
+def test_the_cost_of_a_command_counts_what_outlives_it():
+    """A process that is left behind is waited for, and its time is in the sum."""
+    child = import_module("benchmarks.child")
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    leave = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {burn!r}])"
+    cost = child.run_tree([sys.executable, "-c", leave])
+    assert cost.cpu > 0.3
+    with pytest.raises(RuntimeError, match="out of paper"):
+        child.run_tree([sys.executable, "-c", "import sys; sys.exit('out of paper')"])

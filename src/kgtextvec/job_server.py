@@ -36,41 +36,71 @@ from kgtextvec.job_client import NAME_BYTES, NUMBER, SOCKET_VARIABLE, SOURCE_FOL
 LONGEST_PATH = 100  # of a Unix socket: 107 bytes
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
-MODEL_LIBRARIES = ("kgtextvec.encoders.pretrained", "torch", "transformers")
-TABLE_LIBRARIES = ("numpy", "pyarrow.parquet", "pyarrow.compute", "threadpoolctl")
+TABLE_LIBRARIES = (
+    "numpy",
+    "pandas",  # pyarrow imports it where it looks whether an array is one of its own
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "threadpoolctl",
+)
+MODEL_LIBRARIES = (
+    *TABLE_LIBRARIES,
+    "torch",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.roberta.modeling_roberta",
+    "accelerate",
+    "sympy",
+)
 SCORE_LIBRARIES = (
+    *TABLE_LIBRARIES,
     "scipy.sparse",
     "scipy.special",
+    "sklearn.decomposition",
+    "sklearn.feature_extraction.text",
     "sklearn.linear_model",
     "sklearn.model_selection",
 )
-PAGE_LIBRARIES = ("pandas", "matplotlib.figure", "matplotlib.backends.backend_agg", "jinja2")
-JUPYTER_LIBRARIES = ("nbclient", "nbconvert", "nbformat", "jupyter_client.manager", "plotly.io")
+MAP_LIBRARIES = (
+    *TABLE_LIBRARIES,
+    "jinja2",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "numba",
+    "openTSNE",
+    "sklearn.decomposition",
+)
+NOTEBOOK_LIBRARIES = (
+    *TABLE_LIBRARIES,
+    "jinja2",
+    "jupyter_client.manager",
+    "matplotlib.figure",
+    "nbclient",
+    "nbconvert",
+    "nbformat",
+    "plotly.io",
+)
+# Without matplotlib, which is to read the private settings of each kernel.
+KERNEL_LIBRARIES = (*TABLE_LIBRARIES, "ipykernel.kernelapp", "plotly.express")
 # What each verb (or module) needs, and the family that it is forked from. A verb that is not here
 # starts as usual; fit-pca and apply-pca do since they choose kernels before numpy is imported.
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "convert-model": ("models", (*TABLE_LIBRARIES, *MODEL_LIBRARIES, "kgtextvec.models.weights")),
-    "embed-shard": (
-        "models",
-        (*TABLE_LIBRARIES, *MODEL_LIBRARIES, "kgtextvec.encoders.transformer.encoder"),
-    ),
-    "cache-tokens": ("models", (*TABLE_LIBRARIES, *MODEL_LIBRARIES)),
+    "convert-model": ("models", MODEL_LIBRARIES),
+    "embed-shard": ("models", MODEL_LIBRARIES),
+    "cache-tokens": ("models", MODEL_LIBRARIES),
     "read-texts": ("tables", TABLE_LIBRARIES),
     "gather-shards": ("tables", TABLE_LIBRARIES),
     "export-table": ("tables", TABLE_LIBRARIES),
     "export-bundle": ("tables", TABLE_LIBRARIES),
     "export-aligned": ("tables", TABLE_LIBRARIES),
-    "export-biomedgps": ("tables", (*TABLE_LIBRARIES, "numba")),
+    "export-biomedgps": ("tables", TABLE_LIBRARIES),
     "export-entity2d": ("tables", TABLE_LIBRARIES),
-    "evaluate-space": ("tables", (*TABLE_LIBRARIES, *SCORE_LIBRARIES)),
-    "draw-map": ("pages", (*TABLE_LIBRARIES, *PAGE_LIBRARIES, "sklearn.decomposition")),
-    "render-notebook": ("pages", (*TABLE_LIBRARIES, *PAGE_LIBRARIES, *JUPYTER_LIBRARIES)),
-    "compare-spaces": ("pages", (*TABLE_LIBRARIES, *PAGE_LIBRARIES, *JUPYTER_LIBRARIES)),
-    # Without matplotlib, which is to read the private settings of each kernel.
-    "ipykernel_launcher": (
-        "kernels",
-        (*TABLE_LIBRARIES, "ipykernel.kernelapp", "pandas", "plotly.express"),
-    ),
+    "evaluate-space": ("tables", SCORE_LIBRARIES),
+    "draw-map": ("pages", MAP_LIBRARIES),
+    "render-notebook": ("pages", NOTEBOOK_LIBRARIES),
+    "compare-spaces": ("pages", NOTEBOOK_LIBRARIES),
+    "ipykernel_launcher": ("kernels", KERNEL_LIBRARIES),
 }
 
 

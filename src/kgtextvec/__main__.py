@@ -27,6 +27,7 @@ VERBS = {
     "run": ("launch", "run the workflow in this folder, with snakemake's own options"),
     "demo": ("launch", "run the workflow on the sample that comes with the package"),
     "models": ("models.listing", "list the models of the catalogue"),
+    "share-file": ("models.share", "copy or fetch a user's file for jobs on other machines"),
     "download-model": ("models.download", "fetch a model's files, checked against the lock file"),
     "unpack-model": ("models.unpack", "unpack a model's archive safely"),
     "convert-model": ("models.convert", "check a model and save it as safetensors"),

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from glob import has_magic
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Files of Linux for GPUs of NVIDIA (also in WSL, and Tegra's) and of AMD, cuda to torch too.
 GPU_FILES = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "nvgpu", "kfd")
+# Buckets that files are read from: the scheme of their URLs, the name of Snakemake's plugin.
+STORAGE_PLUGINS = {"s3": "s3", "gs": "gcs"}
 # Folders beside those of the models in results/.
 RESERVED = ("texts", "exports")
 
@@ -284,13 +287,28 @@ def is_cpu_build(package: str) -> bool:
         return False
 
 
-def check_files(plan: "Plan") -> None:
+def check_files(plan: "Plan", one_disk: bool = True) -> None:
     """Check that every file that the config names is there, whether or not results exist.
 
-    Raises InputError that names the key.
+    Raises InputError that names the key. `one_disk`: jobs see the disk that users' files are on;
+    elsewhere a pattern would match other files.
     """
+    for name, table in plan.tables.items():
+        asked = (table.file,) if isinstance(table.file, str) else table.file
+        if not one_disk and any(has_magic(path) for path in asked):
+            raise InputError(
+                f"config, tables.{name}.file: a pattern can't be resolved on other machines"
+                " (--shared-fs-usage). List the files."
+            )
+    if not one_disk and plan.finetuned:
+        raise InputError(
+            "config, finetune: needs a disk that all machines share (--shared-fs-usage). Fine-tune on"
+            " one machine first, then name the new model's folder in the catalogue."
+        )
     for key, path in named_files(plan):
-        if "://" not in path and not Path(plan.file(path)).exists():
+        if "://" in path:
+            check_url(key, path)
+        elif not Path(plan.file(path)).exists():
             folder = Path(path).parent
             names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
             near = most_like(Path(path).name, names)
@@ -299,6 +317,24 @@ def check_files(plan: "Plan") -> None:
     for name, table in plan.tables.items():
         if table.kind != FACTS.name and (table.text is not None or table.columns):
             check_columns_of_text(name, table, plan)
+
+
+def check_url(key: str, url: str) -> None:
+    """Check that a file's URL is one that can be read here: https, or a bucket with its plugin."""
+    scheme = url.partition("://")[0]
+    if scheme in ("http", "https"):
+        return
+    if scheme not in STORAGE_PLUGINS:
+        raise InputError(
+            f"{key}: {url}: only https://… and {', '.join(f'{one}://…' for one in STORAGE_PLUGINS)}"
+            " can be read. Download the file and give its path."
+        )
+    plugin = STORAGE_PLUGINS[scheme]
+    if find_spec(f"snakemake_storage_plugin_{plugin}") is None:
+        raise InputError(
+            f"{key}: {url}: needs Snakemake's storage plugin. Run pip install"
+            f" snakemake-storage-plugin-{plugin}, or download the file and give its path."
+        )
 
 
 def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:

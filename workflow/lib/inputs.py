@@ -2,16 +2,20 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from snakemake.io import contains_wildcard, local
 
 from kgtextvec.models.sources import watched_files
 
+from .checks import named_files
 from .plan import Plan, Wildcards
 
+WEB = ("https://", "http://")
 LINKS = Path(".kgtextvec/links")
 Input = Callable[[Wildcards], object]
 
@@ -35,12 +39,44 @@ def without_wildcards(path: str) -> str:
 class Inputs:
     """Input functions for the files that the config names."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(
+        self, plan: Plan, storage: Callable[[str], object] | None = None, one_disk: bool = True
+    ) -> None:
+        """Take Snakemake's `storage`, and whether all jobs see the disk with the users' files."""
+        self.plan, self.storage, self.one_disk = plan, storage, one_disk
+        self.shared = {self.shared_name(path): path for _, path in named_files(plan)}
 
     def file(self, path: str) -> object:
-        """Return a user's path as an input that no storage plugin is to fetch."""
+        """Return a user's path or URL as an input.
+
+        One of this machine is read where it is if all jobs see it. Else, and if it is on a web
+        server, share_file makes a copy among the workflow's own files. s3:// and the like are left
+        to Snakemake's storage plugins.
+        """
+        if path.startswith(WEB) or ("://" not in path and not self.one_disk):
+            return f"<resources>/inputs/{self.shared_name(path)}"
+        if "://" in path and self.storage:
+            return self.storage(path)
         return local(without_wildcards(self.plan.file(path)))
+
+    def shared_name(self, path: str) -> str:
+        """Return a name for the copy of a path or URL: unique, the same everywhere.
+
+        The workflow's own folder may be elsewhere on another machine.
+        """
+        digest = hashlib.sha256(path.removeprefix(f"{self.plan.root}/").encode()).hexdigest()
+        name = unquote(urlsplit(path).path).rpartition("/")[2]
+        return f"{digest[:12]}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)}"
+
+    def to_share(self, wildcards: Wildcards) -> object:
+        """Return the file of this machine that share_file copies; nothing for a URL."""
+        path = self.shared[wildcards.shared]
+        return [] if path.startswith(WEB) else local(without_wildcards(self.plan.file(path)))
+
+    def shared_from(self, wildcards: Wildcards) -> str:
+        """Return the path or URL of what share_file copies, as the config has it."""
+        path = self.shared[wildcards.shared]
+        return path if path.startswith(WEB) else self.plan.file(path)
 
     def table(self, wildcards: Wildcards) -> object:
         """Return the table's files."""

@@ -3,6 +3,7 @@ import gc
 import importlib.util
 import sys
 
+from snakemake.settings.types import SharedFSUsage
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 # Jobs are many small objects that live to the end: looking for garbage among them, as often as
@@ -53,6 +54,10 @@ from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
 from snakemake.logging import logger
 
+# Elsewhere, jobs whose output is a folder run here: after another machine has made one, the plugin
+# for S3 still takes it for missing.
+one_disk = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+
 
 def checked_plan():
     """Check the config; stop with one line, without a traceback, at what is wrong with it."""
@@ -66,7 +71,7 @@ def checked_plan():
         )
         # As a module of another workflow, files may be made by rules of that one.
         if workflow.is_main_process and workflow.modifier.is_main_snakefile():
-            check_files(made)
+            check_files(made, one_disk)
             if workflow.resource_settings.nodes is None:  # else others run the jobs
                 check_device(made)
     except InputError as error:
@@ -78,7 +83,7 @@ def checked_plan():
 
 plan = checked_plan()
 config |= plan.shown_in_report()
-inputs = Inputs(plan)
+inputs = Inputs(plan, storage, one_disk)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
@@ -96,6 +101,7 @@ wildcard_constraints:
     form=one_of(plan.bundle_forms),
     dims=r"[1-9]\d*",
     probe=one_of(plan.probes),
+    shared=one_of(inputs.shared),
 
 
 # A dry run has no start; what an endpoint would get is of interest before anything is sent.

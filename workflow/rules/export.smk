@@ -37,6 +37,7 @@ rule export_bundle:
         directory("<results>/exports/{form}/{model}/{space}"),
     log:
         "<logs>/exports/{form}/{model}/{space}.log",
+    localrule: not one_disk
     conda:
         "../../envs/engine.yaml"
     threads: threads_of.table(2)
@@ -66,6 +67,7 @@ rule export_aligned:
         directory("<results>/exports/aligned/{model}/{space}"),
     log:
         "<logs>/exports/aligned/{model}/{space}.log",
+    localrule: not one_disk
     conda:
         "../../envs/engine.yaml"
     resources:

@@ -52,6 +52,7 @@ rule convert_model:
         directory("<resources>/models/{model}"),
     log:
         "<logs>/{model}/convert_model.log",
+    localrule: not one_disk
     conda:
         "../../envs/engine.yaml"
     resources:

@@ -16,6 +16,7 @@ checkpoint read_texts:
         shards=directory("<results>/texts/{table}/shards"),
     log:
         "<logs>/texts/{table}/read_texts.log",
+    localrule: not one_disk
     conda:
         "../../envs/engine.yaml"
     resources:

@@ -80,8 +80,8 @@ class Table(Sharding, kw_only=True):
 
     file: FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1)]
     """Delimited text, Parquet, JSON lines or .xlsx; plain, .gz, .zst or .xz; relative to the
-    working directory, else to the workflow's folder. A list, or a pattern such as
-    `Gene-part*.csv`, is read as one table."""
+    working directory, else to the workflow's folder; or a URL, `https://…` or `s3://…`
+    (docs/storage.md). A list, or a pattern such as `Gene-part*.csv`, is read as one table."""
     header_file: FilePath | None = None
     """A file whose first line is the header; with a pattern such as `*-header.csv` each file has
     the header whose name begins most like its own."""

@@ -1,0 +1,173 @@
+"""The workflow on object storage: a worker that sees no shared disk, reruns, inputs by URL."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+from conftest import SECRET
+from workflow_run import RELATION_TYPES, ROOT, Project, entities
+
+boto3 = pytest.importorskip("boto3", reason="make storage")
+pytestmark = [pytest.mark.storage, pytest.mark.timeout(1800)]
+CAN_UNSHARE = (
+    os.geteuid() == 0
+    and shutil.which("unshare") is not None
+    and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
+)
+SUBMIT = """#!/bin/sh
+# Runs a job where the working directory is an empty one: a machine without the shared disk.
+job={state}/$$
+cp "$1" $job.sh
+inside="mount -t tmpfs none {work} && cd {work} && PATH={bin}:\\$PATH sh $job.sh"
+(unshare -m sh -c "$inside" > $job.log 2>&1; echo $? > $job.rc) > /dev/null 2>&1 &
+echo $$
+"""
+STATUS = """#!/bin/sh
+if [ -s {state}/$1.rc ]; then
+  if [ "$(cat {state}/$1.rc)" = 0 ]; then echo success; else echo failed; fi
+else echo running; fi
+"""
+
+
+class Web(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A web server with a folder."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: Web(*args, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
+    """Run kgtextvec run in the project's folder, everything in the bucket; jobs and output."""
+    (project.folder / "config.yaml").write_text(yaml.safe_dump(project.config))
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "kgtextvec", "run", "--cores", "2",
+            "--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{bucket}/run",
+            "--storage-s3-endpoint-url", os.environ["AWS_ENDPOINT_URL"], *words,
+        ],
+        cwd=project.folder,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(ROOT / "src"),
+            "OMP_NUM_THREADS": "1",
+            "SNAKEMAKE_STORAGE_S3_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"],
+            "SNAKEMAKE_STORAGE_S3_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
+        },
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text[-6000:]
+    started = [line.split()[1] for line in text.splitlines() if line.startswith(STARTS)]
+    return Counter(name.rstrip(":") for name in started), text
+
+
+STARTS = ("rule ", "checkpoint ", "localrule ", "localcheckpoint ")
+
+
+def objects(bucket: str) -> dict[str, bytes]:
+    client = boto3.client("s3", region_name="us-east-1")
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return {
+        one["Key"]: client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+        for page in pages
+        for one in page.get("Contents", [])
+    }
+
+
+def digests(found: dict[str, bytes]) -> dict[str, str]:
+    return {
+        key.partition("results/")[2]: yaml.safe_load(data)["vectors_digest"]
+        for key, data in found.items()
+        if key.endswith("manifest.json") and "/texts/" not in key
+    }
+
+
+def project_with(folder: Path, table: str) -> Project:
+    config = {
+        "tables": {
+            "entities": {"file": table, "kind": "entities", "shards": 2},
+            "relation_types": {"file": "relation_types.tsv", "kind": "relation_types"},
+        },
+        "models": ["all-MiniLM-L6-v2"],
+        "spaces": ["full", "pca4"],
+        "exports": ["npy"],
+        "evaluate": {"scores": []},
+        "report": {"maps": False, "notebooks": False},
+    }
+    project = Project(folder, config)
+    project.write_relation_types(RELATION_TYPES)
+    return project
+
+
+@pytest.mark.skipif(not CAN_UNSHARE, reason="needs root and mount namespaces")
+def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
+    """Its vectors are those of one machine; the second run does nothing; an edit costs one text."""
+    folder, address = web
+    here = project_with(tmp_path / "here", "entities.tsv")
+    here.write_entities(entities(30))
+    here.run("results/all-MiniLM-L6-v2/entities/pca4/manifest.json",
+             "results/all-MiniLM-L6-v2/relation_types/pca4/manifest.json")  # fmt: skip
+    shutil.copy(here.folder / "entities.tsv", folder)
+    remote = project_with(tmp_path / "remote", f"{address}/entities.tsv")
+    remote.config["store"] = f"s3://{bucket}/store"
+    state = tmp_path / "state"
+    state.mkdir()
+    for name, text in (("submit", SUBMIT), ("status", STATUS)):
+        (state / name).write_text(
+            text.format(state=state, work=remote.folder, bin=Path(sys.executable).parent)
+        )
+        (state / name).chmod(0o755)
+    words = [
+        "--executor", "cluster-generic", "--jobs", "2", "--job-deploy-sources",
+        "--cluster-generic-submit-cmd", str(state / "submit"),
+        "--cluster-generic-status-cmd", str(state / "status"),
+        "--shared-fs-usage", "none", "--seconds-between-status-checks", "1",
+    ]  # fmt: skip
+    jobs, text = launched(remote, bucket, *words)
+    assert jobs["embed_shard"] == 3 and jobs["share_file"] == 2
+    made = objects(bucket)
+    expected = {
+        str(path.relative_to(here.folder / "results")): here.manifest(
+            *path.relative_to(here.folder / "results").parent.parts
+        )["vectors_digest"]
+        for path in (here.folder / "results").glob("*/*/*/manifest.json")
+    }
+    assert digests(made) == expected
+    assert not any(SECRET.encode() in data for data in made.values())
+    assert SECRET not in text
+    for path in remote.folder.rglob("*"):
+        assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
+    assert not launched(remote, bucket, *words)[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("gs://bucket/entities.tsv", "pip install snakemake-storage-plugin-gcs"),
+        ("ftp://server/entities.tsv", "only https://… and s3://…, gs://… can be read"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_named_with_its_key(tmp_path, table, message):
+    project = project_with(tmp_path / "mine", table)
+    done = project.run("-n", ok=False)
+    assert done.code == 2
+    assert f"config, tables.entities.file: {table}: " in done.text
+    assert message in done.text

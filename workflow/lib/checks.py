@@ -302,8 +302,8 @@ def check_files(plan: "Plan", one_disk: bool = True) -> None:
             )
     if not one_disk and plan.finetuned:
         raise InputError(
-            "config, finetune: needs a disk that all machines share (--shared-fs-usage). Fine-tune on"
-            " one machine first, then name the new model's folder in the catalogue."
+            "config, finetune: needs a disk that all machines share (--shared-fs-usage). Fine-tune"
+            " on one machine first, then name the new model's folder in the catalogue."
         )
     for key, path in named_files(plan):
         if "://" in path:

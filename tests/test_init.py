@@ -52,10 +52,10 @@ CASES = [
     (["neo4j_nodes.csv", "neo4j_edges.csv"], "Neo4j", GENE),
     (["Gene-header.csv", "Gene-part000.csv", "Gene-part001.csv"], "BioCypher", GENE),
     (sorted(EXAMPLES["BioCypher"]), "BioCypher", GENE | {"Disease": 1}),
-    (["drkg_nodes.tsv", "drkg.tsv"], "DRKG", {"Entity": 2}),
+    (["drkg_nodes.tsv", "drkg.tsv"], "DRKG", GENE),
     (["symbols.txt"], "plain list", {"Entity": 5}),
     (["entity2text.txt"], "entity2text", {"Entity": 2}),
-    (["entity2id.txt"], "entity2id", {"Entity": 2}),
+    (["entity2id.txt"], "entity2id", GENE),
     (["label_is_name.csv"], "table", {"Gene": 10, "Disease": 10, "Drug": 10}),
 ]
 
@@ -73,6 +73,20 @@ def test_each_form_is_recognised_and_its_config_passes_lint(forms, capsys, files
     assert shown == expected
     edges = [name for name in files if "edges" in name or name in ("drkg.tsv", "relations.tsv")]
     assert yaml.safe_load(text).get("graph", {}).get("file") == (edges[0] if edges else None)
+
+
+def test_other_formats_are_looked_at_too_and_what_is_no_table_is_refused(forms, capsys):
+    lines = ['{"id": "a", "category": ["biolink:Gene"], "name": "n", "more": {"x": 1}}', ""]
+    (forms / "nodes.jsonl").write_text("\n".join(lines))
+    assert main(["init", "nodes.jsonl"]) == 0
+    table = yaml.safe_load((forms / "config.yaml").read_text())["tables"]["entities"]
+    assert table["columns"] == {"label": "category"}
+    assert table["label_prefixes"] == ["biolink:"]
+    assert "Text of a (Gene): n" in (forms / "config.yaml").read_text()
+    for name, data in {"x.png": bytes(range(256)), "empty.tsv": b"", "page.tsv": b"<html>"}.items():
+        (forms / name).write_bytes(data)
+        assert main(["init", name, "--out", "new.yaml"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1].startswith(f"ERROR: {name}: the file")
 
 
 def test_biomedgps_needs_no_key_at_all(forms):

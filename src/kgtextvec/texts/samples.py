@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+
 from kgtextvec.errors import InputError
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
@@ -15,9 +17,11 @@ from kgtextvec.texts.encodings import as_utf8
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableReader
 from kgtextvec.texts.formats.csv import found_delimiter
+from kgtextvec.texts.formats.jsonl import shown_value
 from kgtextvec.texts.header import neo4j_type
 from kgtextvec.texts.opening import begins_alike, recognised
 from kgtextvec.texts.recognisers import TableSample
+from kgtextvec.texts.rules import CONTROL
 
 SAMPLE_BYTES = 1 << 20
 SAMPLE_ROWS = 2000
@@ -36,12 +40,16 @@ def sample_of(path: Path, names: Sequence[str] = ()) -> TableSample:
             return TableSample(path, "ontology", what=what)
         file = OpenFile(path, head, blocks, findings, how, names)
         name = recognised(file)
+        if name == "jsonl":
+            return sample_decoded(path, head)
         if name not in ("tsv", "csv"):
             return sample_read(path, name, FORMATS[name].reader(file))
         refuse_other_formats(head, False)
         text = b"".join(as_utf8(iter([head]), "utf-8")).decode("utf-8", "replace")
         if len(head) >= SAMPLE_BYTES:  # the last line may be cut
             text = text[: text.rfind("\n") + 1] or text
+        if len(CONTROL.findall(text)) > len(text) / 200:
+            raise TableError("format", "the file holds other things than text. Is it a table?")
         return sample_split(path, name, text, found_delimiter(file) or "\t")
     except InputError as error:
         raise InputError(f"{plain(str(path), 1000)}: {error}") from None
@@ -63,6 +71,20 @@ def sample_split(path: Path, name: str, text: str, delimiter: str) -> TableSampl
     if not rows:
         raise TableError("empty_file", "the file holds only blank lines.")
     return TableSample(path, name, rows[0], rows[1:], quotechar=quote)
+
+
+def sample_decoded(path: Path, head: bytes) -> TableSample:
+    """Return the sample of JSON lines; objects in them are left out."""
+    found = []
+    for line in head.split(b"\n")[:SAMPLE_ROWS]:
+        try:
+            found.append(msgspec.json.decode(line))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    objects = [one for one in found if isinstance(one, dict)]
+    names = list(dict.fromkeys(name for one in objects for name in one))
+    rows = [[shown_value(one.get(name)) or "" for name in names] for one in objects]
+    return TableSample(path, "jsonl", names, rows)
 
 
 def sample_read(path: Path, name: str, reader: TableReader) -> TableSample:

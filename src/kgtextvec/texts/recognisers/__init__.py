@@ -86,6 +86,13 @@ class Recogniser:
     guess: Callable[[TableSample], TableGuess | None]
 
 
+def labels_in_ids(column: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that take labels from ids such as Gene::2157; {} if ids are not so."""
+    if not ids or not all(one.find("::") > 0 for one in ids):
+        return {}
+    return {"columns": {"label": column}, "list_separator": ":"}
+
+
 def other_label(settings: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return the other choice where rows have several labels; [] where they have not."""
     if "label_of" not in settings:

@@ -1,5 +1,6 @@
 """BioMedGPS: entities.tsv, relation_types.tsv and relation files."""
 
+from kgtextvec.texts.header import OTHER_NAMES
 from kgtextvec.texts.recognisers import FEW_VALUES, Recogniser, TableGuess, TableSample
 
 
@@ -10,7 +11,7 @@ def guess_biomedgps(sample: TableSample) -> TableGuess | None:
         return TableGuess("BioMedGPS relations", "graph")
     if "relation_type" in names and "description" in names:
         return TableGuess("BioMedGPS relation types", "relation_types")
-    if {"id", "label", "name"} <= names and "category" not in names:
+    if {"id", "label", "name"} <= names and not sample.named(*OTHER_NAMES["label"]):
         labels = sample.column(next(one for one in sample.first if one.strip().lower() == "label"))
         if len(set(labels)) > max(len(labels) / 2, 1) and len(labels) >= FEW_VALUES:
             return None

@@ -11,8 +11,8 @@ def guess_drkg(sample: TableSample) -> TableGuess | None:
     if not all("::" in row[0] and "::" in row[2] for row in rows):
         return None
     doubts = [
-        "triples name nodes, but hold no text: give a table of entities with names, whose ids are"
-        " those of the triples"
+        "triples hold no text: names come from a table of entities, whose ids must be those of the"
+        " triples"
     ]
     return TableGuess("DRKG triples", "graph", {}, doubts)
 

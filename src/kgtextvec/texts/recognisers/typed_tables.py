@@ -12,6 +12,7 @@ from kgtextvec.texts.recognisers import (
     TableGuess,
     TableSample,
     label_settings,
+    labels_in_ids,
     texts_from,
 )
 
@@ -29,6 +30,13 @@ def guess_typed(sample: TableSample) -> TableGuess | None:
     by_kind, doubts = label_settings(sample, kind, "Entity") if kind else ({}, [])
     as_name = mapped(sample, found | {"name": label}, kind, by_kind)
     as_label = mapped(sample, found, label, {})
+    if (
+        not label
+        and not kind
+        and (inside := labels_in_ids(found["id"], sample.column(found["id"])))
+    ):
+        settings = mapped(sample, found, found["id"], {"list_separator": inside["list_separator"]})
+        return TableGuess("table whose ids hold labels", "entities", settings)
     if not label:
         return TableGuess(
             "table", "entities", mapped(sample, found, kind, by_kind), doubts + unlabelled(kind)

@@ -1,11 +1,20 @@
 """sentence-transformers' own files around a tiny model: modules, pooling, heads, prompts."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tiny_models import write
+import numpy as np
+import torch
+from tiny_models import tiny_bert, write
+
+from kgtextvec.embed.fingerprint import resolve, stored_dims
+from kgtextvec.encoders import load_encoder
+from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.models.convert import convert_model
+from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
 FLAGS = {
     "cls": "pooling_mode_cls_token",
@@ -16,6 +25,15 @@ FLAGS = {
     "lasttoken": "pooling_mode_lasttoken",
 }
 PACKAGE = "sentence_transformers.models"
+TEXTS = [
+    "TP53",
+    "Gene receptor Protein",
+    "a progressive disorder of the central nervous system",
+    "the cell cycle gene relation " * 30,
+    "Gene receptor kinase",
+]
+# Sums in another order, relative to the largest number: float32 has 1.2e-7.
+TOLERANCE = 1e-5
 
 
 def sentence_folder(
@@ -34,7 +52,6 @@ def sentence_folder(
     `heads`: Dense (to 20 dims, tanh), Plain (Dense without bias or function), LayerNorm, Normalize.
     `transformer`: max_seq_length, do_lower_case.
     """
-    import torch
     from sentence_transformers.sentence_transformer import modules
 
     if inside:
@@ -74,3 +91,38 @@ def sentence_folder(
         {"prompts": prompts or {}, "default_prompt_name": default_prompt},
     )
     return folder
+
+
+def convert(folder: Path, **entry) -> Path:
+    out = folder.with_name(f"{folder.name}-out")
+    convert_model(folder, out=out, model="m", entry=json.dumps(entry))
+    return out
+
+
+def vectors_of(out: Path, texts=TEXTS, embed=None, **options) -> np.ndarray:
+    record = read_model_folder(out)
+    chosen = EncoderOptions(**options)
+    settings = resolve(record, chosen, embed or Embed(precision="float32"), Mode(), "cpu")
+    encoder = load_encoder(out, record, settings)
+    assert encoder.dims == stored_dims(record, settings)
+    found = np.full((len(texts), encoder.dims), np.nan, dtype=np.float32)
+    for part in encoder.encode(texts):
+        found[part.rows] = part.vectors
+    return found
+
+
+def theirs(folder: Path, texts=TEXTS, **settings) -> np.ndarray:
+    from sentence_transformers import SentenceTransformer
+
+    kwargs = {"dtype": torch.float32}
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs=kwargs, **settings)
+    return model.encode(texts, batch_size=1, show_progress_bar=False)
+
+
+def assert_close(ours: np.ndarray, exact: np.ndarray) -> None:
+    assert ours.shape == exact.shape
+    assert np.abs(ours - exact).max() <= TOLERANCE * np.abs(exact).max()
+
+
+def bert(folder: Path) -> Path:
+    return tiny_bert(folder, tokenizer_config=True)

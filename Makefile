@@ -71,6 +71,7 @@ check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff format --check .
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+	.venv/bin/snakemake --directory .test --dry-run --quiet all
 	.venv/bin/mypy
 	.venv/bin/bandit --quiet --recursive --tests B614,B615 src
 

@@ -232,7 +232,7 @@ def test_odd_dims_and_relation_types_are_refused(tmp_path):
         check_trainable(odd, ("TransE", "RotatE"))
     check_trainable(odd, ("TransE",))
     types = make_space(tmp_path / "types", np.eye(9, 4), ["A"] * 9, kind="relation_types")
-    with pytest.raises(InputError, match="needs a table of entities"):
+    with pytest.raises(InputError, match="not of a table of entities"):
         check_trainable(Space(types), ("TransE",))
 
 

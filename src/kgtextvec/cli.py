@@ -151,7 +151,9 @@ def setting_value(setting: Setting, given: object) -> object:
     try:
         return value_of_word(setting, given) if isinstance(given, str) else given
     except ValueError as error:
-        raise InputError(f"--{setting.key.replace('_', '-')}: not readable ({error}).") from None
+        raise InputError(
+            f"--{setting.key.replace('_', '-')}: not readable ({error}). Write it as --help shows."
+        ) from None
 
 
 def word_of(default: Any) -> str:

@@ -200,6 +200,7 @@ class EdgeFile:
             if place >= self.width:
                 raise InputError(
                     f"{self.path}: has {self.width} columns, graph.columns.{part} is {one}."
+                    " Correct the number."
                 )
             places.append(place)
         if isinstance(asked, str) and "{" in asked:

@@ -139,6 +139,7 @@ def check_plan(plan: "Plan") -> None:
     if plan.tables_of("facts") and not plan.tables_of("entities"):
         raise InputError(
             "config, tables: facts take their names from a table of entities, and there is none."
+            " Add one."
         )
     inverse = config.bundle.inverse_relations
     if inverse not in ("none", "negated", *plan.tables_of("relation_types")):
@@ -153,7 +154,7 @@ def check_plan(plan: "Plan") -> None:
             " relation types."
         )
     if config.align and not plan.bundle["entities"]:
-        raise InputError("config, align: there is no table of entities to be aligned.")
+        raise InputError("config, align: there is no table of entities to be aligned. Add one.")
     if "biomedgps" in config.exports and len(config.report.layouts) < 2:
         raise InputError(
             "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
@@ -194,7 +195,7 @@ def check_models(plan: "Plan") -> None:
             )
             raise InputError(f"config, models: {model} is not in the catalogue. {advice.strip()}")
         if model in RESERVED:
-            raise InputError(f"config, models: a model cannot be called {model}.")
+            raise InputError(f"config, models: a model cannot be called {model}. Rename it.")
         entry = plan.catalogue[model]
         side_by_side = entry.layers == "concat" or "+" in (entry.pooling or "")
         dims = entry.truncate_dims or (None if side_by_side else entry.dims)

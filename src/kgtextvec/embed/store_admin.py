@@ -191,12 +191,13 @@ def prune_parts(
     """
     if not used_in:
         raise InputError(
-            "store prune: say which working directories use the store, all of them: --used-in DIR …"
+            "store prune: no working directory is named. Name all that use the store: --used-in"
+            " DIR …"
         )
     for directory in used_in:
         if yes and any(directory.glob(".snakemake/locks/*")):
             raise InputError(
-                f"{directory}: a run is going on there, or it crashed. Wait for its end, or say"
+                f"{directory}: a run is going on there, or it crashed. Wait until it ends, or run"
                 " snakemake --unlock; then prune."
             )
     freed = 0

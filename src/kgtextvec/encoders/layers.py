@@ -108,7 +108,7 @@ class TransformerLayers:
         if self.backend is None:
             raise InputError(
                 f"{folder.name}: its tokenizer doesn't give the word of a piece (it has no"
-                " tokenizer.json and can't be given one): this model can't be probed."
+                " tokenizer.json and can't be given one): this model can't be probed. Leave it out."
             )
         max_tokens, self.precision = settings.max_tokens, settings.precision
         self.room = max_tokens - len(self.tokenizer.prefix) - len(self.tokenizer.suffix)
@@ -239,7 +239,10 @@ class ElmoLayers:
 
         self.initial_state = settings.initial_state
         if self.initial_state not in ("warm", "zeros"):
-            raise InputError(f"initial_state: {self.initial_state!r} is neither warm nor zeros.")
+            raise InputError(
+                f"initial_state: {self.initial_state!r} is neither warm nor zeros. Write one of"
+                " them."
+            )
         self.device, self.budget = torch.device(settings.device), batch_budget(settings)
         self.model = load_elmo(folder).to(self.device)
         self.layers = int(self.model.config.num_hidden_layers) + 1

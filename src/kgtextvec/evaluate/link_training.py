@@ -32,7 +32,10 @@ from kgtextvec.space import Space
 def check_trainable(space: Space, models: tuple[str, ...]) -> None:
     """Raise InputError when a model can't be trained from the space."""
     if space.manifest["kind"] != "entities":
-        raise InputError(f"{space.folder}: link prediction needs a table of entities.")
+        raise InputError(
+            f"{space.folder}: not of a table of entities, which link prediction needs. Name"
+            " another space."
+        )
     odd = [name for name in models if name in IN_PAIRS and space.matrix.dims % 2]
     if odd:
         raise InputError(

@@ -103,6 +103,6 @@ def need_pykeen() -> None:
         import pykeen.models  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"evaluate.link_prediction: PyKEEN isn't there ({error}). Say make links, or: pip"
+            f"evaluate.link_prediction: PyKEEN isn't there ({error}). Run make links, or pip"
             " install --require-hashes --no-deps -r requirements/lock-links.txt"
         ) from None

@@ -48,7 +48,9 @@ def evaluate_space(
     from kgtextvec.space import checked_space
 
     if test_triples and not triples:
-        raise InputError("evaluate.test_triples: needs evaluate.triples, the ones that are known.")
+        raise InputError(
+            "evaluate.test_triples: needs evaluate.triples, the known ones. Set it, too."
+        )
     space = checked_space(space_dir)
     context = ScoringContext(
         space=space,

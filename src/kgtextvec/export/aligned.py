@@ -51,7 +51,10 @@ def export_aligned(
         if kind in spaces
     }
     if ENTITIES.name not in aligned:
-        raise InputError("config, align: there is no table of entities to be aligned.")
+        raise InputError(
+            "config, align: there is no table of entities to be aligned. Add one, or leave align"
+            " out."
+        )
     for each in aligned.values():
         each.fill.refuse(each.ids, each.rows)
     scaling = choose_scaling(settings.scale, [each.blocks for each in aligned.values()])

@@ -64,7 +64,9 @@ def choose_inverses(
     space = checked_space(paths[0])
     relations = [one for one in spaces if one.kind is RELATION_TYPES]
     if space.kind is not RELATION_TYPES:
-        raise InputError(f"{space.folder}: is no table of relation types, for their inverses.")
+        raise InputError(
+            f"{space.folder}: is no table of relation types, for their inverses. Name one."
+        )
     for one in relations:
         if (one.manifest["model"], one.dims) != (space.manifest["model"], space.dims):
             raise InputError(f"{space.folder}: of another model or dims than {one.folder}. Rerun.")

@@ -29,7 +29,9 @@ def write_loaders(
     if form == ALIGNED:
         title, page, kinds = "your trainer, aligned", PAGES / "aligned.md.j2", [*IN_GRAPHS]
     elif FORMS[form].page is None:
-        raise InputError(f"--form {form}: has no page that shows how to load it.")
+        raise InputError(
+            f"--form {form}: has no page that shows how to load it. Choose another form."
+        )
     else:
         title, page, kinds = FORMS[form].title, FORMS[form].page, [*FORMS[form].kinds]
     abouts = [read_export_manifest(path, form) for path in manifests]

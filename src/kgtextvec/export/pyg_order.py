@@ -24,7 +24,8 @@ def read_pyg(paths: Sequence[Path]) -> dict[str, list[str]]:
     if paths[0].suffix == ".json":
         if len(paths) > len(IN_GRAPHS):
             raise InputError(
-                "config, align.to: pyg takes two JSON files, of nodes and of relations."
+                "config, align.to: pyg takes two JSON files. Name that of nodes and that of"
+                " relations."
             )
         return {
             kind.name: read_pyg_map(path, kind.name)
@@ -43,13 +44,17 @@ def read_pyg_map(path: Path, kind: str) -> GroupedIds:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. Set align.to to the consumer's file.") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is no JSON ({error}).") from None
+        raise InputError(
+            f"{path}: is no JSON ({error}). Give the file that PyG's maps were saved to."
+        ) from None
     if kind == RELATION_TYPES.name:
         found = {kind: found}
     if not isinstance(found, dict) or not all(
         isinstance(one, list | dict) for one in found.values()
     ):
-        raise InputError(f'{path}: is no JSON of nodes by label, such as {{"Gene": ["id", …]}}.')
+        raise InputError(
+            f'{path}: is no JSON of nodes by label; give one such as {{"Gene": ["id", …]}}.'
+        )
     ids: list[str] = []
     groups = {}
     for label, rows in found.items():

@@ -57,7 +57,9 @@ def read_softmax_words(path: Path, size: int) -> Vocabulary:
     except FileNotFoundError:
         raise InputError(f"{path}: no such vocabulary file. Check its path.") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the vocabulary is not UTF-8 ({error.reason}).") from None
+        raise InputError(
+            f"{path}: the vocabulary is not UTF-8 ({error.reason}). Save it as UTF-8."
+        ) from None
     for word in (BEGIN, END, UNKNOWN):
         if word not in ids:
             raise InputError(

@@ -20,7 +20,9 @@ def check_adapter_files(folder: Path, names: set[str], adapted: Path | None) -> 
             " folder without the adapter."
         )
     if adapted is not None and ADAPTER_CONFIG not in names:
-        raise InputError(f"{folder}: adapter_of is set, and there is no {ADAPTER_CONFIG}.")
+        raise InputError(
+            f"{folder}: adapter_of is set, and there is no {ADAPTER_CONFIG}. Remove it."
+        )
 
 
 def merge_adapter(model: Any, folder: Path) -> Any:
@@ -51,7 +53,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         raise InputError(
             f"{folder}: the adapter was trained on another model than adapter_of names"
             f" ({len(found.unexpected_keys)} weights too many, {len(missing)} missing, first"
-            f" {(*found.unexpected_keys, *missing)[0]})."
+            f" {(*found.unexpected_keys, *missing)[0]}). Correct adapter_of."
         )
     return wrapped.merge_and_unload().eval().requires_grad_(False)
 

@@ -45,7 +45,9 @@ def convert_model(
         return
     home = folder or weights
     if home is None:
-        raise InputError("convert-model: name the model's folder, or --weights and --options.")
+        raise InputError(
+            "convert-model: no model is named. Name its folder, or --weights and --options."
+        )
     name = model or re.sub(r"[^A-Za-z0-9._+-]", "_", home.absolute().name).lstrip(".-+") or "model"
     traits = read_entry(name, entry, ModelTraits)
     origin: DownloadOrigin = {"model": name, "source": f"path:{home.absolute()}", "revision": None}
@@ -127,10 +129,12 @@ def elmo_files(
         words = [path for path in here if path.suffix == ".txt"]
         vocabulary = vocabulary or (words[0] if len(words) == 1 else None)
     if weights is None or options is None:
-        raise InputError("convert-model: an ELMo needs its weights and its options.json.")
+        raise InputError(
+            "convert-model: an ELMo needs its weights and its options.json. Name both."
+        )
     for path in (weights, options):
         if not path.is_file():
-            raise InputError(f"{path}: no such file.")
+            raise InputError(f"{path}: no such file. Correct the path.")
     return weights, options, vocabulary
 
 

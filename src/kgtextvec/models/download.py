@@ -114,7 +114,9 @@ def accept_files(
         try:
             found[name] = sha256_of(path)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}). Make it readable."
+            ) from None
         known = entry.sha256.get(name)
         if known and known != found[name]:
             raise InputError(

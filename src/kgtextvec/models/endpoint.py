@@ -38,7 +38,7 @@ def check_keys_of_kind(name: str, entry: Model) -> None:
                 f"{where}.{key}: does not apply to an endpoint, whose server decides it. Remove it."
             )
     if not isinstance(entry.source, str):
-        raise InputError(f"{where}.source: an endpoint has one address, https://…/v1.")
+        raise InputError(f"{where}.source: an endpoint has one address. Write https://…/v1.")
     if not entry.model:
         raise InputError(f"{where}.model: missing. Give the model's name at the server.")
     for key, check, value in (

@@ -32,7 +32,7 @@ def read_entry(model: str, text: str, keys: type[Keys]) -> Keys:
     try:
         given = parse_json(text)
     except ValueError as error:
-        raise InputError(f"{where}: --entry is not valid JSON ({error}).") from None
+        raise InputError(f"{where}: --entry is not valid JSON ({error}). Correct it.") from None
     if not isinstance(given, dict):
         raise InputError(f"{where}: the entry must be a mapping with the key source.")
     if not PLAIN_NAME.fullmatch(model) or model in ("texts", "exports"):
@@ -142,10 +142,12 @@ def read_location(where: str, given: Address, known: list[str]) -> Location:
             return Location(given, {source.file_name(given, known): given})
         return Location(given)
     if not given:
-        raise InputError(f"{where}: an empty mapping names no file.")
+        raise InputError(f"{where}: an empty mapping names no file. Name one, or remove it.")
     for name, address in given.items():
         if not PLAIN_NAME.fullmatch(name):
-            raise InputError(f"{where}: {name!r} is not a plain file name.")
+            raise InputError(
+                f"{where}: {name!r} is not a plain file name. Name a file without its folder."
+            )
         if not isinstance(source_of(address), FileSource):
             raise InputError(f"{where}: {address!r} is not one of {file_schemes()}.")
         checked_source(where, address)

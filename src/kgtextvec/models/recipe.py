@@ -64,7 +64,8 @@ def read_recipe(files: Mapping[str, Path]) -> ModelRecipe:
         pooling = files.get(f"{rest[0][1]}/config.json")
         if pooling is None:
             raise InputError(
-                f"{path}: names {rest[0][1]}, and {rest[0][1]}/config.json is missing."
+                f"{path}: names {rest[0][1]}, and {rest[0][1]}/config.json is missing. Get the"
+                " whole model."
             )
         recipe |= read_pooling(pooling)
         recipe["heads"] = [
@@ -127,7 +128,9 @@ def read_head(files: Mapping[str, Path], kind: str, folder: str) -> str:
     if kind == "Normalize":
         return kind
     if path is None or folder.partition("_")[2] != kind:
-        raise InputError(f"modules.json: {kind} in {folder!r} has no {folder}/config.json.")
+        raise InputError(
+            f"modules.json: {kind} in {folder!r} has no {folder}/config.json. Get the whole model."
+        )
     activation = values.get("activation_function")
     if kind == "Dense" and activation and not str(activation).startswith("torch.nn."):
         raise InputError(f"{path}: {activation} is no function of torch.nn; it is not run.")
@@ -171,7 +174,9 @@ def read_prompts(path: Path) -> ModelRecipe:
     default, dims = values.get("default_prompt_name"), values.get("truncate_dim")
     found: ModelRecipe = {}
     if default is not None and default not in prompts:
-        raise InputError(f"{path}: default_prompt_name {default!r} is none of its prompts.")
+        raise InputError(
+            f"{path}: default_prompt_name {default!r} is none of its prompts. Correct it."
+        )
     if any(prompts.values()):
         found["prompts"] = prompts
     if default is not None and prompts[default]:

@@ -194,7 +194,9 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
                 " that gives a vector per token, such as a BERT."
             ) from error
     if not all(torch.isfinite(each).all() for each in hidden):
-        raise InputError(f"{folder}: the vectors hold NaN or Inf, first at row 0 of a trial.")
+        raise InputError(
+            f"{folder}: the vectors hold NaN or Inf, first at row 0 of a trial. Get sound weights."
+        )
     same = 0
     while same < min(map(len, rows)) and rows[0][same] == rows[1][same]:
         same += 1
@@ -210,7 +212,10 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
         inside = torch.ones(each.shape[:2], dtype=torch.bool)
         vectors.append(heads(pool(each, inside, ~inside)))
     if torch.equal(vectors[0], vectors[1]):
-        raise InputError(f"{folder}: two different texts get one vector. The model is broken.")
+        raise InputError(
+            f"{folder}: two different texts get one vector. Get sound weights and the right"
+            " tokenizer."
+        )
     return causal
 
 

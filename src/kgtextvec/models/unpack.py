@@ -173,7 +173,10 @@ class BoundedStream:
         data: bytes = self.stream.read(size)
         self.count += len(data)
         if self.count > self.limits.total + (64 << 20):
-            raise InputError(f"{self.path}: unpacks to more than {self.limits.total} bytes.")
+            raise InputError(
+                f"{self.path}: unpacks to more than {self.limits.total} bytes. If it is sound,"
+                " unpack it and use path:."
+            )
         if self.count > max(self.limits.unjudged, self.limits.ratio * self.packed.count):
             raise InputError(
                 f"{self.path}: unpacks to more than {self.limits.ratio} times its size, as a"
@@ -196,7 +199,10 @@ def stage_files(
     total = 0
     for count, member in enumerate(tar.members(), 1):
         if count > limits.members:
-            raise InputError(f"{path}: holds more than {limits.members} entries.")
+            raise InputError(
+                f"{path}: holds more than {limits.members} entries. If it is sound, unpack it and"
+                " use path:."
+            )
         name = checked_name(path, member)
         total += member.size
         free = shutil.disk_usage(staging).free
@@ -208,7 +214,10 @@ def stage_files(
         if member.kind != "file":
             continue
         if name in seen:
-            raise InputError(f"{path}: holds {name} twice. Which one is meant is not known.")
+            raise InputError(
+                f"{path}: holds {name} twice. Which one is meant is not known: unpack it and use"
+                " path:."
+            )
         seen.add(name)
         if not is_known(PurePosixPath(name).name, kind):
             continue
@@ -227,7 +236,10 @@ def checked_name(path: Path, member: Member) -> str:
     name = member.name
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable():
-        raise InputError(f"{path}: refused entry name {name!r}. The archive is not a model's.")
+        raise InputError(
+            f"{path}: refused entry name {name!r}. The archive is not a model's: correct the"
+            " source."
+        )
     return "/".join(parts)
 
 
@@ -244,7 +256,7 @@ def folder_of_model(path: Path, placed: dict[str, Path], kind: str, subdir: str 
         homes = {home for home in homes if home == asked or home.endswith(f"/{asked}")}
     inside = f" in {subdir}" if subdir else ""
     if not homes:
-        raise InputError(f"{path}: holds no {sign}{inside}, so no model.")
+        raise InputError(f"{path}: holds no {sign}{inside}, so no model. Correct the source.")
     if len(homes) > 1:
         listed = ", ".join(sorted(home or "." for home in homes)[:10])
         raise InputError(f"{path}: holds {len(homes)} models ({listed}). Name one with subdir.")
@@ -280,7 +292,7 @@ def copy_files(files: list[DownloadedFile], folder: Path, linked: bool) -> None:
         source, target = Path(file["path"]), folder / file["name"]
         inside = parent_name(file["name"])
         if PurePosixPath(file["name"]).name != file["name"] and not is_part(inside):
-            raise InputError(f"{file['name']}: refused entry name.")
+            raise InputError(f"{file['name']}: refused entry name. Rename the file.")
         target.parent.mkdir(exist_ok=True)
         try:
             (link_or_copy if linked else shutil.copyfile)(source, target)

@@ -34,7 +34,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return config.json, checked. Raises InputError for what cannot be loaded safely."""
     path = folder / "config.json"
     if not path.is_file():
-        raise InputError(f"{folder}: config.json missing. The folder is not a model's.")
+        raise InputError(
+            f"{folder}: config.json missing. Correct the path, or get the complete model."
+        )
     values = read_json(path, RIGHT_FILE)
     if not isinstance(values, dict) or not isinstance(values.get("model_type"), str):
         raise InputError(
@@ -85,14 +87,20 @@ def check_weight_files(folder: Path) -> None:
         try:
             parts = set(read_json(folder / index, RIGHT_FILE)["weight_map"].values())
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{folder / index}: cannot be read ({error}).") from None
+            raise InputError(
+                f"{folder / index}: cannot be read ({error}). Get the file again."
+            ) from None
         missing = sorted(str(part) for part in parts if part not in names)
         if missing:
-            raise InputError(f"{folder}: {', '.join(missing)} missing, which {index} names.")
+            raise InputError(
+                f"{folder}: {', '.join(missing)} missing, which {index} names. Get the complete"
+                " model."
+            )
         return
     if not names & {"model.safetensors", "pytorch_model.bin"}:
         raise InputError(
-            f"{folder}: no weights: neither model.safetensors nor pytorch_model.bin is there."
+            f"{folder}: no weights: neither model.safetensors nor pytorch_model.bin is there. Get"
+            " the complete model."
         )
 
 
@@ -140,11 +148,13 @@ def refusing_damage(folder: Path) -> Iterator[None]:
             " and is not opened. Get the weights as safetensors."
         ) from error
     except (EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{folder}: the weights are damaged or cut short.") from error
+        raise InputError(
+            f"{folder}: the weights are damaged or cut short. Get them again."
+        ) from error
     except Exception as error:
         if type(error).__name__ == "SafetensorError" or "PytorchStreamReader" in str(error):
             raise InputError(
-                f"{folder}: the weights are damaged or cut short ({reason(error)})."
+                f"{folder}: the weights are damaged or cut short ({reason(error)}). Get them again."
             ) from error
         raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
 
@@ -171,7 +181,10 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
     for name, *shapes in sorted(report["mismatched_keys"]):
         if not str(name).startswith(POOLER):
             sizes = " and ".join(str(tuple(shape)) for shape in shapes)
-            raise InputError(f"{folder}: {name} has shapes {sizes} in weights and config.json.")
+            raise InputError(
+                f"{folder}: {name} has shapes {sizes} in weights and config.json. Get both from"
+                " one place."
+            )
     surplus = [name for name in report["unexpected_keys"] if is_inner(name, model)]
     if surplus:
         raise InputError(

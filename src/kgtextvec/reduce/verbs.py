@@ -39,7 +39,7 @@ def fit_pca(
     """
     form = SPACES[space]
     if form.fit is None:
-        raise InputError(f"fit-pca: the space {space} needs no basis.")
+        raise InputError(f"fit-pca: the space {space} needs no basis. Run apply-pca alone.")
     with threadpool_limits(threads or None):
         form.fit(embeddings, space, reduce.fit_on, mode, out)
 
@@ -74,7 +74,7 @@ def apply_pca(
     matrix, manifest = full.matrix, full.manifest
     form = SPACES[space]
     if form.projection is None:
-        raise InputError(f"apply-pca: {space} is not a reduced space.")
+        raise InputError(f"apply-pca: {space} is not a reduced space. Name one, such as pca100.")
     projection = form.projection(space, pca)
     if manifest["space"] != "full" or space_dir.resolve() == out_dir.resolve():
         raise InputError(f"{space_dir}: is the space {manifest['space']}; apply-pca needs `full`.")

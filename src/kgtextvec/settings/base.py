@@ -174,7 +174,9 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
     numbers and truth values may come as words.
     """
     if not isinstance(values, Mapping):
-        raise InputError(f"{where.rstrip('., ')}: {values!r} is not a mapping of settings.")
+        raise InputError(
+            f"{where.rstrip('., ')}: {values!r} is not a mapping of settings. Write key: value."
+        )
     known = settings_of(kind)
     for key in values:
         if key not in known:

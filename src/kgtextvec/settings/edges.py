@@ -90,5 +90,5 @@ def edges_of_json(text: str) -> EdgeReading:
     try:
         values = parse_json(text)
     except ValueError as error:
-        raise InputError(f"--edges: no JSON ({error}).") from None
+        raise InputError(f"--edges: no JSON ({error}). Correct it.") from None
     return read_settings(EdgeReading, values, "--edges, ")

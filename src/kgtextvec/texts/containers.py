@@ -98,7 +98,9 @@ def open_blocks(
         blocks = within_ratio(blocks, lambda: packed_bytes, max_ratio)
     head, blocks = with_head(blocks, 4096)
     if not head:
-        raise TableError("empty_file", "the file is empty (0 bytes) once unpacked.")
+        raise TableError(
+            "empty_file", "the file is empty (0 bytes) once unpacked. Make or fetch it again."
+        )
     if refuse:
         refuse_other_formats(head, bool(packed))
     return blocks

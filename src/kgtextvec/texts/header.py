@@ -109,7 +109,9 @@ def read_header(
     if names is None and (row := split_rows([text], 0, delimiter, quote)) and not row.problem:
         names = row.fields
     if names is None:
-        raise TableError("quotes", f"line {number}: a quote in the header is not closed.", number)
+        raise TableError(
+            "quotes", f"line {number}: a quote in the header is not closed. Close it.", number
+        )
     unnamed = [str(place + 1) for place, name in enumerate(names) if not name.strip()]
     if unnamed:
         findings.add(

@@ -69,7 +69,7 @@ def sample_split(path: Path, name: str, text: str, delimiter: str) -> TableSampl
     except csv.Error:  # a field too long for csv, or a quote without end: lint says where
         rows = [line.split(delimiter) for line in lines if line.strip()]
     if not rows:
-        raise TableError("empty_file", "the file holds only blank lines.")
+        raise TableError("empty_file", "the file holds only blank lines. Make or fetch it again.")
     return TableSample(path, name, rows[0], rows[1:], quotechar=quote)
 
 

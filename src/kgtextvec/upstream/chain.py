@@ -83,7 +83,8 @@ def find_model(name: str, work: Path) -> Path:
     if not found:
         raise InputError(
             f"-m {name}: is no folder, no name of config/models.yaml"
-            f" ({', '.join(sorted(catalogue)) or 'not found here'}) and no hub's owner/name."
+            f" ({', '.join(sorted(catalogue)) or 'not found here'}) and no hub's owner/name. Name"
+            " one."
         )
     for known, entry in catalogue.items():
         sources = entry["source"] if isinstance(entry["source"], list) else [entry["source"]]

@@ -42,7 +42,7 @@ def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
         folder.mkdir()
         matrix = vectors_of_table(file, folder)
         if how.dimensions < 1:
-            raise InputError(f"-d {how.dimensions}: ask for 1 or more.")
+            raise InputError(f"-d {how.dimensions}: too few. Ask for 1 or more.")
         if matrix.rows < 2:
             raise InputError(f"{file}: has {matrix.rows} rows; at least 2 are needed to reduce.")
         reduced = reduce_by_pca(matrix, how) if how.method == "pca" else lay_out(matrix, how)
@@ -57,19 +57,24 @@ def script_rows(file: Path) -> Iterator[list[str]]:
             reader = csv.reader(opened, delimiter="\t", strict=True)
             header = next(reader, [])
             if header.count(VECTOR_COLUMN) != 1:
-                raise InputError(f"{file}: has no column embedding (or several of that name).")
+                raise InputError(
+                    f"{file}: has no column embedding (or several of that name). Give the TSV of"
+                    " entities or relation-types."
+                )
             yield header
             for row in reader:
                 if len(row) != len(header):
                     raise InputError(
                         f"{file}: line {reader.line_num} has {len(row)} fields, the header"
-                        f" {len(header)}."
+                        f" {len(header)}. Correct it."
                     )
                 yield row
     except FileNotFoundError:
-        raise InputError(f"{file}: no such file.") from None
+        raise InputError(f"{file}: no such file. Correct the path.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: can't be read ({error}).") from None
+        raise InputError(
+            f"{file}: can't be read ({error}). Give the TSV of entities or relation-types."
+        ) from None
 
 
 def vectors_of_table(file: Path, folder: Path) -> Matrix:
@@ -138,7 +143,9 @@ def by_umap(vectors: Floats, how: ScriptOptions) -> NDArray[np.floating]:
 
     n = len(vectors)
     if how.dimensions > n - 2:
-        raise InputError(f"-d {how.dimensions}: UMAP of {n} rows can have {n - 2} at most.")
+        raise InputError(
+            f"-d {how.dimensions}: UMAP of {n} rows can have {n - 2} at most. Ask for less."
+        )
     umap = umap_learn().UMAP(
         n_components=how.dimensions,
         n_neighbors=min(15, n - 1),

@@ -88,7 +88,9 @@ def to_hdf5(folder: Path, out: Path, options: Path | None = None) -> None:
         config = ElmoConfig.from_pretrained(folder, local_files_only=True)
         arrays = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{folder}: not a complete ELMo folder ({one_line(error)}).") from None
+        raise InputError(
+            f"{folder}: not a complete ELMo folder ({one_line(error)}). Convert it again."
+        ) from None
     for place in tensor_places(config):
         if place.tensor not in arrays:
             raise InputError(f"{folder}: {place.tensor} {place.shape} is missing. Convert again.")
@@ -271,7 +273,9 @@ def read_checkpoint(prefix: Path, config: "ElmoConfig") -> Arrays:
     for name, shape in expected.items():
         check_shape(prefix, name, checkpoint.entries[name].shape, shape)
         if checkpoint.entries[name].dtype != 1:
-            raise InputError(f"{prefix}: {name} {shape} is not float32.")
+            raise InputError(
+                f"{prefix}: {name} {shape} is not float32. Get the weights in float32."
+            )
     return {place.tensor: checkpoint.read(place.checkpoint) for place in places}
 
 

@@ -107,7 +107,10 @@ class Checkpoint:
         )
         dtype = TENSORFLOW_DTYPES.get(entry.dtype)
         if dtype is None:
-            raise InputError(f"{data}: {name} has TensorFlow type {entry.dtype}, not a number.")
+            raise InputError(
+                f"{data}: {name} has TensorFlow type {entry.dtype}, not a number. Get another"
+                " checkpoint."
+            )
         expected = int(np.prod(entry.shape, dtype=object)) * dtype.itemsize
         if entry.size != expected:
             raise InputError(

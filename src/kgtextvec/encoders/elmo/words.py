@@ -119,7 +119,9 @@ def read_word_list(path: Path) -> frozenset[str]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such vocabulary file. Check its path.") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the vocabulary is not UTF-8 ({error.reason}).") from None
+        raise InputError(
+            f"{path}: the vocabulary is not UTF-8 ({error.reason}). Save it as UTF-8."
+        ) from None
 
 
 @dataclass(frozen=True)

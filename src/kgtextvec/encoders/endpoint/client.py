@@ -105,7 +105,9 @@ class EndpointClient:
             with answer:
                 content = self.content(answer, len(texts), deadline)
         except requests.exceptions.InvalidHeader as error:  # its message holds the header
-            raise InputError(f"{self.endpoint.url}: the key can't be sent.") from error
+            raise InputError(
+                f"{self.endpoint.url}: the key can't be sent. Set it again."
+            ) from error
         except (requests.RequestException, OSError) as error:
             raise TemporaryFault(self.words(connection_fault(error, self.timeout))) from None
         if answer.status_code != 200:

@@ -106,7 +106,10 @@ def read_saved_map(path: Path) -> MapLines:
             found = parse_json("".join(line for _, line in numbered_lines(path)))
             yield from ((1, str(row), identifier) for identifier, row in found.items())
         except (ValueError, AttributeError) as error:
-            raise InputError(f"{path}: is no JSON object of labels to ids ({error}).") from None
+            raise InputError(
+                f"{path}: is no JSON object of labels to ids ({error}). Give the map that PyKEEN"
+                " saved."
+            ) from None
         return
     for number, line in numbered_lines(path):
         fields = next(csv.reader([line], delimiter="\t"), [])

@@ -30,7 +30,9 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     ids = space.column("node_id").take(pa.array(rows)).to_pylist()
     keys = [BLANK.sub(percent_encoded, key) if BLANK.search(key) else key for key in ids]
     if len(set(keys)) != len(keys):
-        raise InputError(f"{space.folder}: two ids differ in nothing but a blank and %20.")
+        raise InputError(
+            f"{space.folder}: two ids differ in nothing but a blank and %20. Rename one of them."
+        )
     path = folder / f"{space.kind.name}.bin"
     at = 0
     with (

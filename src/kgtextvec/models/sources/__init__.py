@@ -88,7 +88,7 @@ class FileSource(Source):
     def check(self, address: str) -> None:
         """Raise InputError unless the address ends in a plain file name."""
         if not PLAIN_NAME.fullmatch(self.file_name(address, ())):
-            raise InputError(f"{address!r} does not end in a plain file name.")
+            raise InputError(f"{address!r} does not end in a plain file name. Correct the address.")
 
     @abstractmethod
     def file_name(self, address: str, known: Sequence[str]) -> str:

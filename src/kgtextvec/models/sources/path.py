@@ -17,7 +17,7 @@ class PathSource(FolderSource):
     def check(self, address: str) -> None:
         """Raise InputError if no folder is named."""
         if not address.partition(":")[2]:
-            raise InputError(f"{address!r} names no folder.")
+            raise InputError(f"{address!r} names no folder. Write path:<folder>.")
 
     def folder(self, address: str) -> Path:
         """Return the folder."""
@@ -38,9 +38,15 @@ class PathSource(FolderSource):
         if to.kind == "transformer":
             refuse_other_forms(str(folder), [*files, *(path.name for path in folder.iterdir())])
             if not is_model(names):
-                raise InputError(f"{folder}: holds no config.json, so it is not a model's folder.")
+                raise InputError(
+                    f"{folder}: holds no config.json, so it is not a model's folder. Correct the"
+                    " path."
+                )
         if not names:
-            raise InputError(f"{folder}: holds no file of a model (options.json, weights.hdf5).")
+            raise InputError(
+                f"{folder}: holds no file of a model (options.json, weights.hdf5). Correct the"
+                " path."
+            )
         return {name: files[name] for name in names}
 
     def watched_files(self, address: str) -> list[Path]:

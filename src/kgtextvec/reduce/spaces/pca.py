@@ -81,11 +81,14 @@ def basis_of(space: str, basis: Path | None) -> "Pca":
     from kgtextvec.reduce.pca import load_pca
 
     if basis is None:
-        raise InputError(f"apply-pca: the space {space} needs --pca, the basis from fit-pca.")
+        raise InputError(
+            f"apply-pca: the space {space} needs a basis. Name the one from fit-pca with --pca."
+        )
     pca = load_pca(basis)
     if len(pca.components) != number_in(space):
         raise InputError(
             f"{basis}: holds {len(pca.components)} components, which isn't the space {space}."
+            " Name its basis."
         )
     return pca
 

@@ -163,7 +163,9 @@ def lines_in(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield from lines
         if len(rest) > LONGEST_ROW:
             raise TableError(
-                "long_line", f"line {number} is longer than {LONGEST_ROW >> 20} MiB.", number
+                "long_line",
+                f"line {number} is longer than {LONGEST_ROW >> 20} MiB. Is this a table?",
+                number,
             )
     if rest:
         yield rest

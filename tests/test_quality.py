@@ -114,7 +114,7 @@ def test_a_table_that_nothing_was_found_in_says_so(tmp_path):
     quality, html = drawn(tmp_path, found, table="names")
     assert (quality["empty"], quality["duplicate"], quality["models"]) == (0, 0, {})
     assert quality["table"] == "names"
-    assert "nothing odd was found" in html and "no model has read the table yet" in html
+    assert "no problems were found" in html and "no model has read the table yet" in html
 
 
 def test_errors_come_first_and_the_page_says_that_the_table_is_not_fit(tmp_path):

@@ -89,7 +89,7 @@ def test_stats_tell_models_texts_and_size(root):
 
 
 def test_verify_finds_every_damaged_part_and_the_next_run_computes_it_again(root):
-    assert "all whole" in store("verify", root / "store").stderr
+    assert "all intact" in store("verify", root / "store").stderr
     vectors = root / "first/results/two/entities/full/embeddings.npy"
     before = vectors.read_bytes()
     shelf = shelves(root)["two"]

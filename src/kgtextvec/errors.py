@@ -1,10 +1,10 @@
-"""The one error that a user can mend."""
+"""The one error that a user can correct."""
 
 from collections.abc import Iterable
 
 
 class InputError(Exception):
-    """Something the user can mend: one line that says where, what is wrong and what to do.
+    """Something the user can correct: one line that says where, what is wrong and what to do.
 
     The command line prints it as `ERROR: …` and exits with code 2. Anything else that is raised
     is our bug and keeps its traceback.

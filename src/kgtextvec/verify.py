@@ -245,7 +245,7 @@ def check_tsv_of(path: Path, space: Space) -> None:
 
 
 def check_biomedgps(path: Path, results: Path) -> None:
-    """Raise InputError unless an export for BioMedGPS is whole, given the report beside it."""
+    """Raise InputError unless an export for BioMedGPS is complete, given the report beside it."""
     report = read_unedited(path)
     for kind in KINDS:
         if about := report.get(kind):

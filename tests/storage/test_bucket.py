@@ -102,7 +102,7 @@ def test_stats_and_verify_work_on_a_bucket(bucket, capsys):
     store_verb("stats", f"s3://{bucket}/v")
     assert "3 texts in 1 parts" in capsys.readouterr().err
     store_verb("verify", f"s3://{bucket}/v")
-    assert "1 parts, all whole" in capsys.readouterr().err
+    assert "1 parts, all intact" in capsys.readouterr().err
     with pytest.raises(InputError, match="prune works on folders alone"):
         store_verb("prune", f"s3://{bucket}/v")
 

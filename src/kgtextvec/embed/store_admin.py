@@ -1,4 +1,4 @@
-"""`kgtextvec store stats|verify|prune`: what the store holds, if it is whole, what is of use."""
+"""`kgtextvec store stats|verify|prune`: contents, damage, and parts no longer used."""
 
 import time
 from collections import defaultdict
@@ -167,7 +167,7 @@ def verify_parts(folders: list[Store]) -> None:
             f"{damaged:,} of {len(paths):,} parts are damaged and set aside; the next run computes"
             " their vectors again. Check the disk."
         )
-    say(f"{len(paths):,} parts, all whole")
+    say(f"{len(paths):,} parts, all intact")
 
 
 def fault_in(part: Part) -> str:

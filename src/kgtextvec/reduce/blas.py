@@ -1,4 +1,4 @@
-"""The matrix products' library, told which kernels this processor can take."""
+"""The matrix products' library, limited to kernels that this processor can take."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Bytes of a table file: plain, gzip, zstd or xz, told by their first bytes, not by the name."""
+"""Bytes of a table file: plain, gzip, zstd or xz, as its first bytes say, not its name."""
 
 import errno
 import lzma
@@ -66,7 +66,7 @@ def open_blocks(
 ) -> Iterator[bytes]:
     """Yield a table's unpacked bytes in blocks of about BLOCK bytes, read once from the start.
 
-    `seen` is told how many bytes of the file were read. Records a finding when the file's name
+    `seen` gets the number of bytes read from the file. Records a finding when the file's name
     and its content disagree, and notes a zstd file without checksum. Raises TableError for a file
     that is absent, empty, damaged, or another thing than a table (a web page, an archive, a Git LFS
     pointer …), and once it unpacks to more than `max_ratio` times its size. Without `refuse` the

@@ -1,4 +1,4 @@
-"""What is found in a table: gathered while reading, told all at once."""
+"""What is found in a table: gathered while reading, reported all at once."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ def plain(text: str, longest: int = 80) -> str:
 
 @dataclass
 class Finding:
-    """All findings of one kind: how many, the first line, the first messages, how to mend them."""
+    """All findings of one kind: number, first line, first messages, how to correct them."""
 
     kind: str
     error: bool
@@ -81,9 +81,9 @@ class Findings:
         hint: str = "",
         count: int = 1,
     ) -> None:
-        """Count one more of `kind` (or `count` more, the first of which is told).
+        """Count one more of `kind` (or `count` more, the first of which is reported).
 
-        With `title` the kind is told as `title xN (first: …)`, otherwise message by message.
+        With `title` the kind is reported as `title xN (first: …)`, otherwise message by message.
         The kind's level, title and hint are those of its first call.
         """
         found = self.kinds.setdefault(kind, Finding(kind, error, title, hint))

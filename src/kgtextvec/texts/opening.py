@@ -93,7 +93,7 @@ def own_header(path: Path, headers: Sequence[Path]) -> Path:
     if not best or shared.count(best) > 1:
         raise InputError(
             f"header_file: which of {len(headers)} headers belongs to {plain(path.name)} can't be"
-            " told from their names. Name them alike: Gene-header.csv, Gene-part000.csv."
+            " recognised by their names. Name them alike: Gene-header.csv, Gene-part000.csv."
         )
     return headers[shared.index(best)]
 

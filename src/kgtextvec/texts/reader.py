@@ -1,4 +1,4 @@
-r"""Tables read strictly: rows end at `\n` only, quotes are told from text, nothing is guessed."""
+r"""Tables read strictly: rows end at `\n` only, a quote may be text, nothing is guessed."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Reader:
     """One pass over a table; `findings` fills while `batches` runs.
 
     `bad_lines` is `error` or `skip`, `quoting` is `minimal` or `none`, `encoding` any text
-    encoding of Python; `seen` is told how many bytes were read. A compressed file may unpack to
+    encoding of Python; `seen` gets the number of bytes read. A compressed file may unpack to
     `max_ratio` times its size (None: to any size). `names`: the columns of a file without a
     header. `unpacked`: the file's bytes, where it is open already. `before`: how many lines come
     before the file's first, in the files read before it. Call open, take, batches.
@@ -340,14 +340,14 @@ class Reader:
             line,
             what,
             "If the table is in another encoding, such as latin-1 or cp1252, convert it (iconv -f"
-            " latin1 -t UTF-8 FILE > NEW) or set encoding: latin-1; otherwise mend the bytes",
+            " latin1 -t UTF-8 FILE > NEW) or set encoding: latin-1; otherwise correct the bytes",
         )
 
 
 def delimited(file: OpenFile, delimiter: str) -> Reader:
     """Return the reader of an open file of delimited text.
 
-    Raises InputError for separators that can't be told apart.
+    Raises InputError for separators that can't be distinguished.
     """
     how = file.how
     marks = {"delimiter": delimiter, "quotechar": how.quotechar}

@@ -255,7 +255,7 @@ class CheckedTable:
     def bad_row(self, kind: str, line: int, fault: str) -> None:
         """Record a row whose key can't be used: an error, or left out if bad_lines says so."""
         skip = self.settings.bad_lines == "skip"
-        hint = "Left out, as bad_lines: skip says" if skip else "Mend it, or set bad_lines: skip"
+        hint = "Left out, as bad_lines: skip says" if skip else "Correct it, or set bad_lines: skip"
         what = f"{self.unit} {line} {fault}"
         self.findings.add(kind, line, what, error=not skip, hint=hint)
 

@@ -45,8 +45,8 @@ class LinkTraining(Settings):
         ],
         Meta(min_length=1),
     ] = ("random", "vectors", "shuffled", "as_exported")
-    """What entities start from: `as_exported`: the numbers as the files hold them; `scaled`: these
-    times one factor; `vectors`: also centred (docs/evaluate.md)."""
+    """Initial entity embeddings. `as_exported`: the numbers as in the exported files; `scaled`:
+    these times one factor; `vectors`: centred as well (docs/evaluate.md)."""
     seeds: Count = 3
     """Trainings of each model from each start; two or more give intervals."""
     epochs: Count = 50

@@ -57,7 +57,7 @@ class GeneFiles(Settings, kw_only=True):
     genes: FilePath
     """GENE.eval: the genes in them."""
     alternatives: FilePath | None = None
-    """ALTGENE.eval: other mentions that count as right, in a corpus to score on."""
+    """ALTGENE.eval: alternative mentions, which count as correct in BioCreative's scores."""
 
 
 Tagged = FilePath | GeneFiles
@@ -88,7 +88,7 @@ class Ner(TagScheme, kw_only=True):
     """A CoNLL file (a word per line, its tag last), or `{sentences: …, genes: …}`: BC2GM's
     sentences and GENE.eval."""
     dev: Tagged | None = None
-    """The same; picks the step that counts, by its loss, else the last one counts."""
+    """The same; selects the step with the lowest loss on it, else the last step is used."""
     test: Tagged
     """The corpus to score on."""
 
@@ -124,7 +124,7 @@ class Nli(PairReading, kw_only=True):
     """JSON lines of `premise`, `hypothesis`, `label` (or `sentence1`, `sentence2`, `gold_label`).
     """
     dev: FilePath | None = None
-    """The same; picks the step that counts, by its accuracy, else the last one counts."""
+    """The same; selects the step with the highest accuracy on it, else the last step is used."""
     test: FilePath
     """The same, to score on."""
 
@@ -143,13 +143,14 @@ class ProbeTraining(Settings):
     epochs: Count = 10
     """Passes over the training corpus."""
     least_steps: Annotated[int, Meta(ge=0)] = 1000
-    """More passes are made until there are so many steps: few steps measure the training, not the
-    vectors."""
+    """Least number of training steps: small corpora get more epochs. After few steps a score
+    reflects the training and not the vectors."""
     check_every: Count | None = None
-    """Steps between looks at `dev`; by default an epoch (`jin2019`: 200 for ner, 50 for nli)."""
+    """Steps between evaluations on `dev`; by default one epoch (`jin2019`: 200 for ner, 50 for
+    nli)."""
     protocol: Literal["standard", "jin2019"] = "standard"
-    """`jin2019`: as the code of Jin et al. (2019): layers as they are, BIOES, ReLU on the tags'
-    scores, their first weights (docs/probe.md)."""
+    """`jin2019` follows the code of Jin et al. (2019): layers are not standardised, tags are BIOES,
+    ReLU on tag scores, their initial weights (docs/probe.md)."""
     batch_size: Count = 32
     """Sentences or pairs per step."""
     learning_rate: Annotated[float, Meta(gt=0)] = 0.002

@@ -1,0 +1,93 @@
+"""From a graph to the verdict: what was misleading once comes out right, by plain loops as well."""
+
+import json
+import random
+from collections import defaultdict
+
+import numpy as np
+import pytest
+from evaluate_fixtures import clusters, make_space, shards_of, write_triples
+
+from kgtextvec.evaluate.scorecard import evaluate_space
+from kgtextvec.pairs import read_item_sums
+from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
+from kgtextvec.report.compare.verdict import table_verdict
+from kgtextvec.settings.scores import Scoring
+
+
+@pytest.fixture(scope="module")
+def spaces(tmp_path_factory):
+    """Things of one-word names that begin alike within a cluster; two spaces, one a bit noisier."""
+    root = tmp_path_factory.mktemp("verdicts")
+    rng = np.random.default_rng(5)
+    vectors, labels, triples = clusters(n_clusters=8, size=50)
+    letters = list("bcdfgklmnprstvz")
+    starts = ["".join(rng.choice(letters, 5)) for _ in range(8)]
+    names = [starts[i // 50] + "".join(rng.choice(letters, 4)) for i in range(400)] + starts
+    path = write_triples(root / "t.tsv", triples)
+    noise = rng.normal(size=vectors.shape)
+    found = []
+    for space, amount in (("full", 0.5), ("pca8", 0.53)):
+        given = vectors + amount * noise + 0.05 * rng.normal(size=vectors.shape)
+        folder = make_space(root, given, labels, names, space=space)
+        out = folder / "scores.json"
+        scoring = Scoring(scores=("cold_start",))
+        texts = shards_of(folder)
+        evaluate_space(folder, texts=texts, out=out, triples=path, scoring=scoring, threads=1)
+        methods = json.loads(out.read_text())["scores"]["cold_start"]["all"]["all"]
+        scores = {
+            ("cold_start", method, metric): ScoreValue(one["value"], *(one["interval"] or ()))
+            for method, metrics in methods.items()
+            for metric, one in metrics.items()
+        }
+        items = read_item_sums(folder / "scores_by_row.parquet")
+        found.append(ComparedSpace("toy", "things", space, dims=8, scores=scores, items=items))
+    return found
+
+
+def paired_by_hand(one, other, draws=2000):
+    """The difference of two means over queries and its 95 % interval: entities drawn in a loop."""
+    sums = defaultdict(lambda: [0.0, 0.0, 0])
+    for place, (items, column) in enumerate((one, other)):
+        for row, value, n in zip(items.rows, items.sums[column], items.counts, strict=True):
+            sums[int(row)][place] += value
+            sums[int(row)][2] = n
+    entities = list(sums.values())
+
+    def difference(some):
+        return sum(a - b for a, b, _ in some) / sum(n for _, _, n in some)
+
+    chance = random.Random(3)  # noqa: S311 (a bootstrap)
+    drawn = sorted(difference(chance.choices(entities, k=len(entities))) for _ in range(draws))
+    return difference(entities), drawn[int(0.025 * draws)], drawn[int(0.975 * draws)]
+
+
+def test_the_baseline_to_beat_is_characters_where_names_are_one_word(spaces):
+    said = table_verdict(spaces)
+    best = spaces[0]
+    values = {m: best.scores["cold_start", m, "mrr"].value for m in ("tfidf", "tfidf_chars")}
+    assert values["tfidf_chars"] > values["tfidf"] + 0.2, "words have nothing to go by"
+    assert "the best of all baselines, TF-IDF of characters at" in said[1]
+    own = best.scores["cold_start", "vectors", "mrr"].value
+    left, gain = own - values["tfidf_chars"], own - values["tfidf"]
+    verb = "beats" if left > 0 else "loses to"
+    assert f"toy full {verb} the best of all baselines" in said[1]
+    assert f"Of its gain of {gain:+.3f} over TF-IDF of words" in said[2]
+    items = best.items["cold_start"]
+    value, low, high = paired_by_hand((items, "vectors.mrr"), (items, "tfidf_chars.mrr"))
+    assert (low > 0 or high < 0) and f"difference {value:+.4f}" in said[1]
+
+
+def test_a_small_loss_is_clear_although_intervals_overlap(spaces):
+    full, reduced = spaces
+    mine, its = (one.scores["cold_start", "vectors", "mrr"] for one in spaces)
+    assert its.high > mine.low, "the intervals overlap"
+    value, low, high = paired_by_hand(
+        *((one.items["cold_start"], "vectors.mrr") for one in (reduced, full))
+    )
+    assert high < 0, "and yet it is a loss"
+    (kept,) = [one for one in table_verdict(spaces) if "keeps" in one]
+    assert f"clearly worse: {value:+.4f}, " in kept
+    ends = kept.partition(f"{value:+.4f}, ")[2].partition(")")[0].split(" to ")
+    assert [float(end) for end in ends] == pytest.approx([low, high], abs=0.15 * (high - low))
+    assert "Every other space is clearly worse than toy full." in table_verdict(spaces)

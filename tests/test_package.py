@@ -97,6 +97,15 @@ def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
     assert launch.with_profile([]) == ["--workflow-profile", "profiles/default"]
 
 
+def test_every_profile_repeats_the_default_one():
+    """A named profile takes the default's place."""
+    default = yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text("utf-8"))
+    for path in (ROOT / "profiles").glob("*/profile.yaml"):
+        found = yaml.safe_load(path.read_text("utf-8"))
+        for key in ("rerun-triggers", "rerun-incomplete", "scheduler", "max-checksum-file-size"):
+            assert found[key] == default[key], (path, key)
+
+
 def test_a_worker_with_another_version_is_refused(tmp_path):
     (tmp_path / "Snakefile").write_text(launch.LAUNCHER.format(version="0.0.1"))
     done = subprocess.run(

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from glob import has_magic
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -16,13 +16,13 @@ from kgtextvec.kinds import FACTS, IN_GRAPHS, KINDS
 from kgtextvec.locations import need_package
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
-from kgtextvec.models.sources import scheme_of
-from kgtextvec.models.sources.file import path_in
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
 from kgtextvec.settings.scores import LinkPrediction
 from kgtextvec.settings.tables import Table
-from kgtextvec.settings.training import FineTune, GeneFiles
+from kgtextvec.settings.training import FineTune
+
+from .named import named_files
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -336,48 +336,6 @@ def check_url(key: str, url: str) -> None:
             f"{key}: {url}: needs Snakemake's storage plugin. Run pip install"
             f" snakemake-storage-plugin-{plugin}, or download the file and give its path."
         )
-
-
-def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
-    """Yield (key, path) of every file that the config names."""
-    config = plan.config
-    for name, table in plan.tables.items():
-        for path in plan.files(table.file):
-            yield f"config, tables.{name}.file", path
-        for path in plan.files(table.header_file):
-            yield f"config, tables.{name}.header_file", path
-        if table.used_by:
-            yield f"config, tables.{name}.used_by", table.used_by
-    if config.graph:
-        yield "config, graph.file", config.graph.file
-    for key in ("triples", "test_triples"):
-        if path := getattr(config.evaluate, key):
-            yield f"config, evaluate.{key}", path
-    if config.align:
-        paths = [config.align.to] if isinstance(config.align.to, str) else config.align.to
-        yield from (("config, align.to", path) for path in paths)
-    for name, wanted in plan.finetuned.items():
-        if wanted.text not in plan.tables:
-            yield f"config, finetune.{name}.text", wanted.text
-        if isinstance(wanted.held_out, str):
-            yield f"config, finetune.{name}.held_out", wanted.held_out
-    for probe in plan.probes:
-        corpora = getattr(config.probe, probe)
-        for part in ("train", "dev", "test"):
-            found = getattr(corpora, part, None)
-            files: list[str | None] = (
-                [found.sentences, found.genes, found.alternatives]
-                if isinstance(found, GeneFiles)
-                else [found]
-            )
-            yield from ((f"config, probe.{probe}.{part}", path) for path in files if path)
-    for model in plan.all_models:
-        source = plan.catalogue[model].source
-        if model in plan.finetuned or isinstance(source, tuple):  # the next source may be there
-            continue
-        for address in [source] if isinstance(source, str) else source.values():
-            if scheme_of(address) in ("path", "file"):
-                yield f"catalogue, {model}.source", str(path_in(address))
 
 
 def check_columns_of_text(name: str, table: Table, plan: "Plan") -> None:

@@ -12,7 +12,7 @@ from snakemake.io import contains_wildcard, local
 
 from kgtextvec.models.sources import watched_files
 
-from .checks import named_files
+from .named import named_files
 from .plan import Plan, Wildcards
 
 WEB = ("https://", "http://")

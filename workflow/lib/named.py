@@ -1,0 +1,53 @@
+"""The files that the config names."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from kgtextvec.models.sources import scheme_of
+from kgtextvec.models.sources.file import path_in
+from kgtextvec.settings.training import GeneFiles
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+
+def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of every file that the config names."""
+    config = plan.config
+    for name, table in plan.tables.items():
+        for path in plan.files(table.file):
+            yield f"config, tables.{name}.file", path
+        for path in plan.files(table.header_file):
+            yield f"config, tables.{name}.header_file", path
+        if table.used_by:
+            yield f"config, tables.{name}.used_by", table.used_by
+    if config.graph:
+        yield "config, graph.file", config.graph.file
+    for key in ("triples", "test_triples"):
+        if path := getattr(config.evaluate, key):
+            yield f"config, evaluate.{key}", path
+    if config.align:
+        paths = [config.align.to] if isinstance(config.align.to, str) else config.align.to
+        yield from (("config, align.to", path) for path in paths)
+    for name, wanted in plan.finetuned.items():
+        if wanted.text not in plan.tables:
+            yield f"config, finetune.{name}.text", wanted.text
+        if isinstance(wanted.held_out, str):
+            yield f"config, finetune.{name}.held_out", wanted.held_out
+    for probe in plan.probes:
+        corpora = getattr(config.probe, probe)
+        for part in ("train", "dev", "test"):
+            found = getattr(corpora, part, None)
+            files: list[str | None] = (
+                [found.sentences, found.genes, found.alternatives]
+                if isinstance(found, GeneFiles)
+                else [found]
+            )
+            yield from ((f"config, probe.{probe}.{part}", path) for path in files if path)
+    for model in plan.all_models:
+        source = plan.catalogue[model].source
+        if model in plan.finetuned or isinstance(source, tuple):  # the next source may be there
+            continue
+        for address in [source] if isinstance(source, str) else source.values():
+            if scheme_of(address) in ("path", "file"):
+                yield f"catalogue, {model}.source", str(path_in(address))

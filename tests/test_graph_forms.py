@@ -184,8 +184,14 @@ def test_a_whole_run_from_kgx_with_facts(tmp_path):
         "tables": {
             "entities": nodes | {"kind": "entities", "text": ["name"]},
             "relation_types": {"file": "relations.tsv", "kind": "relation_types"},
+            "inverses": {
+                "file": "relations.tsv",
+                "kind": "relation_types",
+                "text": "inverse of {description}",
+            },
             "facts": {"file": graph["file"], "kind": "facts"},
         },
+        "bundle": {"inverse_relations": "inverses"},
         "graph": graph,
         "models": ["cased"],
         "spaces": ["pca8"],
@@ -201,6 +207,12 @@ def test_a_whole_run_from_kgx_with_facts(tmp_path):
     exports = results / "exports"
     check_libraries(ids, space, {one: exports / one / "cased/pca8" for one in FORMS})
     check_aligned(ids, space, exports / "aligned/cased/pca8/cased_entity.npy")
+    relations = np.load(exports / "pykeen/cased/pca8/relations.npy")
+    plain, inverse = (
+        kgtextvec.open(results / f"cased/{table}/pca8") for table in ("relation_types", "inverses")
+    )
+    pairs = [one for name in sorted(RELATIONS) for one in (plain.get(name), inverse.get(name))]
+    np.testing.assert_array_equal(relations, pairs)
     facts = kgtextvec.open(results / "cased/facts/pca8")
     named = facts.index["name"].tolist()
     assert len(named) == len(PAIRS)

@@ -12,6 +12,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.locations import project_folder
 from kgtextvec.progress import say
+from kgtextvec.yaml_files import read_yaml
 
 CONFIGS = ("config.yaml", "config/config.yaml")
 # A remote job finds this file in the folder that it unpacks, and the workflow in its own package.
@@ -57,7 +58,9 @@ def run(
     words = with_config(snakemake)
     if not any(option_in(words, name) for name in SIZES):
         words += ["--cores", "all"]
-    start_snakemake(with_profile(words))
+    words = with_profile(words)
+    check_bucket(words)
+    start_snakemake(words)
 
 
 def demo(
@@ -155,6 +158,33 @@ def with_profile(words: Sequence[str]) -> list[str]:
             packaged = str(profiles / value)
             found[place : place + (1 if equals else 2)] = ["--workflow-profile", packaged]
     return found
+
+
+def check_bucket(words: Sequence[str]) -> None:
+    """Look once at the bucket of --default-storage-provider s3, if the package can.
+
+    Raises InputError, one line, when it can't be reached or listed; Snakemake would print a
+    traceback for every file.
+    """
+    names = ("default-storage-provider", "default-storage-prefix", "storage-s3-endpoint-url")
+    profile = Path(value_of(words, "workflow-profile") or "") / "profile.yaml"
+    of_profile = read_yaml(profile) if profile.is_file() else {}
+    provider, prefix, endpoint = (value_of(words, name) or of_profile.get(name) for name in names)
+    if provider != "s3" or not prefix or "SNAKEMAKE_STORAGE_S3_ACCESS_KEY" in os.environ:
+        return
+    from kgtextvec.embed.bucket import open_bucket
+
+    open_bucket(prefix, endpoint)
+
+
+def value_of(words: Sequence[str], name: str) -> str | None:
+    """Return the value of an option, `--name value` or `--name=value`; None if it isn't given."""
+    for place, word in enumerate(words):
+        if word.startswith(f"--{name}="):
+            return word.partition("=")[2]
+        if word == f"--{name}" and place + 1 < len(words):
+            return words[place + 1]
+    return None
 
 
 def snakemake_command(words: Sequence[str]) -> list[str]:

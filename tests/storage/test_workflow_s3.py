@@ -63,13 +63,7 @@ def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
             "--storage-s3-endpoint-url", os.environ["AWS_ENDPOINT_URL"], *words,
         ],
         cwd=project.folder,
-        env=os.environ
-        | {
-            "PYTHONPATH": str(ROOT / "src"),
-            "OMP_NUM_THREADS": "1",
-            "SNAKEMAKE_STORAGE_S3_ACCESS_KEY": os.environ["AWS_ACCESS_KEY_ID"],
-            "SNAKEMAKE_STORAGE_S3_SECRET_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
-        },
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )  # fmt: skip
@@ -156,6 +150,23 @@ def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
     for path in remote.folder.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
     assert not launched(remote, bucket, *words)[0]
+
+
+def test_a_bucket_that_is_not_there_is_one_line(bucket, tmp_path):
+    project = project_with(tmp_path / "mine", "entities.tsv")
+    (project.folder / "config.yaml").write_text(yaml.safe_dump(project.config))
+    words = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://not-there/run"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kgtextvec", "run", "-n", *words],
+        cwd=project.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ERROR: s3://not-there/run: there is no such bucket; create it, or correct the name.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,10 @@ def fingerprints_in_bucket(url: str) -> list[dict[str, Any]]:
         return [json.loads(bytes(client.get(f"{one}/about.json").bytes())) for one in folders]
 
 
-def open_bucket(url: str) -> Any:
+def open_bucket(url: str, endpoint: str | None = None) -> Any:
     """Return a client for the objects below a URL, once the bucket has answered.
 
+    `endpoint`: the server's address, by default AWS_ENDPOINT_URL or the cloud's own.
     Raises InputError, one line, when it can't be reached or listed.
     """
     scheme = url.partition("://")[0]
@@ -155,7 +156,7 @@ def open_bucket(url: str) -> Any:
     need_package("obstore", "s3", f"{url}: stores in buckets")
     from obstore.store import from_url
 
-    options = s3_options(url) if scheme == "s3" else {}
+    options = s3_options(url, endpoint) if scheme == "s3" else {}
     with bucket_errors(url):
         trial = from_url(url, retry_config=QUICK, **options)
         try:
@@ -166,7 +167,7 @@ def open_bucket(url: str) -> Any:
         return from_url(url, retry_config=PATIENT, **options)
 
 
-def s3_options(url: str) -> dict[str, Any]:
+def s3_options(url: str, endpoint: str | None) -> dict[str, Any]:
     """Return what obstore needs to know of S3: endpoint, region, credentials as boto3 finds them.
 
     Raises InputError when there are no credentials.
@@ -181,7 +182,8 @@ def s3_options(url: str) -> dict[str, Any]:
             f"{url}: no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
             " AWS_PROFILE."
         )
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        endpoint = endpoint or os.environ.get(name)
     options: dict[str, Any] = {
         "credential_provider": Boto3CredentialProvider(session),
         "region": session.region_name or "us-east-1",

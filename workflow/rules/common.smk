@@ -18,6 +18,7 @@ if (ROOT / "src").is_dir():
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
     steps = (
+        "named",
         "checks",
         "plan",
         "together",

@@ -51,6 +51,7 @@ def written(tmp_path, text, name="edges.tsv"):
         ("a\tr\tb\n", [("a", "r", "b")]),
         ("a\tr\tb\nc\tr\td", [("a", "r", "b"), ("c", "r", "d")]),
         ("\n\na\tr\tb\n\n\n", [("a", "r", "b")]),
+        ("a\u2028x\tr\x0c\tb\x85\n", [("a\u2028x", "r\x0c", "b\x85")]),
         ("\ufeffa\tr\tb\r\nc\tr\td\r\n", [("a", "r", "b"), ("c", "r", "d")]),
         ("head\trelation\ttail\na\tr\tb\n", [("a", "r", "b")]),
         ("\ufeffTail\tRelation\tHEAD\na\tr\tb\n", [("b", "r", "a")]),

@@ -79,8 +79,7 @@ class EdgeSource:
             bare = pc.equal(label, "")
             if pc.any(pc.match_substring(name, "::")).as_py():
                 marked = pc.binary_join_element_wise(label, pa.scalar(""), "::")
-                inside = pc.utf8_slice_codeunits(name, 0, 1 << 30)
-                pairs = zip(inside.to_pylist(), marked.to_pylist(), strict=True)
+                pairs = zip(name.to_pylist(), marked.to_pylist(), strict=True)
                 begins = [one.startswith(mark) for one, mark in pairs]
                 bare = pc.or_(bare, pa.array(begins, pa.bool_()))
             joined = pc.if_else(bare, name, joined)

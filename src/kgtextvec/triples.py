@@ -34,6 +34,7 @@ RAGGED_ROW = re.compile(r"Row #(\d+): Expected \d+ columns, got (\d+)")
 DELIMITERS = ("\t", ",", ";", "|")
 FIRST_LINE = 1 << 20
 LOOKED_AT = 20  # lines, for their quotes
+LINE_END = re.compile(r"\r\n|\r|\n")
 BYTES_OF_BLOCK = 1 << 20
 BLOCKS_AT_ONCE = 32
 
@@ -91,7 +92,7 @@ class EdgeFile:
                     break
                 data += block
         text = data.decode(self.encoding, "replace").removeprefix("\ufeff")
-        lines = text.splitlines()
+        lines = LINE_END.split(text)  # as pyarrow ends lines; str.splitlines knows more ends
         while lines and not lines[0].strip():
             lines.pop(0)
             self.before += 1

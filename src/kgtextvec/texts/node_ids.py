@@ -17,7 +17,7 @@ ENOUGH = 0.95  # of a graph's nodes; fewer are warned of
 class NodeIds:
     """The form of a table's node ids. Without a graph, and unless asked, it is the kind's first.
 
-    Call `count` with every block of a table, then `choose`; and, in another pass, `add`, `finish`.
+    Call `count` with every block of a table, then `choose`; in another pass `add`, then `clashes`.
     """
 
     def __init__(self, kind: Kind, asked: str, graph: IdsOfGraph | None) -> None:

@@ -94,7 +94,8 @@ def compare(home: Path, out: Path) -> Words:
     template = Path(__file__).resolve().parents[1] / "workflow/notebooks/compare.ipynb"
     results = out / "results"  # the notebook names files as seen from where it lies
     shutil.copytree(home / "results", results, dirs_exist_ok=True)
-    read = ["--scores", home / "scores.tsv", "--texts", home / "texts/t/manifest.json"]
+    shutil.copy(home / "scores.tsv", results)
+    read = ["--scores", results / "scores.tsv", "--texts", home / "texts/t/manifest.json"]
     return ["compare-spaces", results / "tiny/t/full/manifest.json", *read, "--template", template,
             "--out-html", results / "c.html", "--out-notebook", results / "c.ipynb"]  # fmt: skip
 
@@ -284,7 +285,8 @@ def kill_verb(home: Path, verb: str, rounds: int) -> Tally:
         tally.rounds += 1
         tally.killed += ended != 0
         said = (home / "log").read_text()
-        if number == signal.SIGTERM and ended and (ended != 143 or "stopped: " not in said):
+        unborn = ended == -signal.SIGTERM and not said  # before it could be asked
+        if number == signal.SIGTERM and ended and not unborn and not said.count("stopped: "):
             tally.faults.append(f"round {turn}: SIGTERM ended in {ended}: {said[-300:]}")
         code = wait(start(words, home / "log"))
         if code:

@@ -10,7 +10,7 @@ from kgtextvec.errors import InputError
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Limits of a download; times in seconds.
+    """Limits of a download, or of requests to an endpoint; times in seconds.
 
     The environment variable KGTEXTVEC_PATIENCE changes them, as in `stall=60,tries=20`.
     """

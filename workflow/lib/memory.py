@@ -8,6 +8,7 @@ from typing import Any
 MEBIBYTE = 1 << 20
 # Libraries, and what a job holds besides the model (measured: 0.4 GB of libraries).
 BESIDES = 3000
+AT_ENDPOINT = 2000  # texts and vectors of a job whose model is at a server
 
 Resource = Callable[[Any, Any, int], int]
 
@@ -35,6 +36,8 @@ def for_model(unknown: int) -> Resource:
 
     def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
         record = read_quietly(Path(str(input.model)) / "kgtextvec.json")
+        if record.get("kind") == "endpoint":
+            return attempt * AT_ENDPOINT
         size = 4 * record.get("parameters", 0)
         return attempt * (max(BESIDES + round(2.1 * size / MEBIBYTE), 4000) if size else unknown)
 

@@ -40,7 +40,7 @@ def convert_model(
     folder: its server is asked for two vectors. Raises InputError when the model would give wrong
     vectors; the folder `out` is then not made.
     """
-    if '"endpoint"' in entry and model and read_entry(model, entry, ModelTraits).kind == "endpoint":
+    if model and read_entry(model, entry, ModelTraits).kind == "endpoint":
         record_endpoint(model, read_entry(model, entry, Model), read_access(model, access), out)
         return
     home = folder or weights

@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -155,6 +158,28 @@ def test_before_a_run_it_says_how_much_an_endpoint_gets(server, tmp_path, capsys
     tokens = (8 + 20 * 1000) / 3.5 + 2000
     assert f"served: at most 1,000 texts, {tokens / 1e6:.2f} million tokens" in said
     assert server.url in said and not server.asked
+
+
+def test_a_stopped_job_does_not_wait_for_a_slow_server_and_keeps_what_came(server, tmp_path):
+    converted(tmp_path, entry_of(server))
+    with pytest.raises(InputError):  # writes the shard, and stores nothing but the trial
+        server.faults, server.always = ["ok"], "500"
+        embedded(tmp_path, TEXTS)
+    server.faults, server.always = ["ok", "ok"], "slow=60"
+    server.asked.clear()
+    words = ["texts.parquet", "--model", "model", "--store", "store", "--out", "out.npy"]
+    job = subprocess.Popen(
+        [sys.executable, "-m", "kgtextvec", "embed-shard", *words, "--access", json.dumps(ACCESS)],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while len(server.asked) < 4:  # the trial, an answer, and two that are not coming
+        assert job.poll() is None, job.communicate()
+        time.sleep(0.02)
+    job.terminate()
+    _, said = job.communicate(timeout=30)
+    assert job.returncode == 143, said
+    assert "8 of 40 texts are in the store" in said
+    assert not (tmp_path / "out.npy").exists()
 
 
 @pytest.mark.slow

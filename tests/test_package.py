@@ -1,6 +1,7 @@
 """The installed package: a wheel with the workflow inside, run from a folder without a checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,7 @@ def called(command: Path, folder: Path, *words: str) -> subprocess.CompletedProc
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_demo_of_the_package_has_the_vectors_of_the_checkout(installed, tmp_path):
     wanted = [
         f"results/all-MiniLM-L6-v2/{table}/{space}/manifest.json"
@@ -206,3 +208,10 @@ def test_a_users_table_without_a_checkout(installed, tmp_path):
     for words in (("verify", "results"), ("lint", "entities.tsv"), ("store", "stats"), ("models",)):
         done = called(installed, project.folder, *words)
         assert done.returncode == 0, (words, done.stderr)
+
+
+def test_every_helper_of_the_rules_is_named():
+    """Snakemake brings those that are named, from a package or a repository; a checkout has all."""
+    text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
+    named = set(re.findall(r'"(\w+)"', text.partition("steps = (")[2].partition(")")[0]))
+    assert named | {"__init__"} == {path.stem for path in (ROOT / "workflow/lib").glob("*.py")}

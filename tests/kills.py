@@ -32,8 +32,9 @@ from kgtextvec.__main__ import main
 from kgtextvec.files import digest_of, sha256_of
 
 Command = Callable[[Path, Path], Words]
-# What writes nothing that another step reads; what runs Snakemake, which is killed by itself.
-LEFT_OUT = {"lint", "verify", "disk", "perplexity", "store", "models", "run", "demo"}
+# What writes nothing that another step reads, or never overwrites; what runs Snakemake, which is
+# killed by itself.
+LEFT_OUT = {"lint", "verify", "disk", "perplexity", "store", "models", "init", "run", "demo"}
 # What reads more than the files that tests/damage.py makes.
 READ_MORE = {"finetune-model", "export-aligned", "cache-tokens", "probe-model", "compare-spaces"}
 READ_MORE |= {"entities", "relation-types", "reduce-dimensions"}
@@ -55,6 +56,10 @@ def download(home: Path, out: Path) -> Words:
     entry = json.dumps({"source": f"path:{home / 'raw'}"})
     lock = ["--lock", out / "lock.yaml", "--downloads", out / "downloads"]
     return ["download-model", "tiny", "--entry", entry, *lock, "--out", out / "d.json"]
+
+
+def share(home: Path, out: Path) -> Words:
+    return ["share-file", home / "model/model.safetensors", "--out", out / "copy"]
 
 
 def convert(home: Path, out: Path) -> Words:
@@ -131,6 +136,7 @@ def script(home: Path, out: Path, verb: str) -> Words:
 
 COMMANDS: dict[str, Command] = {
     "download-model": download,
+    "share-file": share,
     "unpack-model": damage.unpack,
     "convert-model": convert,
     "finetune-model": finetune,

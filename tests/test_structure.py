@@ -14,7 +14,7 @@ import yaml
 from packaging.markers import Marker
 
 from kgtextvec import registry
-from kgtextvec.__main__ import VERBS
+from kgtextvec.__main__ import VERBS, main
 from kgtextvec.settings import docs
 from kgtextvec.settings.config import Config
 
@@ -90,18 +90,25 @@ def test_a_rule_calls_the_verb_of_its_name():
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_has_its_function_and_its_help(verb):
+def test_a_verb_has_its_function_and_its_help(verb, capsys):
     name = verb.replace("-", "_")
     module = import_module(f"kgtextvec.{VERBS[verb][0]}")
     assert callable(getattr(module, name))
+    with pytest.raises(SystemExit) as end:
+        main([verb, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: kgtextvec {verb}")
+
+
+def test_the_package_is_a_command():
     shown = subprocess.run(
-        [sys.executable, "-m", "kgtextvec", verb, "--help"],
+        [sys.executable, "-m", "kgtextvec", "lint", "--help"],
         cwd=ROOT / "src",
         capture_output=True,
         text=True,
         check=True,
     )
-    assert shown.stdout.startswith(f"usage: kgtextvec {verb}")
+    assert shown.stdout.startswith("usage: kgtextvec lint")
 
 
 def test_schema_and_docs_follow_from_the_settings():

@@ -205,7 +205,8 @@ def test_a_users_table_without_a_checkout(installed, tmp_path):
     done = called(installed, project.folder, "run", "-n", "--sdm", "conda")
     assert done.returncode == 2
     assert "ERROR: --sdm conda: an installed package has no engine" in done.stderr
-    for words in (("verify", "results"), ("lint", "entities.tsv"), ("store", "stats"), ("models",)):
+    lint = ("lint", "--kind", "entities", "entities.tsv")
+    for words in (("verify", "results"), lint, ("store", "stats"), ("models",)):
         done = called(installed, project.folder, *words)
         assert done.returncode == 0, (words, done.stderr)
 

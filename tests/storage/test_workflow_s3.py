@@ -1,6 +1,7 @@
 """The workflow on object storage: a worker that sees no shared disk, reruns, inputs by URL."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,11 +70,7 @@ def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
     )  # fmt: skip
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-6000:]
-    started = [line.split()[1] for line in text.splitlines() if line.startswith(STARTS)]
-    return Counter(name.rstrip(":") for name in started), text
-
-
-STARTS = ("rule ", "checkpoint ", "localrule ", "localcheckpoint ")
+    return Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.MULTILINE)), text
 
 
 def objects(bucket: str) -> dict[str, bytes]:

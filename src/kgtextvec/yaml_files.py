@@ -1,6 +1,5 @@
 """YAML files that people write, read with the line of the first fault."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml
 
 from kgtextvec.errors import InputError, without_escapes
+from kgtextvec.files import parse_json
 
 YAML_NAMES = (".yaml", ".yml")
 
@@ -28,8 +28,8 @@ def read_yaml(path: Path, advice: str = "Correct it.") -> Any:
             f"{path}: not UTF-8 (byte {error.start}). Save it as UTF-8, then run again."
         ) from None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         pass  # as Snakemake does: JSON first, since JSON may hold tabs, then YAML
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.embed.store import Store
 from kgtextvec.errors import InputError
-from kgtextvec.files import digest_of
+from kgtextvec.files import digest_of, parse_json
 from kgtextvec.locations import need_package
 
 SCHEMES = ("s3", "gs", "az")
@@ -138,7 +138,13 @@ def fingerprints_in_bucket(url: str) -> list[dict[str, Any]]:
     client = open_bucket(url)
     with bucket_errors(url):
         folders = client.list_with_delimiter()["common_prefixes"]
-        return [json.loads(bytes(client.get(f"{one}/about.json").bytes())) for one in folders]
+        records = {one: bytes(client.get(f"{one}/about.json").bytes()) for one in folders}
+    try:
+        return [parse_json(record) for record in records.values()]
+    except ValueError as error:
+        raise InputError(
+            f"{url}: an about.json in it is not valid JSON ({error}). Delete that folder."
+        ) from None
 
 
 def open_bucket(url: str, endpoint: str | None = None) -> Any:

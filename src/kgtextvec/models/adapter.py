@@ -39,7 +39,7 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         wrapped = get_peft_model(model, config)
         before = {name for name, _ in wrapped.named_parameters() if "lora_" in name}
         weights = load_peft_weights(str(folder), device="cpu")
-        found = set_peft_model_state_dict(wrapped, without_head(weights, wrapped))
+        found: Any = set_peft_model_state_dict(wrapped, without_head(weights, wrapped))
     except (ValueError, KeyError, TypeError, RuntimeError, OSError, AttributeError) as error:
         what = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: the adapter does not fit its model: {what}") from error

@@ -79,6 +79,15 @@ def test_a_fault_that_stays_is_an_error_and_what_came_before_is_kept(fault):
     assert len(came) == 24
 
 
+def test_a_busy_server_that_answers_some_requests_is_not_given_up(monkeypatch):
+    """Of four requests three are turned away: some thread's are, many times in a row."""
+    monkeypatch.setenv("KGTEXTVEC_PATIENCE", "first_wait=0.01,longest_wait=0.02,tries=6")
+    with EmbeddingServer((["429=0"] * 3 + ["ok"]) * 60) as server:
+        found = encoded(encoder_of(server, parallel=4, texts=1))
+    assert np.array_equal(found, right())
+    assert len(server.asked) == 4 * len(TEXTS)
+
+
 def test_other_dims_are_refused_at_once():
     with (
         EmbeddingServer(["ok", "dims"]) as server,

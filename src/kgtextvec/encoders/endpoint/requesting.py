@@ -65,7 +65,7 @@ class SharedState:
         self.stop = threading.Event()
         self.lock = threading.Lock()
         self.seen: dict[int, str] = {}  # hash of a vector: the text that got it
-        self.counts = {"requests": 0, "retries": 0, "tokens": 0}
+        self.counts = {"requests": 0, "answers": 0, "retries": 0, "tokens": 0}
         self.last_message = -SECONDS_BETWEEN_MESSAGES
 
     def count(self, **more: int) -> None:
@@ -100,7 +100,7 @@ class Requester:
     def answered(self, texts: list[str]) -> NDArray[np.float32]:
         """Return the vectors of one request, or of its halves if the server refuses it."""
         try:
-            return self.retried(lambda: self.own_vectors(texts), texts)
+            return self.retried(lambda: self.own_vectors(texts))
         except RequestRefused as error:
             if len(texts) == 1:
                 raise InputError(
@@ -118,16 +118,21 @@ class Requester:
                 self.shared.most_texts = half
             return found
 
-    def retried(
-        self, ask: Callable[[], NDArray[np.float32]], texts: list[str]
-    ) -> NDArray[np.float32]:
-        """Ask, and ask again after temporary faults. Raises InputError after too many."""
+    def retried(self, ask: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Ask, and ask again after temporary faults. Raises InputError after too many.
+
+        Where a server is only busy, failures count while no other thread's request is answered.
+        """
         shared, failures = self.shared, 0
+        answers = shared.counts["answers"]
         while True:
             try:
                 return ask()
             except (TemporaryFault, AnotherBatch) as error:
-                fault, failures = error, failures + 1
+                is_busy = isinstance(error, TemporaryFault) and error.is_rate
+                others_go_on = is_busy and shared.counts["answers"] > answers
+                fault, failures = error, 1 if others_go_on else failures + 1
+                answers = shared.counts["answers"]
             asked = fault.wait if isinstance(fault, TemporaryFault) else None
             if failures > shared.policy.tries or (asked or 0) > shared.policy.longest_asked:
                 more = f", and asks to wait {asked:,.0f} s" if asked else ""
@@ -187,7 +192,7 @@ class Requester:
             raise RequestsStopped
         self.shared.count(requests=1)
         answer = self.client.ask(texts)
-        self.shared.count(tokens=answer.tokens or 0)
+        self.shared.count(answers=1, tokens=answer.tokens or 0)
         return answer
 
 

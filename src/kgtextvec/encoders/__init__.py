@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.records import ModelRecord
-from kgtextvec.settings.models import Access
+
+if TYPE_CHECKING:
+    from kgtextvec.settings.models import Access
 
 Lease = Callable[[str], str]  # the device asked for to the one to run on
 
@@ -45,7 +47,7 @@ class EncoderSettings:
     initial_state: str = "warm"
     tokens: str = "treebank_hyphen"
     max_characters: int | None = None
-    access: Access | None = None
+    access: "Access | None" = None
 
 
 DEFAULT_SETTINGS = EncoderSettings()

@@ -146,8 +146,9 @@ class Compute(Device):
     """Where a model runs, and in which precision."""
 
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """`auto` is float16 on a CUDA GPU (bfloat16 for ELMo) and float32 elsewhere; what overflows in
-    float16 is computed again in float32; vectors are stored as float32."""
+    """`auto` is float16 on a CUDA GPU (bfloat16 for ELMo and for weights kept in bfloat16) and
+    float32 elsewhere; what overflows in float16 is computed again in float32; vectors are stored as
+    float32."""
 
 
 class Embed(Compute):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +111,24 @@ def test_a_wish_to_stop_reaches_the_job(server, tmp_path):
             _, err = job.communicate(timeout=60)
         assert job.returncode == code
         assert err.startswith("stopped:")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_wish_to_stop_while_the_server_imports_is_one_line(tmp_path, number, code):
+    """The server here never answers."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "jobs"))
+        listener.listen()
+        environment = os.environ | {SOCKET_VARIABLE: str(tmp_path / "jobs")}
+        job = subprocess.Popen(
+            command(*READ, "out"), env=environment, stderr=subprocess.PIPE, text=True
+        )
+        with listener.accept()[0] as asked:
+            asked.recv(1)
+            job.send_signal(number)
+            job.wait(60)
+        _, err = job.communicate(timeout=60)  # its standard error was on its way to the server
+    assert (job.returncode, err) == (code, "stopped: run the same command again to resume\n")
 
 
 def test_a_job_whose_client_was_killed_is_killed(server, tmp_path):

@@ -15,6 +15,7 @@ SOCKET_VARIABLE = "KGTEXTVEC_JOB_SERVER"  # the path of the server's socket; emp
 SOURCE_FOLDER = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (no pathlib yet)
 NAME_BYTES = 64
 NUMBER = struct.Struct("=i")
+PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 
 def run_at_server(module: str, words: list[str]) -> None:
@@ -34,6 +35,10 @@ def run_at_server(module: str, words: list[str]) -> None:
     # What the server may import for the job: a module's name, or a verb of ours.
     name = (words[0] if module == "kgtextvec" and words else module).encode()[:NAME_BYTES]
     server = socket.socket(socket.AF_UNIX)
+    before = {number: signal.getsignal(number) for number in PASSED_ON}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as in a shell's background
+            signal.signal(number, stop)
     try:
         server.connect(path)
         server.sendall(name.ljust(NAME_BYTES, b"\0"))
@@ -44,7 +49,15 @@ def run_at_server(module: str, words: list[str]) -> None:
         pid = None
     if pid is not None:
         end_as(wait_for(server, pid))
+    for number, handler in before.items():
+        signal.signal(number, handler)
     server.close()
+
+
+def stop(number: int, frame: object) -> None:
+    """End in one line while the server imports libraries; the job, if there is one, ends too."""
+    os.write(2, b"stopped: run the same command again to resume\n")
+    os._exit(128 + number)
 
 
 def read_number(server: socket.socket) -> int | None:
@@ -62,8 +75,9 @@ def wait_for(server: socket.socket, pid: int) -> int:
         except ProcessLookupError:  # it has just ended
             return
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
+    for number in PASSED_ON:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, pass_on)
     try:
         code = read_number(server)
     except OSError:

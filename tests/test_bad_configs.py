@@ -132,6 +132,10 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
             "catalogue, my.source: '/data/my-model' .* path:<folder>",
         ),
         (
+            {"models": ["my"], "catalogue": {"my": {"source": "path:.", "adapter_of": "bioelm"}}},
+            r"catalogue, my\.adapter_of: bioelm is not a transformers model",
+        ),
+        (
             {"models": ["my"], "catalogue": {"my": {"source": "path:.", "pooling": "last"}}},
             "config, catalogue.my.pooling: 'last' is unknown.* mean",
         ),
@@ -245,3 +249,9 @@ def test_snakemake_ends_with_that_line(tmp_path):
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     assert line.endswith("mine.yaml: config, modles: there is no such key. Did you mean models?")
+
+
+def test_the_model_of_an_adapter_is_made_too(plan_of):
+    adapter, base = {"source": "path:.", "adapter_of": "base"}, {"source": "path:."}
+    found = plan_of(models=["tuned"], catalogue={"tuned": adapter, "base": base})
+    assert found.all_models == ["tuned", "base"]

@@ -85,8 +85,11 @@ class Plan(TablesTogether):
 
     @property
     def all_models(self) -> list[str]:
-        """The models asked for, and those that others are fine-tuned from."""
-        return [*self.models, *(wanted.origin for wanted in self.finetuned.values())]
+        """The models asked for, and those that others are fine-tuned from or adapters of."""
+        entries = [self.catalogue[name] for name in self.models if name in self.catalogue]
+        adapted = [entry.adapter_of for entry in entries if entry.adapter_of in self.catalogue]
+        origins = (wanted.origin for wanted in self.finetuned.values())
+        return [*self.models, *origins, *(name for name in adapted if name)]
 
     @property
     def has_endpoints(self) -> bool:

@@ -118,7 +118,8 @@ def plain(shown: str) -> str:
 def test_make_demo_and_the_profiles_leave_errors_on_the_terminal():
     """`--quiet rules` would hide that a job failed, and which jobs run."""
     for path in [ROOT / "Makefile", ROOT / ".ci/run", *ROOT.glob("profiles/*/*.yaml")]:
-        assert not re.search(r"quiet.* (rules|all)", path.read_text()), path
+        runs = [line for line in path.read_text().splitlines() if "--dry-run" not in line]
+        assert not [line for line in runs if re.search(r"quiet.* (rules|all)", line)], path
 
 
 def test_every_job_is_announced_with_its_model_table_and_space(tmp_path):

@@ -7,6 +7,7 @@ from typing import Annotated
 from kgtextvec.encoders.choices import choose
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
+from kgtextvec.models.adapter import ADAPTER_CONFIG
 from kgtextvec.models.cache import cache_of, from_cache, mark_complete
 from kgtextvec.models.entry import Location, locations_of, read_entry
 from kgtextvec.models.fetch_errors import NoSpace
@@ -44,7 +45,8 @@ def download_model(
     size = sum(file["bytes"] for file in found["files"])
     say(f"{model}: {len(found['files'])} files, {size:,} bytes, from {found['source']}")
     files = {file["name"]: Path(file["path"]) for file in found["files"]}
-    if settings.kind == "transformer" and is_model(files):
+    # An adapter may leave its recipe to the model that it belongs to: convert-model reads both.
+    if settings.kind == "transformer" and is_model(files) and ADAPTER_CONFIG not in files:
         asked = {key: getattr(encoding, key) for key in settings_of(EncoderOptions)}
         say(f"{model}: {choose(read_recipe(files), asked).summary()}")
 

@@ -3,8 +3,7 @@
 `python tests/kills.py --rounds 20` prints a table. In each round a step is killed once, by kill -9
 or by SIGTERM in turns, at a moment drawn by a fixed seed from the time that it takes, and then run
 again: what it wrote must be what an undisturbed run writes, byte for byte, and no temporary file
-may be left anywhere. Steps run in forked children, so that a kill meets the work and not the import
-of libraries.
+may be left. Steps run in forked children, so that a kill meets the work, not the imports.
 """
 
 import argparse
@@ -32,8 +31,7 @@ from kgtextvec.__main__ import main
 from kgtextvec.files import digest_of, sha256_of
 
 Command = Callable[[Path, Path], Words]
-# What writes nothing that another step reads, or never overwrites; what runs Snakemake, which is
-# killed by itself.
+# What writes nothing that is read again, or never overwrites; Snakemake is killed by itself.
 LEFT_OUT = {"lint", "verify", "disk", "perplexity", "store", "models", "init", "run", "demo"}
 # What reads more than the files that tests/damage.py makes.
 READ_MORE = {"finetune-model", "export-aligned", "cache-tokens", "probe-model", "compare-spaces"}

@@ -11,6 +11,7 @@ from tiny_decoders import DECODERS, tiny_bart, tiny_qwen3
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 from kgtextvec.encoders.transformer.loading import load_transformer
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.packed import PackedBatches
 from kgtextvec.encoders.transformer.padded import PaddedBatches
 from kgtextvec.encoders.transformer.trial import unchanged
@@ -96,6 +97,7 @@ def test_padded_batches_of_decoders_are_exact_too(folders, name):
     encoder = make(folders[name], pooling="lasttoken")
     parts = (load_transformer(folders[name], "float32", encoder.device), encoder.tokenizer)
     encoder.run = PaddedBatches(*parts, encoder.pool, encoder.device)
+    encoder.run.watch = OverflowWatch(encoder.run.model, encoder.device)
     encoder.run.model.set_attn_implementation("sdpa")
     assert_close(encoded(encoder, TEXTS), alone(folders[name], TEXTS, "lasttoken", 200))
 

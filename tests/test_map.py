@@ -153,7 +153,8 @@ def test_a_rerun_writes_the_same_bytes(drawn, tmp_path):
     assert code == 0
     for name in OUTPUTS:
         assert (tmp_path / name).read_bytes() == (drawn / name).read_bytes(), name
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(OUTPUTS)
+    digests = [f".{name}.sha256" for name in OUTPUTS]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*OUTPUTS, *digests])
 
 
 def test_another_seed_gives_another_layout(drawn, tmp_path):

@@ -340,6 +340,6 @@ def test_every_key_of_the_catalogue_is_documented():
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
     keys = set(schema["$defs"]["Model"]["properties"])
     page = (ROOT / "docs/models.md").read_text()
-    table = page.split("| key |")[1].split("\n\n")[0]
-    told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert told == keys
+    tables = [part.split("\n\n")[0] for part in page.split("| key |")[1:]]
+    rows = [row for table in tables for row in table.splitlines()]
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])} == keys

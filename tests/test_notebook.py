@@ -329,7 +329,7 @@ def test_a_large_table_is_sampled_in_the_interactive_map_alone(tmp_path):
     pq.write_table(one, folder / "layout.parquet")
     notebook = render(folder)
     assert "The interactive maps show 10,000 of the rows" in words_of(notebook)
-    assert "drawn by lot) of the 29,997 distinct texts" in words_of(notebook)
+    assert "drawn at random) of the 29,997 distinct texts" in words_of(notebook)
     assert (folder / "explore.html").stat().st_size < 7_500_000
     assert (folder / "explore.ipynb").stat().st_size < 2_500_000
 

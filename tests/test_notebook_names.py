@@ -18,4 +18,4 @@ def test_names_are_split_so_that_a_comma_may_be_part_of_one():
 def test_names_that_are_no_json_are_refused(tmp_path, capsys):
     words = ["--template", "t", "--out-notebook", "n", "--out-html", "h", "--named", '["TP53"']
     assert main(["render-notebook", str(tmp_path), *words]) == 2
-    assert "--named: not a JSON list" in capsys.readouterr().err
+    assert "--named: not readable" in capsys.readouterr().err

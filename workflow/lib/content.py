@@ -2,9 +2,12 @@
 
 Whatever others build on is a checkpoint that leaves a digest of what it made. A job takes such
 a file as ancient() and the digest as a param: it reruns when the content changed, and only
-then. Two traps of Snakemake: a checkpoint's first output must be among the inputs of a rule
-whose params ask it; and behind a job that is to run, ancient() hides changed params until the
-graph is looked at again, which happens after checkpoints alone.
+then. Three traps of Snakemake: a checkpoint's first output must be among the inputs of a rule
+whose params ask it; behind a job that is to run, ancient() hides changed params until the graph
+is looked at again, which happens after checkpoints alone; and if a checkpoint finishes while the
+job that makes an ancient() input is running and its output is there already, all jobs behind it
+are dropped, and the run ends as if it had made everything. So what makes an ancient() input is a
+checkpoint, even unpack_model: when it finishes, these jobs are found again.
 """
 
 import hashlib

@@ -23,7 +23,7 @@ rule download_model:
         " {params.encoding} {params.run} --out {output:q} > {log:q} 2>&1"
 
 
-rule unpack_model:
+checkpoint unpack_model:
     """Unpack a model's archive safely."""
     input:
         "<resources>/downloads/{model}.json",

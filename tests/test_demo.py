@@ -25,11 +25,11 @@ def test_every_file_that_the_docs_name_is_there(demo):
     for table in ("entities", "relation_types"):
         for space in ("full", "pca64"):
             folder = demo.folder / f"results/all-MiniLM-L6-v2/{table}/{space}"
-            names = {path.name for path in folder.iterdir()}
+            names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
             assert names == {
                 "embeddings.npy", "embeddings.tsv", "embeddings.parquet", "index.parquet",
                 "manifest.json", "scores.json", "layout.parquet", "map.html", "map.png", "map.svg",
-                "explore.ipynb", "explore.html",
+                "explore.ipynb", "explore.html", "scores_by_row.parquet",
             }  # fmt: skip
     for name in ("scores.tsv", "compare.html", "compare.ipynb"):
         assert (demo.folder / "results" / name).exists()

@@ -15,7 +15,7 @@ TINY = {
     "export": {"rows": 1_500, "dims": 64, "part": 100, "rounds": 1},
     "texts": {"rows": 3_000, "fewer": 1_000, "rounds": 1},
     "lengths": {"n_texts": 4, "counts": [30]},
-    "e2e": {"counts": [30], "repeats": 0, "parts": ["e2e"]},
+    "e2e": {"counts": [120], "repeats": 0, "parts": ["e2e"]},
     # On a CPU: what it does is the same, its figures mean nothing.
     "gpu": {
         "n_texts": 60,

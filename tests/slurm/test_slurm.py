@@ -164,7 +164,7 @@ def test_the_whole_workflow_gives_the_local_runs_bits(cluster, tmp_path):
     assert sum(hours(job["TimeLimit"]) for job in on_gpu) == 8 * 4, "shards' times add up"
     for job in on_gpu:
         assert job["TresPerJob"] == "gres:gpu:1", "one GPU a job"
-        assert "mem=8000M" in job["TRES"], "shards in turn share the memory"
+        assert "mem=4000M" in job["TRES"], "shards in turn share the memory"
     on_cpu = [job for job in jobs if job["Partition"] == "cpu"]
     assert len(on_cpu) == len(jobs) - len(on_gpu) == 7
     assert not any("TresPerJob" in job for job in on_cpu)
@@ -240,7 +240,7 @@ def test_a_cancelled_and_a_killed_shard_are_tried_again(project, undisturbed):
     state = {job["JobId"]: job["JobState"] for job in slurm_jobs()}
     assert state[cancelled] == "CANCELLED"
     asked = [job["TRES"] for job in slurm_jobs() if int(job["JobId"]) > int(cancelled)]
-    assert any("mem=16000M" in tres for tres in asked), "the second attempt asks for more"
+    assert any("mem=8000M" in tres for tres in asked), "the second attempt asks for more"
 
 
 def log_of(project: Project, shard: str) -> str:

@@ -4,9 +4,11 @@ Nothing of the user's Jupyter takes part: the kernel is described in a temporary
 over sockets in it, so it needs no `jupyter` on the PATH, no HOME and no network.
 """
 
+import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec import job_client
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import check_recorded_digest, whole_file
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.pages.charts import MARKERS, PLOTLY_MARKERS
@@ -168,6 +170,8 @@ def execute(notebook: Any, folder: Path, template: Path) -> None:
         )
         try:
             client.execute(cleanup_kc=True)
+        except asyncio.CancelledError:  # what the event loop makes of a request to stop
+            raise Stopped("run the same command again to resume", signal.SIGTERM) from None
         except CellExecutionError as error:
             say(str(error))
             raise InputError(

@@ -282,7 +282,7 @@ def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):
     assert done.stderr.startswith("GPU pretend-0 leased\n")
     assert done.stderr.endswith("GPU pretend-0 given back\n")
     assert "\r" not in done.stderr
-    assert done.stderr.count("3/3 epochs") == 3 * len(MODELS)
+    assert done.stderr.count("3/3 epochs") == 4 * len(MODELS)
     assert "TransE, vectors, seed 0, loss " in done.stderr
     assert "TransE, MRR of entities with 1-2 edges: popularity 0." in done.stderr
     assert not (tmp_path / "home").exists()  # PyKEEN left nothing there

@@ -37,16 +37,16 @@ LEFT_OUT = {"lint", "verify", "disk", "perplexity", "store", "models", "init", "
 READ_MORE = {"finetune-model", "export-aligned", "cache-tokens", "probe-model", "compare-spaces"}
 READ_MORE |= {"entities", "relation-types", "reduce-dimensions"}
 NEEDS_PYKEEN = {"predict-links"}
+BY_KERNEL = {"compare-spaces", "render-notebook"}  # nbclient answers SIGTERM in its own way
 WARM = (
     "torch", "transformers.models.bert.modeling_bert", "sklearn.decomposition", "h5py", "numba",
     "openTSNE", "matplotlib.figure", "nbclient",
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 RESUMED = {"work", "store", "downloads", ".snakemake"}
-TIMES = {"seconds", "tokens_per_second", "record_digest", "digest", "command", "path"}
-TIMES |= {"texts_embedded", "texts_from_store", "tokens_embedded"}
-TIMED_PAGES = {"finetune.html", "quality.html"}
-SUFFIXES_LEFT = (".part", ".tmp")
+TIMES = {"seconds", "tokens_per_second", "record_digest", "digest", "command", "path",
+         "texts_embedded", "texts_from_store", "tokens_embedded"}  # fmt: skip
+TIMED_PAGES, SUFFIXES_LEFT = {"finetune.html", "quality.html"}, (".part", ".tmp")
 
 
 def download(home: Path, out: Path) -> Words:
@@ -277,7 +277,7 @@ def kill_verb(home: Path, verb: str, rounds: int) -> Tally:
         return tally
     right = results_of(undisturbed)
     for turn in range(rounds):
-        number = SIGNALS[turn % 2]
+        number = SIGNALS[0 if verb in BY_KERNEL else turn % 2]
         out = home / "killed" / f"{verb}-{turn}"
         out.mkdir(parents=True)
         words = COMMANDS[verb](home, out)

@@ -10,13 +10,13 @@ request takes the next fault of the list; when it is used up the server is well-
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
+from loopback import LoopbackServer
 from numpy.typing import NDArray
 
 
@@ -32,7 +32,7 @@ class AskedTexts:
     fault: str
 
 
-class EmbeddingServer:
+class EmbeddingServer(LoopbackServer):
     """`most_texts`, `most_characters`: larger requests, longer texts are refused; `key`: needed."""
 
     def __init__(
@@ -43,37 +43,16 @@ class EmbeddingServer:
         self.asked: list[AskedTexts] = []
         self.at_once = self.most_at_once = 0
         self.vector: Callable[[str], NDArray[np.float32]] = lambda text: vector_of(text, self.dims)
-        self.lock = threading.Lock()
-        self.stopping = threading.Event()
         owner = self
 
         class Handler(EmbeddingHandler):
             server_of_vectors = owner
 
-        self.http = QuietThreads(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> "EmbeddingServer":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
+        self.url = f"{self.serve_by(Handler)}/v1"
 
     @property
     def texts(self) -> list[str]:
         return [text for one in self.asked for text in one.texts]
-
-
-class QuietThreads(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Keep silent: connections that break are what this server is for."""
 
 
 class EmbeddingHandler(BaseHTTPRequestHandler):

@@ -12,12 +12,13 @@ import gzip
 import hashlib
 import socket
 import struct
-import threading
 import time
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from loopback import LoopbackServer
 
 PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body>{body}</body></html>"
 
@@ -39,38 +40,17 @@ class Asked:
     fault: str
 
 
-class QuietServer(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Keep silent: connections that break are what this server is for."""
-
-
-class FaultServer:
+class FaultServer(LoopbackServer):
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
         self.requests: list[Asked] = []
         self.sent: dict[str, int] = {}
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
         owner = self
 
         class Handler(FaultHandler):
             server_of_faults = owner
 
-        self.http = QuietServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self.http.server_address[1]}"
-        self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
-
-    def __enter__(self) -> "FaultServer":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
+        self.base = self.serve_by(Handler)
 
     def add(self, path, data, faults=(), always="ok", headers=None, etag=True) -> str:
         """Serve `data` at `path`; return its address."""

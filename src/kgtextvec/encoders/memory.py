@@ -69,6 +69,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(known in str(error) for known in MESSAGES)
 
 
+def why_not(error: Exception) -> str:
+    """Return an error of a trial as words; raises it if memory did not suffice for the trial."""
+    if is_out_of_memory(error):
+        raise error
+    return f"{type(error).__name__}: {str(error)[:120]}"
+
+
 @contextmanager
 def model_fits(name: str) -> Iterator[None]:
     """Turn a lack of memory while a model is loaded into an InputError."""

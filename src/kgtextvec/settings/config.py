@@ -27,7 +27,7 @@ class Config(Mode, kw_only=True):
     """Names of config/models.yaml, of `catalogue` or of `finetune`, or a hub's `owner/name`."""
     spaces: Annotated[tuple[str, ...], Meta(min_length=1), named_in(SPACES)] = ("full", "pca400")
     """`full`: the model's own dims; `pcaN`: reduced to N dims; also `pcaN-white`, `abttK`, `rpN`
-    and `truncN` ([reduced spaces](../docs/reduce.md#other-spaces))."""
+    and `truncN` (other spaces: docs/reduce.md)."""
     graph: GraphEdges | None = None
     """The graph whose nodes and relations the tables describe: for scores, and to find out what
     it calls the rows. How it is read holds for every file of edges."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
-from kgtextvec.encoders.memory import is_out_of_memory, moved
+from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
@@ -269,9 +269,7 @@ def packable(
         why = "a pack does not give what each text gives alone"
     # Whatever goes wrong inside a model that was not made for this, the padded path remains.
     except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        why = f"{type(error).__name__}: {str(error)[:120]}"
+        why = why_not(error)
     say(f"texts are padded, not packed: {why}")
     model.set_attn_implementation(usual)
     return None
@@ -297,9 +295,7 @@ def share_tiles(
             return
         why = "the results differ"
     except Exception as error:  # whatever Triton meets on this machine, torch's kernel remains
-        if is_out_of_memory(error):
-            raise
-        why = f"{type(error).__name__}: {str(error)[:120]}"
+        why = why_not(error)
     run.shares_tiles = False
     say(f"short texts don't share tiles of attention: {why}")
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, padded_tokens, plan_batches
-from kgtextvec.encoders.memory import is_out_of_memory, moved
+from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.overflow import OverflowWatch
@@ -23,11 +23,10 @@ from kgtextvec.encoders.transformer.trial import (
 from kgtextvec.progress import say
 
 
-class PaddedBatches:
-    """How to plan, cost and run padded batches; `model` is on `device`."""
+class RectangularBatches:
+    """What all batches share in which a text takes as many tokens as the longest of its batch."""
 
     watch: OverflowWatch
-    plan: Planner = staticmethod(plan_batches)
 
     def __init__(
         self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
@@ -37,6 +36,12 @@ class PaddedBatches:
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a batch of these lengths occupies, padding included."""
         return padded_tokens(lengths)
+
+
+class PaddedBatches(RectangularBatches):
+    """How to plan, cost and run padded batches; `model` is on `device`."""
+
+    plan: Planner = staticmethod(plan_batches)
 
     @torch.inference_mode()
     def hidden(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.int64]) -> Tensor:
@@ -84,8 +89,6 @@ def paddable(
             why = "a padded batch does not give what each text gives alone"
         # Whatever goes wrong inside a model, batches of one length remain.
         except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            why = f"{type(error).__name__}: {str(error)[:120]}"
+            why = why_not(error)
     say(f"batches hold texts of equal length only: {why}")
     return None

@@ -4,35 +4,22 @@ BigBird and its kin choose the kind of attention by a batch's length, padding in
 text beside a long one would get another vector than alone.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kgtextvec.batches import Planner, padded_tokens, plan_equal
+from kgtextvec.batches import Planner, plan_equal
 from kgtextvec.encoders.memory import moved
-from kgtextvec.encoders.poolings import PoolFunction
-from kgtextvec.encoders.transformer.overflow import OverflowWatch
-from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
+from kgtextvec.encoders.transformer.padded import RectangularBatches
+from kgtextvec.encoders.transformer.tokens import Pieces
 from kgtextvec.encoders.transformer.trial import unchanged
 
 
-class UniformBatches:
+class UniformBatches(RectangularBatches):
     """How to plan, cost and run batches of equal length; `model` is on `device`."""
 
-    watch: OverflowWatch
     plan: Planner = staticmethod(plan_equal)
-
-    def __init__(
-        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
-    ) -> None:
-        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
-
-    def cost(self, lengths: NDArray[np.int64]) -> int:
-        """Tokens that a batch of these lengths occupies."""
-        return padded_tokens(lengths)
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:

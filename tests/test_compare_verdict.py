@@ -175,7 +175,7 @@ def test_the_recorded_gain_decides_where_sums_are_missing():
 
 
 def test_a_score_without_a_baseline_is_told_to_say_little():
-    assert "No baseline stands beside it, so the number says little." in table_verdict(
+    assert "There is no baseline to compare it with, so the number says little." in table_verdict(
         ranked(a=0.3)
     )
 

@@ -46,7 +46,7 @@ def test_an_unknown_id_and_an_id_under_two_labels_are_key_errors_that_say_why(fo
     space = kgtextvec.open(folder)
     with pytest.raises(KeyError, match=r"no row has the id 'Gene::ENTREZ:1'"):
         space.get("Gene::ENTREZ:1")
-    with pytest.raises(KeyError, match=r"'MESH:D000544' stands under several labels \(Disease, Sy"):
+    with pytest.raises(KeyError, match=r"'MESH:D000544' occurs under several labels \(Disease, Sy"):
         space.get("MESH:D000544")
 
 

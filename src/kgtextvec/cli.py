@@ -4,7 +4,7 @@ A parameter before `*` is a positional argument, one behind it a flag. Its annot
 `Annotated[type, "help"]`, with a short flag `Annotated[type, "help", "-h"]`, with a registry whose
 names are its choices `Annotated[str, "help", FORMS]`. The type is Path, str, int, float, bool, a
 Literal, one of them `| None`, or a list of them. A parameter whose type is a class of settings
-stands for a flag per setting. `*words` of a verb without other parameters takes every word but
+becomes one flag per setting. `*words` of a verb without other parameters takes every word but
 --help as it is, for a program that the verb calls.
 """
 

@@ -41,7 +41,7 @@ DEEPEST_JSON = 100
 
 @cache
 def writer_tag() -> str:
-    """Return what stands for this machine in temporary names: host and, on Linux, PID namespace.
+    """Return what identifies this machine in temporary names: host and, on Linux, PID namespace.
 
     A container may have its host's name and process ids of its own.
     """
@@ -53,7 +53,7 @@ def writer_tag() -> str:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a name beside `path` that no other process uses; it starts with a dot."""
+    """Return a name next to `path` that no other process uses; it starts with a dot."""
     start = os.fsencode(path.name)[:80].decode("utf-8", "ignore")
     return path.with_name(f".{start}.{writer_tag()}.{os.getpid()}-{uuid4().hex[:8]}.part")
 
@@ -119,7 +119,7 @@ def whole_file(path: Path, record_digest: bool = False) -> Iterator[Path]:
 
     Whatever happens (an exception, kill -9, a full disk), `path` holds the old content or the
     whole new one, with the mode that the umask gives. Parent folders are made. `record_digest`
-    writes the sha256 beside it, for files that no record describes. Raises InputError when the
+    writes the sha256 next to it, for files that no record describes. Raises InputError when the
     disk is full.
     """
     with temporary_beside(path) as part:
@@ -136,12 +136,12 @@ def whole_file(path: Path, record_digest: bool = False) -> Iterator[Path]:
 
 
 def digest_file(path: Path) -> Path:
-    """Return the hidden file beside `path` that holds its sha256, as `sha256sum` writes it."""
+    """Return the hidden file next to `path` that holds its sha256, as `sha256sum` writes it."""
     return path.with_name(f".{path.name}.sha256")
 
 
 def check_recorded_digest(path: Path) -> None:
-    """Raise InputError unless a file has the sha256 beside it, if that was recorded."""
+    """Raise InputError unless a file has the sha256 recorded next to it, if that was recorded."""
     with suppress(FileNotFoundError):
         recorded = digest_file(path).read_text("utf-8", "replace").partition(" ")[0]
         refuse_other_digest(path, recorded, sha256_of(path))

@@ -66,7 +66,7 @@ def run(
 def demo(
     *snakemake: Annotated[str, "any of snakemake's own options, which are passed on"],
 ) -> None:
-    """Run the whole workflow in this folder on the sample that comes with the package, offline.
+    """Run the complete workflow in this folder on the sample that comes with the package, offline.
 
     Maps and notebooks are made if their packages are installed (the extra `maps`).
     """
@@ -104,7 +104,7 @@ def option_in(words: Sequence[str], name: str) -> bool:
 def with_config(words: Sequence[str]) -> list[str]:
     """Return the words for snakemake, with the config file to use among them.
 
-    --config FILE stands for --configfile FILE; snakemake's own --config KEY=VALUE stays.
+    --config FILE means --configfile FILE; snakemake's own --config KEY=VALUE stays.
     """
     found = list(words)
     for place, word in enumerate(found[:-1]):

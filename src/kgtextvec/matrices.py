@@ -123,7 +123,7 @@ def take_rows(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> memoryview:
-    """Fill a block from where the file stands; return its bytes. Raises InputError at the end."""
+    """Fill a block from the file's position; return its bytes. Raises InputError at the end."""
     data = block.reshape(-1).view(np.uint8).data
     got = 0
     while got < len(data):
@@ -168,7 +168,7 @@ def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) ->
 
 
 def check_digest(embeddings: Path, digest: str) -> None:
-    """Raise InputError if a manifest beside the vectors has another sha256 of them."""
-    beside = embeddings.with_name("manifest.json")
-    if beside.exists():
-        refuse_other_digest(embeddings, read_json(beside).get("vectors_digest"), digest)
+    """Raise InputError if a manifest next to the vectors has another sha256 of them."""
+    manifest = embeddings.with_name("manifest.json")
+    if manifest.exists():
+        refuse_other_digest(embeddings, read_json(manifest).get("vectors_digest"), digest)

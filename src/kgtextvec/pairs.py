@@ -1,7 +1,7 @@
 """Comparisons in pairs: what two spaces score on the same items, and how sure a difference is.
 
 An item is what is drawn anew by the bootstrap: a hidden entity with all its queries, or a row. The
-sums of each item are kept in a file beside the scores, since means can't be paired afterwards.
+sums of each item are kept in a file next to the scores, since means can't be paired afterwards.
 """
 
 import hashlib

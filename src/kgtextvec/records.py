@@ -175,7 +175,7 @@ def embedded_with(record: EmbeddedWith) -> EmbeddedWith:
 
 
 class ShardRecord(EmbeddedWith):
-    """The .json beside a shard's vectors."""
+    """The .json next to a shard's vectors."""
 
     model: ModelInManifest
     texts: int

@@ -238,7 +238,7 @@ class Space:
         if row == AMBIGUOUS:
             under = self.column("label").filter(pc.equal(self.column("id"), identifier))
             labels = ", ".join(sorted(set(under.to_pylist())))
-            return f"{identifier!r} stands under several labels ({labels}); write label::id"
+            return f"{identifier!r} occurs under several labels ({labels}); write label::id"
         example = self.column("node_id")[0].as_py() if self.rows else "none, the table is empty"
         return f"no row has the id {identifier!r} (an id that one has: {example})"
 

@@ -117,14 +117,14 @@ def checks_of(results: Path) -> Iterator[FileCheck]:
     for name, rule in RECORDS.items():
         for path in sorted(results.glob(name)):
             yield FileCheck(path, rule, read_unedited, (path,))
-    for beside in sorted(results.rglob(".*.sha256")):
-        path = beside.with_name(beside.name.removeprefix(".").removesuffix(".sha256"))
+    for recorded in sorted(results.rglob(".*.sha256")):
+        path = recorded.with_name(recorded.name.removeprefix(".").removesuffix(".sha256"))
         if path.exists():
             yield FileCheck(path, rule_that_makes(path), check_recorded_digest, (path,))
 
 
 def rule_that_makes(path: Path) -> str:
-    """Return the rule that makes a file whose digest is beside it."""
+    """Return the rule that makes a file whose digest is recorded next to it."""
     names = [name for name in RULES_OF_FILES if path.match(name)]
     return RULES_OF_FILES[names[0]] if names else "unknown"
 
@@ -245,7 +245,7 @@ def check_tsv_of(path: Path, space: Space) -> None:
 
 
 def check_biomedgps(path: Path, results: Path) -> None:
-    """Raise InputError unless an export for BioMedGPS is complete, given the report beside it."""
+    """Raise InputError unless an export for BioMedGPS is complete, given the report next to it."""
     report = read_unedited(path)
     for kind in KINDS:
         if about := report.get(kind):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GPU_FILES = ("nvidia[0-9]*", "dxg", "nvhost-gpu", "nvgpu", "kfd")
 # Buckets that files are read from: the scheme of their URLs, the name of Snakemake's plugin.
 STORAGE_PLUGINS = {"s3": "s3", "gs": "gcs"}
-# Folders beside those of the models in results/.
+# Other folders next to those of the models in results/.
 RESERVED = ("texts", "exports")
 
 

@@ -139,9 +139,9 @@ class Plan(TablesTogether):
         return str(there) if not Path(path).exists() and there.exists() else path
 
     def files(self, asked: str | Sequence[str] | None) -> list[str]:
-        """Return the files that a path, a pattern or a list of them stands for, in order.
+        """Return the files that a path, a pattern or a list of them refers to, in order.
 
-        A pattern that no file matches stands for itself.
+        A pattern that no file matches is kept as it is.
         """
         found: list[str] = []
         for path in [asked] if isinstance(asked, str) else asked or ():

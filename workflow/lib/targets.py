@@ -67,7 +67,7 @@ class Targets:
         return found + pages
 
     def biomedgps_reports(self) -> list[str]:
-        """Return the reports beside BioMedGPS's vector files, one per model, table and dims."""
+        """Return the reports next to BioMedGPS's vector files, one per model, table and dims."""
         return [
             f"<results>/exports/biomedgps/{model}/{table}_embeddings_{dims}.json"
             for model in self.plan.models

@@ -166,10 +166,10 @@ class Shard:
         self.about = read_record(path.with_suffix(".json"), ShardRecord)
         refuse_other_digest(path, self.about["vectors_sha256"], sha256_of(path))
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
-        beside = path.with_suffix(".parquet")
-        tokens = read_parquet(beside, ["n_tokens", "truncated", "n_unknown"])
+        tokens_file = path.with_suffix(".parquet")
+        tokens = read_parquet(tokens_file, ["n_tokens", "truncated", "n_unknown"])
         if "tokens_sha256" in self.about:
-            refuse_other_digest(beside, self.about["tokens_sha256"], sha256_of(beside))
+            refuse_other_digest(tokens_file, self.about["tokens_sha256"], sha256_of(tokens_file))
         self.n_tokens = tokens["n_tokens"].to_numpy()
         self.truncated = tokens["truncated"].to_numpy()
         self.n_unknown = tokens["n_unknown"].to_numpy()

@@ -36,7 +36,7 @@ from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest, write
 from kgtextvec.settings.base import changed, read_settings
 from kgtextvec.settings.models import Access, Embed, EncoderOptions, Mode
 
-TEXT_BYTES = 41  # beside its vector: key, two counts, a flag
+TEXT_BYTES = 41  # besides its vector: key, two counts, a flag
 
 
 def embed_shard(

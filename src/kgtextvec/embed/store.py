@@ -4,7 +4,7 @@ A folder per fingerprint (what made the vectors), in it parts named by the sha25
 bytes. A part is a safetensors file: `keys` (n, 32) uint8, the sha256 of each text, ascending;
 `vectors` (n, dims) float32; `n_tokens`, `n_unknown` (n,) int32; `truncated` (n,) uint8. Parts
 are written under a temporary name, flushed and renamed, so two writers and kill -9 do no harm,
-and a name that doesn't fit its bytes tells of damage.
+and a name that doesn't match its bytes means damage.
 """
 
 import struct

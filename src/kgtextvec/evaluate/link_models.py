@@ -118,7 +118,7 @@ class Trainer:
     def train(self, name: str, start: Start, seed: int, what: str) -> tuple[Any, list[float]]:
         """Return the trained model and the loss of each epoch; `what` names it in the log.
 
-        By the stochastic local closed world assumption: each triple stands against `negatives`
+        By the stochastic local closed world assumption: each triple is compared with `negatives`
         with another head or tail. Order and negatives are drawn by `seed` alone.
         """
         import torch

@@ -20,7 +20,7 @@ def evaluate_space(
     space_dir: Annotated[Path, "folder of the space"],
     *,
     texts: Annotated[Path, "folder of the table's texts (results/texts/TABLE/shards)"],
-    out: Annotated[Path, "scores.json to write; scores_by_row.parquet is written beside it"],
+    out: Annotated[Path, "scores.json to write; scores_by_row.parquet is written next to it"],
     triples: Annotated[Path | None, "the graph's edges"] = None,
     test_triples: Annotated[
         Path | None,

@@ -226,7 +226,7 @@ def spell_rows(
     bits (m, d) uint32, d at least 1 for several rows: the bits of finite float32 numbers. heads:
     uint8, the head of row i being heads[bounds[i]:bounds[i + 1]]. out: uint8, at least
     len(heads) + (m · d + 1) · LONGEST bytes.
-    closing: a character that stands before the new line, such as a bracket's; 0 for none.
+    closing: a character before the new line, such as a bracket's; 0 for none.
     """
     at = u64(0)
     low = np.empty(bits.shape[1], np.uint64)

@@ -74,7 +74,7 @@ def read_pyg_triples(paths: Sequence[Path]) -> dict[str, list[str]]:
     """Return the ids of triples in the order of PyG's datasets (FB15k_237): as they appear.
 
     Lines are split at tabs and not stripped, quotes are ordinary characters, a header is a triple,
-    and what stands behind the last line end is left out. Raises InputError where PyG would fail or
+    and what follows the last line end is left out. Raises InputError where PyG would fail or
     leave a triple out.
     """
     nodes: dict[str, None] = {}

@@ -4,7 +4,7 @@ import json
 
 
 def header_of(shapes: dict[str, tuple[int, int]]) -> bytes:
-    """Return what stands before the bytes of float32 tensors, which follow in the same order."""
+    """Return the header before the bytes of float32 tensors, which follow in the same order."""
     header, at = {}, 0
     for name, shape in shapes.items():
         size = shape[0] * shape[1] * 4

@@ -30,7 +30,7 @@ TO_QUOTE = '[\t\r\n"]'
 
 @dataclass(frozen=True)
 class RowStyle:
-    """How a row looks: what stands between a vector's numbers, and after the last one."""
+    """How a row looks: what separates a vector's numbers, and after the last one."""
 
     separator: str = "|"
     closing: str = ""
@@ -214,7 +214,7 @@ class LineComparer(LineWriter):
 
 
 def line_starts(space: Space, columns: Sequence[str]) -> LineStarts:
-    """Yield what stands before the vector in each row: its number from 1 on, and its fields."""
+    """Yield what precedes the vector in each row: its number from 1 on, and its fields."""
     first, index = 0, pq.ParquetFile(space.index_path)
     for batch in index.iter_batches(INDEX_ROWS, columns=sorted(set(columns))):
         numbers = pa.array(np.arange(first + 1, first + 1 + len(batch))).cast(pa.string())

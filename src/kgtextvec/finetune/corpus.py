@@ -2,7 +2,7 @@
 
 The streams are those of bilm-tf's training: `rows` sentences are read side by side, each row takes
 the next sentence when its own ends, and a window may hold the end of one and the start of another.
-Every sentence stands between `<S>` and `</S>`; the backward stream reads it from its end.
+Every sentence is put between `<S>` and `</S>`; the backward stream reads it from its end.
 """
 
 from array import array

@@ -149,7 +149,7 @@ def file_ending_in(folder: Path, paths: list[Path], ends: tuple[str, ...], what:
 def convert_elmo(
     name: str, traits: ModelTraits, files: tuple[Path, Path, Path | None], out: Path
 ) -> EncoderFacts:
-    """Convert bilm-tf's weights, options and vocabulary; `name` stands in messages."""
+    """Convert bilm-tf's weights, options and vocabulary; `name` is used in messages."""
     from safetensors import safe_open
 
     from kgtextvec.encoders.elmo.convert import convert_bilm

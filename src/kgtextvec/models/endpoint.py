@@ -57,7 +57,7 @@ def convert_endpoint(
 ) -> tuple[EncoderFacts, str]:
     """Ask the server for two vectors, and write what it is; return the facts and its digest.
 
-    The digest stands for the weights, which nobody sees: it is that of the identity (the address
+    The digest represents the weights, which nobody sees: it is that of the identity (the address
     unless the entry has one) and of the model's name. Raises InputError when the server can't be
     had, or when its vectors aren't of the catalogue's dims.
     """

@@ -31,7 +31,7 @@ LockedFiles = dict[str, LockedFile]  # of one model, by file name
 
 @contextmanager
 def lock_models(path: Path, who: str) -> Iterator[None]:
-    """Hold the lock of `path`, a file (made if absent) or a folder; `who` stands in messages.
+    """Hold the lock of `path`, a file (made if absent) or a folder; `who` is named in messages.
 
     Where the file system has no locks, the log says so and the block runs without one.
     """

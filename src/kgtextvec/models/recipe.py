@@ -1,8 +1,8 @@
 """What a model's own files say of how a text becomes a vector: sentence-transformers' layout.
 
 modules.json names the modules in order, each in a folder with its settings; the texts' length,
-case and prompts stand beside it. What can't be honoured is refused by name: half a recipe gives
-vectors that look right and are not.
+case and prompts are in files next to it. What can't be honoured is refused by name: half a recipe
+gives vectors that look right and are not.
 """
 
 from collections.abc import Mapping
@@ -138,7 +138,7 @@ def read_head(files: Mapping[str, Path], kind: str, folder: str) -> str:
 
 
 def read_transformer_settings(path: Path) -> ModelRecipe:
-    """Read the length and the case of texts beside a Transformer module."""
+    """Read the length and the case of texts next to a Transformer module."""
     values = mapping_in(path)
     found: ModelRecipe = {}
     most, lower = values.pop("max_seq_length", None), values.pop("do_lower_case", False)

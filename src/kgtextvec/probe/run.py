@@ -29,7 +29,7 @@ def probe_model(
     train: Annotated[Sequence[Path], "training corpus"] = (),
     dev: Annotated[Sequence[Path], "the corpus that picks the step"] = (),
     test: Annotated[Sequence[Path], "test corpus"] = (),
-    out: Annotated[Path, "results (JSON) to write; PROBE.predictions.jsonl.gz goes beside it"],
+    out: Annotated[Path, "results (JSON) to write; PROBE.predictions.jsonl.gz goes next to it"],
     reading: CorpusScheme = CorpusScheme(),
     training: ProbeTraining = ProbeTraining(),
     device: Device = Device(),

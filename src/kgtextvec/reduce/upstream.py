@@ -15,7 +15,7 @@ SEED = 0
 
 
 def fit_upstream(vectors: NDArray[np.float32], dims: int) -> Pca:
-    """Fit `dims` components on (n, d) vectors the way the script does; the whole in memory.
+    """Fit `dims` components on (n, d) vectors the way the script does; all of it in memory.
 
     Needs about 3 n d doubles.
     """

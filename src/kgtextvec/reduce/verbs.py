@@ -35,7 +35,7 @@ def fit_pca(
     """Fit the basis of a reduced space, such as an exact PCA.
 
     Raises InputError when the vectors don't allow that many dims, at NaN or Inf, and when the file
-    isn't the one that the manifest beside it describes.
+    isn't the one that the manifest next to it describes.
     """
     form = SPACES[space]
     if form.fit is None:

@@ -170,7 +170,7 @@ def alternatives_of(kind: Any, items: bool = False) -> Iterator[Any]:
 def read_settings(kind: type[S], values: object, where: str, strict: bool = True) -> S:
     """Return checked settings from a mapping. Raises InputError that names the key.
 
-    `where` stands before each key in messages, such as "config, embed.". With `strict` false,
+    `where` precedes each key in messages, such as "config, embed.". With `strict` false,
     numbers and truth values may come as words.
     """
     if not isinstance(values, Mapping):

@@ -47,7 +47,7 @@ class EncoderOptions(TokenOptions):
     """Whether vectors are scaled to unit length at the end; by default as the model's own files
     say."""
     prompt: Annotated[str | None, NOT_ELMO] = None
-    """What stands before every text: the name of one of the model's prompts, or a text such as
+    """Put before every text: the name of one of the model's prompts, or a text such as
     `"query: "`; by default the model's default prompt, if it has one."""
     truncate_dims: Annotated[Count | None, TRANSFORMER_ONLY] = None
     """Keep the first dims only (Matryoshka); with `normalize: true` they have unit length again."""
@@ -128,7 +128,7 @@ class Model(ModelTraits, kw_only=True):
     model: str | None = None
     """Endpoint: the model's name at the server."""
     identity: str | None = None
-    """Endpoint: what stands for the server in the store's key, by default its address; keep it when
+    """Endpoint: identifies the server in the store's key, by default its address; keep it when
     a server moves, change it when a server gets another model under the same name."""
     api_key_env: KeyVariable = None
     requests: Requests = Requests()

@@ -1,4 +1,4 @@
-"""Settings of a table: how it is read, and which text stands for a row."""
+"""Settings of a table: how it is read, and which text represents a row."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ Character = Annotated[str, Meta(min_length=1, max_length=1)]
 
 
 class Reading(NodeRows, kw_only=True):
-    """How a table is read, and which text stands for a row."""
+    """How a table is read, and which text represents a row."""
 
     kind: Annotated[str, named_in(KIND_NAMES)]
     """`entities` (columns id, label, name) or `relation_types` (column relation_type), or

@@ -48,7 +48,7 @@ def codec_name(encoding: str) -> str:
 def guess_wide(head: bytes) -> tuple[str, str] | None:
     """Return (name for iconv, name for us) when bytes look like UTF-16 or UTF-32, else None.
 
-    A byte order mark tells; without one the header does, since its letters are ASCII: in UTF-16
+    A byte order mark decides; without one the header does, since its letters are ASCII: in UTF-16
     every second byte is zero, in UTF-32 three of four.
     """
     for mark, name, ours in MARKS:

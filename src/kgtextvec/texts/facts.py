@@ -130,17 +130,17 @@ class FactBlocks:
                 one, at = columns[f"{part}_id"][row], int(lines[row])
                 if self.policy == "name":
                     columns[part][row] = one
-                    told = "the id was taken (empty_text: name)"
+                    outcome = "the id was taken (empty_text: name)"
                 else:
                     keep[row] = False
-                    told = "left out (empty_text: skip)"
+                    outcome = "left out (empty_text: skip)"
                 error = self.policy == "error"
                 findings.add(
                     "no_name",
                     at,
                     f"fact {at}: no table has a name for its {part} {plain(one)}",
                     error=error,
-                    title="" if error else f"part of a fact without a name in any table, {told}",
+                    title="" if error else f"part of a fact without a name in any table, {outcome}",
                     hint="Add the table that has it, or set empty_text: skip to leave such facts"
                     " out, or name to take ids for names"
                     if error

@@ -42,13 +42,13 @@ class Finding:
         """Return one line: a warning's `title xN (first …)`, or the first messages of many."""
         if self.title and not self.error:
             first = self.items[0][1] or (f"line {self.line}" if self.line else "")
-            told = f"{self.title} x{self.count}" + (f" (first: {first})" if first else "")
+            text = f"{self.title} x{self.count}" + (f" (first: {first})" if first else "")
         else:
-            told = f"{self.title}: " if self.title else ""
-            told += "; ".join(message.rstrip(".") for _, message in self.items)
+            text = f"{self.title}: " if self.title else ""
+            text += "; ".join(message.rstrip(".") for _, message in self.items)
             if self.count > len(self.items):
-                told += f"; and {self.count - len(self.items)} more"
-        return f"{told}. {self.hint}" if self.hint else told
+                text += f"; and {self.count - len(self.items)} more"
+        return f"{text}. {self.hint}" if self.hint else text
 
     def as_json(self) -> dict[str, Any]:
         """Return {kind, level, count, line, lines, message}; `lines` are the first ones."""
@@ -124,14 +124,14 @@ class Findings:
             for line, message in found.items
         ]
         items.sort(key=lambda item: item[0])
-        told = "; ".join(message.rstrip(".") for _, message in items[:LISTED])
+        text = "; ".join(message.rstrip(".") for _, message in items[:LISTED])
         total = sum(found.count for found in errors)
         if total > min(len(items), LISTED):
-            told += f"; and {total - min(len(items), LISTED)} more"
+            text += f"; and {total - min(len(items), LISTED)} more"
         hints = list(dict.fromkeys(found.hint for found in errors if found.hint))
         hints += self.counted_through()
-        message = ". ".join([told, *(hint.rstrip(".") for hint in hints)])
-        return message if message.endswith("?") else message + "."
+        text = ". ".join([text, *(hint.rstrip(".") for hint in hints)])
+        return text if text.endswith("?") else text + "."
 
 
 def by_line(found: Finding) -> int:

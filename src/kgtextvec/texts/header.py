@@ -232,7 +232,7 @@ def columns_hint(names: Sequence[str], missing: Sequence[str]) -> str:
 
 
 def place_in(names: Sequence[str], theirs: str) -> int | None:
-    """Return where a column stands that a user named; None if there is no such column, or two.
+    """Return the place of a column that a user named; None if there is no such column, or two.
 
     `:ID` and `:LABEL` stand for Neo4j's `id:ID(Gene)` and `:LABEL`, `name` for its `name:string`.
     """

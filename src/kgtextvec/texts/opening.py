@@ -60,7 +60,7 @@ def check_name(path: Path, name: str, file: OpenFile) -> None:
     if name == "tsv" or not suffixes or suffixes[-1].lower() not in TAB_NAMES:
         return
     if name == "csv":
-        FORMATS["tsv"].reader(file).open()  # says what stands instead of tabs, or another fault
+        FORMATS["tsv"].reader(file).open()  # says what is there instead of tabs, or another fault
     raise TableError(
         "format",
         f"the file is {FORMATS[name].description}, though it is named {plain(suffixes[-1])}. Rename"

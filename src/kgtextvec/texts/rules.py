@@ -1,4 +1,4 @@
-"""The text rule: from a row's columns to the one text that stands for it."""
+"""The text rule: from a row's columns to the one text that represents it."""
 
 import re
 import unicodedata

@@ -90,7 +90,7 @@ class CheckedTable:
 
         Raises TableError when the file isn't a table at all, InputError for settings that can't
         be used. Single bad rows don't stop the pass: all of them are found, and
-        `findings.outcome` tells afterwards.
+        `findings.outcome` says afterwards.
         """
         rule = self.settings.text or self.kind.text
         self.rule = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
@@ -273,10 +273,10 @@ class CheckedTable:
                     continue
                 for kind, (pattern, title) in faults.items():
                     if pattern.search(value):
-                        where = f"{self.told(batch, row)}, {name}"
+                        where = f"{self.row_name(batch, row)}, {name}"
                         self.findings.add(kind, int(batch.lines[row]), where, title=title)
 
-    def told(self, batch: Batch, row: int) -> str:
+    def row_name(self, batch: Batch, row: int) -> str:
         """Return `line 7 (X:1)` for a message."""
         return f"{self.unit} {batch.lines[row]} ({plain(batch.columns[self.keys[0]][row])})"
 
@@ -289,16 +289,19 @@ class CheckedTable:
         for row, text in enumerate(texts):
             if text:
                 continue
-            line, told = int(batch.lines[row]), self.told(batch, row)
+            line, row_name = int(batch.lines[row]), self.row_name(batch, row)
             name = self.clean([names[row]], True)[0] if names and policy == "name" else ""
             if name:
                 texts[row], given[row] = name, "name"
                 self.findings.add(
-                    "empty_text", line, told, title="no text, the name was taken (empty_text: name)"
+                    "empty_text",
+                    line,
+                    row_name,
+                    title="no text, the name was taken (empty_text: name)",
                 )
             elif policy == "skip":
                 self.findings.add(
-                    "empty_text", line, told, title="no text, row left out (empty_text: skip)"
+                    "empty_text", line, row_name, title="no text, row left out (empty_text: skip)"
                 )
             else:
                 why = f"{empty}, and so is its name" if policy == "name" else empty
@@ -307,7 +310,7 @@ class CheckedTable:
                 self.findings.add(
                     "no_text",
                     line,
-                    f"{told} has no text: {why}",
+                    f"{row_name} has no text: {why}",
                     error=True,
                     hint=f"Fill it in, or set {hint}",
                 )

@@ -24,7 +24,7 @@ def read_ids(
 ) -> IdsOfGraph:
     """Read the ids in some parts (head, relation, tail) of a file of edges.
 
-    Raises InputError, in which `key` stands before the file, when it can't be read.
+    Raises InputError, in which `key` precedes the file, when it can't be read.
     """
     from kgtextvec.progress import say
     from kgtextvec.triples import EdgeFile

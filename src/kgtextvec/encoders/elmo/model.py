@@ -87,7 +87,7 @@ class ElmoConfig(PreTrainedConfig):  # type: ignore[misc]
 
     @property
     def projects_words(self) -> bool:
-        """Whether a projection stands between the highways and the first LSTM."""
+        """Whether there is a projection between the highways and the first LSTM."""
         return self.filter_dims != self.projection_size
 
     @property

@@ -16,7 +16,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trie:
-    """Distinct beginnings of texts; a parent stands before its children, level after level.
+    """Distinct beginnings of texts; a parent precedes its children, level after level.
 
     `word` (n,): a node's last word; `parent` (n,): the beginning without it, -1 for no words;
     `levels` (depth + 1,): where each level starts; `ends` (n_texts,): the node of each full text,

@@ -1,7 +1,7 @@
 """A batch of texts of equal length, for models that neither packing nor padding leaves exact.
 
 BigBird and its kin choose the kind of attention by a batch's length, padding included: a short
-text beside a long one would get another vector than alone.
+text batched with a long one would get another vector than alone.
 """
 
 import numpy as np

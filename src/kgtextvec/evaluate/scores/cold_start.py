@@ -62,7 +62,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
 
 
 def named_note(groups: "dict[str, Any]") -> list[str]:
-    """Return a note on queries whose answer stands in the text: how many, and what they score."""
+    """Return a note on queries whose answer appears in the text: how many, and what they score."""
     from kgtextvec.evaluate.strata import NAMED_GROUPS
 
     of_groups = [groups[name]["vectors"]["mrr"] for name in NAMED_GROUPS if name in groups]

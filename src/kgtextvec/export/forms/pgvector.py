@@ -48,7 +48,7 @@ def write_pgvector(space: "Space", folder: Path, model: str) -> dict[str, Any]:
 
 
 def starts_of_copy(index: Path) -> "LineStarts":
-    """Yield what stands before the numbers in each row: its fields and a bracket."""
+    """Yield what precedes the numbers in each row: its fields and a bracket."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -68,7 +68,7 @@ class FolderSource(Source):
         return address
 
     def resolve(self, address: str, folder: Path) -> str:
-        """Ask the server what an address stands for now; return it pinned.
+        """Ask the server what an address refers to now; return it pinned.
 
         `folder` holds the answer meanwhile. Raises InputError, which names the address.
         """
@@ -103,7 +103,7 @@ class FileSource(Source):
 
 
 def scheme_of(address: str) -> str:
-    """Return what stands before the first colon, in lower case."""
+    """Return what precedes the first colon, in lower case."""
     return address.partition(":")[0].lower() if ":" in address else ""
 
 

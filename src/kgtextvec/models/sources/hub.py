@@ -49,7 +49,7 @@ class HubSource(FolderSource):
     def pinned(self, address: str, commits: Mapping[str, str]) -> str | None:
         """Return the address with its commit, or with the one that the lock file has for it.
 
-        A name alone stands for the commit that was taken of this repository, whatever its address.
+        A name alone refers to the commit that was taken of this repository, whatever its address.
         """
         name, revision = repository_and_revision(address)
         if COMMIT.fullmatch(revision):

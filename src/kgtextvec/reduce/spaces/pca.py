@@ -20,7 +20,7 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
 
     Says so when fewer than N components carry variance. Raises InputError when N is outside 1..d,
     when there are fewer than 2 rows, at NaN or Inf, and when the file isn't the one that the
-    manifest beside it describes.
+    manifest next to it describes.
     """
     import numpy as np
 

@@ -12,7 +12,7 @@ MARGIN = 0.005  # of a score: a difference surely smaller than this is none that
 
 @dataclass(frozen=True)
 class StrongestBaseline:
-    """The baseline with the highest score that stands beside any space of a table."""
+    """The baseline with the highest score reported for any space of a table."""
 
     method: str
     value: float

@@ -15,7 +15,7 @@ from kgtextvec.registry import SCORES
 from kgtextvec.settings.scores import Scoring
 
 SCORE_COLUMNS = ("model", "table", "space", "score", "by", "group", "method", "metric", "value")
-OWN_METHOD = "vectors"  # the method that stands for the space itself; every other one is a baseline
+OWN_METHOD = "vectors"  # the method that is the space itself; every other one is a baseline
 
 
 @cache

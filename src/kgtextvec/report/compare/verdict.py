@@ -120,7 +120,7 @@ def compare_to_baselines(best: ComparedSpace, asked: Headline, pairs: TablePairs
     """Hold the best space against the strongest baseline, and say how much of its gain is left."""
     baseline = pairs.baseline
     if baseline is None:
-        return ["No baseline stands beside it, so the number says little."]
+        return ["There is no baseline to compare it with, so the number says little."]
     value = required_score(asked, best).value
     rival = f"the best of all baselines, {baseline.name} at {baseline.value:.3f}"
     found = pairs.over_baseline.get(best.name) or recorded_gain(best, asked, baseline)

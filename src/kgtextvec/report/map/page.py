@@ -15,7 +15,7 @@ from kgtextvec.pages import render_template
 from kgtextvec.report.map.colouring import Colouring, name_places
 
 BROWSER = Path(__file__).parent / "browser"  # what the page is made of
-MODULES = (  # a module stands after those it imports
+MODULES = (  # a module comes after those it imports
     "colours",
     "roving_tabindex",
     "data",

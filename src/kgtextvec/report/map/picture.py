@@ -25,7 +25,7 @@ def draw_picture(
 ) -> None:
     """Draw layouts (name -> (n, 2)) coloured by `column` into `paths` (form -> file: png, svg).
 
-    `facts` stands under the title, `note` at the foot. A rerun writes the same bytes.
+    `facts` goes under the title, `note` at the foot. A rerun writes the same bytes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

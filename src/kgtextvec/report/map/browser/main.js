@@ -292,5 +292,5 @@ start().catch((error) => {
   byId("failure").hidden = false;
   byId("failure").textContent =
     `This map cannot be drawn here (${error.message}). It needs WebGL and a browser of 2024 or ` +
-    "later; the pictures map.png and map.svg beside this file show the same layouts.";
+    "later; the pictures map.png and map.svg next to this file show the same layouts.";
 });

@@ -131,7 +131,7 @@ export function placedNames(app, pen) {
   for (const [point, x, y] of points) {
     const name = names[point] || ids[point];
     const room = app.camera.width;
-    // Beside the point, where it stays in the picture, else above or below it.
+    // To the right of the point if it stays in the picture, else above or below it.
     [[x + radius + 4, y, "left"], [x - radius - 4, y, "right"], [x, y - radius - 11, "center"],
       [x, y + radius + 11, "center"]].some(([left, top, align]) => {
       pen.font = `400 12px ${FAMILY}`;

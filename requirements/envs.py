@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("lock.txt", "lock-links.txt", "torch.txt")
 PYTHON = {"python_version": "3.11", "python_full_version": "3.11.9"}
 
-TABLES = ("msgspec", "numpy", "pandas", "pyarrow", "scipy", "threadpoolctl")
+TABLES = ("msgspec", "numpy", "pandas", "pyarrow", "scipy", "threadpoolctl", "xxhash")
 PAGES = ("jinja2", "markupsafe", "matplotlib", "numba", "scikit-learn")
 ENVIRONMENTS = {
     "engine": (

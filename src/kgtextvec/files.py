@@ -277,15 +277,17 @@ def digests_in(folder: Path, known: dict[str, str]) -> dict[str, str]:
     return {name: known.get(name) or sha256_of(folder / name) for name in names}
 
 
-def refuse_other_digest(path: Path, recorded: str | None, computed: str) -> None:
-    """Raise InputError if a file's sha256 is another one than what a manifest records, if it does.
+def refuse_other_digest(
+    path: Path, recorded: str | None, computed: str, algorithm: str = "sha256"
+) -> None:
+    """Raise InputError if a file's digest is another one than what a manifest records, if it does.
 
     A manifest written by hand need not record it.
     """
     if recorded is not None and recorded != computed:
         raise InputError(
-            f"{path}: damaged or replaced: expected sha256 {recorded}, got {computed}. Delete it"
-            " and rerun the step that made it."
+            f"{path}: damaged or replaced: expected {algorithm} {recorded}, got {computed}."
+            " Delete it and rerun the step that made it."
         )
 
 

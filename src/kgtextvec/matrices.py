@@ -4,11 +4,11 @@ Rows are read with plain reads instead of a memory map: pages of a map count as 
 memory, and a cluster's limit would hit a job that touches a large file once.
 """
 
-import hashlib
 import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from tokenize import TokenError
@@ -17,9 +17,11 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+from xxhash import xxh3_128
 
+from kgtextvec.checksums import TakesBytes, VectorsCheck
 from kgtextvec.errors import InputError
-from kgtextvec.files import read_json, refuse_other_digest
+from kgtextvec.files import read_json
 
 # What numpy raises for a damaged header, which it parses as Python.
 NOT_AN_NPY = (ValueError, TypeError, EOFError, SyntaxError, TokenError, MemoryError, RecursionError)
@@ -74,7 +76,7 @@ def rows_per_block(dims: int, values: int = 1 << 22) -> int:
 
 
 def blocks(
-    matrix: Matrix, rows: int, digest: "hashlib._Hash | None" = None
+    matrix: Matrix, rows: int, digest: TakesBytes | None = None
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield (first row, (≤ rows, dims) float32) over a matrix, the next one read meanwhile.
 
@@ -135,19 +137,31 @@ def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> m
 
 
 class MatrixWriter:
-    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes."""
+    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes.
+
+    `digests` of the file, for its record, are computed by a thread while the bytes are written.
+    """
 
     def __init__(self, file: IO[bytes], rows: int, dims: int) -> None:
         self.file = file
-        self.hash = hashlib.sha256()
+        self.hash, self.quick = sha256(), xxh3_128()
+        self.hasher = ThreadPoolExecutor(1, "sha256")
         header = npy.header_data_from_array_1_0(np.empty((0, dims), np.float32))
         header["shape"] = (rows, dims)
         npy.write_array_header_1_0(self, header)
 
     def write(self, data: bytes | memoryview) -> int:
         """Write and hash bytes (numpy writes the header through this)."""
-        self.hash.update(data)
-        return self.file.write(data)
+        hashed = self.hasher.submit(self.hash.update, data)
+        self.quick.update(data)
+        written = self.file.write(data)
+        hashed.result()
+        return written
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """What a manifest says of the bytes written so far: two digests by their keys."""
+        return {"vectors_digest": self.hash.hexdigest(), "vectors_xxh3": self.quick.hexdigest()}
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Write the next rows, (m, dims)."""
@@ -167,8 +181,8 @@ def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) ->
         )
 
 
-def check_digest(embeddings: Path, digest: str) -> None:
-    """Raise InputError if a manifest next to the vectors has another sha256 of them."""
+def check_by_manifest(embeddings: Path) -> VectorsCheck:
+    """Return the check of a file of vectors by the manifest in its folder, if there is one."""
     manifest = embeddings.with_name("manifest.json")
-    if manifest.exists():
-        refuse_other_digest(embeddings, read_json(manifest).get("vectors_digest"), digest)
+    record = read_json(manifest) if manifest.exists() else {}
+    return VectorsCheck(embeddings, record.get("vectors_digest"), record.get("vectors_xxh3"))

@@ -175,7 +175,7 @@ def embedded_with(record: EmbeddedWith) -> EmbeddedWith:
 
 
 class ShardRecord(EmbeddedWith):
-    """The .json next to a shard's vectors."""
+    """The .json next to a shard's vectors; earlier versions recorded `vectors_sha256`."""
 
     model: ModelInManifest
     texts: int
@@ -186,7 +186,8 @@ class ShardRecord(EmbeddedWith):
     tokens_embedded: int
     seconds: float
     text_keys_digest: str
-    vectors_sha256: str
+    vectors_xxh3: NotRequired[str]
+    vectors_sha256: NotRequired[str]
     tokens_sha256: NotRequired[str]
     recipe: int
 
@@ -205,9 +206,10 @@ class SpaceIdentity(EmbeddedWith):
 class SpaceManifest(SpaceIdentity, total=False):
     """manifest.json of a space; `pca`: how a reduced one was reduced.
 
-    `vectors_digest` and `index_sha256` are those of the files' bytes, `index_digest` is over the
-    index's rows and the same whatever version of Parquet wrote them. `node_id` is the form of its
-    node ids, where it isn't the usual one.
+    `vectors_digest` and `index_sha256` are those of the files' bytes, as is `vectors_xxh3`, the
+    checksum that readers compare; `index_digest` is over the index's rows and the same whatever
+    version of Parquet wrote them. `node_id` is the form of its node ids, where it isn't the usual
+    one.
     """
 
     text: str
@@ -219,6 +221,7 @@ class SpaceManifest(SpaceIdentity, total=False):
     shards: int
     texts_digest: str
     vectors_digest: str
+    vectors_xxh3: str
     index_digest: str
     index_sha256: str
     recipe: dict[str, int]

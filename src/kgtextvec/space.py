@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.checksums import VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
@@ -98,14 +99,23 @@ class Space:
         InputError when the file isn't the one that the manifest describes: write what is made of
         the vectors under a temporary name (`whole_file`) around this.
         """
-        recorded = self.manifest.get("vectors_digest")
-        if recorded is None:
+        check = self.check_of_vectors()
+        if not check.is_recorded:
             yield
             return
-        with ThreadPoolExecutor(1, "sha256") as thread:
-            computed = thread.submit(sha256_of, self.matrix.path)
+        with ThreadPoolExecutor(1, "checksum") as thread:
+            hashed = thread.submit(check.read_file)
             yield
-            refuse_other_digest(self.matrix.path, recorded, computed.result())
+            hashed.result()
+            check.compare()
+
+    def check_of_vectors(self) -> VectorsCheck:
+        """Return what compares embeddings.npy with the manifest, to be given its bytes."""
+        return VectorsCheck(
+            self.matrix.path,
+            self.manifest.get("vectors_digest"),
+            self.manifest.get("vectors_xxh3"),
+        )
 
     def __len__(self) -> int:
         return self.rows

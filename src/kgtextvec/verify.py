@@ -183,9 +183,11 @@ def checks_of_space(path: Path) -> Iterator[FileCheck]:
 
 
 def check_vectors(space: Space) -> None:
-    """Raise InputError unless embeddings.npy has the sha256 that the manifest records."""
+    """Raise InputError unless embeddings.npy has both digests that the manifest records."""
+    path, recorded = space.matrix.path, space.manifest.get("vectors_digest")
     with space.vectors_checked():
-        pass
+        if recorded is not None:
+            refuse_other_digest(path, recorded, sha256_of(path))
 
 
 def check_index_rows(space: Space) -> None:

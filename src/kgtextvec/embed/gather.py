@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.checksums import VectorsCheck
 from kgtextvec.digests import TableDigest
 from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
@@ -102,7 +103,7 @@ def gather_shards(
         "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
         "shards": len(pieces),
         "texts_digest": table["digest"],
-        "vectors_digest": writer_of_vectors.hash.hexdigest(),
+        **writer_of_vectors.digests,
         "index_digest": index_hash.hexdigest(),
         "index_sha256": index_sha256,
         "recipe": {"embed_shard": first["recipe"], "gather_shards": RECIPE["gather_shards"]},
@@ -164,7 +165,9 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about = read_record(path.with_suffix(".json"), ShardRecord)
-        refuse_other_digest(path, self.about["vectors_sha256"], sha256_of(path))
+        check = VectorsCheck(path, self.about.get("vectors_sha256"), self.about.get("vectors_xxh3"))
+        check.read_file()
+        check.compare()
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
         tokens_file = path.with_suffix(".parquet")
         tokens = read_parquet(tokens_file, ["n_tokens", "truncated", "n_unknown"])

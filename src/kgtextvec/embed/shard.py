@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.device import choose_device, set_threads
 from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed import RECIPE
@@ -95,7 +96,7 @@ def embed_shard(
         "seconds": round(time.monotonic() - start, 3),
         "fingerprint": vectors.name,
         "text_keys_digest": job.digest_of_keys,
-        "vectors_sha256": sha256_of(out),
+        "vectors_xxh3": xxh3_of(out),
         "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
         "recipe": RECIPE["embed_shard"],
     }

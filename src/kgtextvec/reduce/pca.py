@@ -6,7 +6,6 @@ S = Σ (x - s)(x - s)ᵀ and δ = mean - s (Chan, Golub & LeVeque 1983, "Algorit
 sample variance"). Without the shift a large mean would cancel away the digits of the variance.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from zlib import error as ZlibError
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.checksums import TakesBytes
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
@@ -78,7 +78,7 @@ class Pca:
         save_pca(self, Path(path))
 
 
-def moments(matrix: Matrix, digest: "hashlib._Hash | None" = None) -> tuple[Doubles, Doubles]:
+def moments(matrix: Matrix, digest: TakesBytes | None = None) -> tuple[Doubles, Doubles]:
     """Return mean (d,) and covariance (d, d), divided by n - 1, of an (n, d) matrix with n ≥ 2.
 
     One pass. Memory: 64 MB of buffers + 3 d² doubles, whatever n. Raises InputError at NaN, Inf.

@@ -1,6 +1,5 @@
 """The verbs of the step: fit a basis, project vectors on it."""
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -63,7 +62,6 @@ def apply_pca(
     from kgtextvec.matrices import (
         MatrixWriter,
         blocks,
-        check_digest,
         refuse_non_finite,
         rows_per_block,
     )
@@ -83,7 +81,7 @@ def apply_pca(
             f"{matrix.path}: is {matrix.rows} x {matrix.dims}, {pca} has {projection.source_dims}"
             " dims. Rerun the steps before."
         )
-    source = hashlib.sha256()
+    source = full.check_of_vectors()
     out_dir.mkdir(parents=True, exist_ok=True)
     with (
         threadpool_limits(threads or None),
@@ -98,19 +96,19 @@ def apply_pca(
                 refuse_non_finite(matrix, first, block)
             writer.add(projection.apply(block))
             progress.add(len(block))
-        check_digest(matrix.path, source.hexdigest())
+        full_digest = source.compare()
     with whole_file(out_dir / "index.parquet") as part:
         shutil.copyfile(full.index_path, part)
     about = projection.about | {
         "seconds": round(time.monotonic() - began, 3),
-        "full_digest": source.hexdigest(),
+        "full_digest": full_digest,
         "command": f"kgtextvec apply-pca {space_dir} --pca {pca} --space {space}"
         f" --out-dir {out_dir}",
     }
     changes = {
         "space": space,
         "dims": projection.dims,
-        "vectors_digest": writer.hash.hexdigest(),
+        **writer.digests,
         "recipe": manifest.get("recipe", {}) | RECIPE,
         "pca": about,
     }

@@ -38,9 +38,9 @@ def write_parquet(space: "Space", out: Path, threads: int) -> None:
         {"kgtextvec": json.dumps(space.manifest, ensure_ascii=False)}
     )
     batches = source.iter_batches(rows)
+    check = space.check_of_vectors()
     with (
         whole_file(out) as part,
-        space.vectors_checked(),
         pq.ParquetWriter(
             part,
             schema,
@@ -50,7 +50,7 @@ def write_parquet(space: "Space", out: Path, threads: int) -> None:
         ) as writer,
         Progress("export-table", matrix.rows, unit="rows") as progress,
     ):
-        for first, block in blocks(matrix, rows):
+        for first, block in blocks(matrix, rows, check):
             if not np.isfinite(block).all():
                 refuse_non_finite(matrix, first, block)
             columns = next(batches).columns
@@ -58,6 +58,7 @@ def write_parquet(space: "Space", out: Path, threads: int) -> None:
             vectors = pa.FixedSizeListArray.from_arrays(numbers, matrix.dims)
             writer.write_batch(pa.record_batch([*columns, vectors], schema=schema))
             progress.add(len(block))
+        check.compare()
 
 
 FORM = ExportForm("Parquet", write_space=write_parquet)

@@ -1,6 +1,5 @@
 """The spaces pcaN: an exact PCA to N dims, fitted on one table and applied to all."""
 
-import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
     """
     import numpy as np
 
-    from kgtextvec.matrices import check_digest, open_matrix, refuse_non_finite
+    from kgtextvec.matrices import check_by_manifest, open_matrix, refuse_non_finite
     from kgtextvec.reduce.pca import moments, principal, save_pca
     from kgtextvec.reduce.upstream import fit_upstream
 
@@ -40,16 +39,15 @@ def fit_basis(embeddings: Path, space: str, fit_on: str, mode: "Mode", out: Path
             f"{embeddings}: has {matrix.rows} rows; PCA needs at least 2 distinct vectors to fit."
             " Set reduce.fit_on to a larger table, or leave out the space."
         )
-    digest = hashlib.sha256()
+    check = check_by_manifest(embeddings)
     if mode.mode == "faithful":
-        digest.update(embeddings.read_bytes())
+        check.read_file()
         vectors = np.load(embeddings, allow_pickle=False)
         refuse_non_finite(matrix, 0, vectors)
         pca = fit_upstream(vectors, dims)
     else:
-        pca = principal(*moments(matrix, digest), matrix.rows, dims)
-    check_digest(embeddings, digest.hexdigest())
-    save_pca(replace(pca, fit_on=fit_on, fit_on_digest=digest.hexdigest()), out)
+        pca = principal(*moments(matrix, check), matrix.rows, dims)
+    save_pca(replace(pca, fit_on=fit_on, fit_on_digest=check.compare()), out)
     if pca.total_variance <= 0:
         say(
             f"WARNING: {embeddings}: zero variance, all {matrix.rows} vectors are equal; every"

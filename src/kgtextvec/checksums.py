@@ -1,0 +1,83 @@
+"""The quick checksum of a matrix of vectors, which every step compares while it reads them.
+
+A million vectors are 4 GB, and their sha256 would be a sixth of what projecting them costs. So
+records hold two digests of them: the sha256, which says which vectors they are, and the xxh3_128,
+which finds damage at the speed of memory. What reads a matrix computes the second; where a record
+is from an earlier version and has only the first, that one.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+from xxhash import xxh3_128
+
+from kgtextvec.files import refuse_other_digest
+
+# So that what is read stays in the processor's cache while it is hashed.
+CHUNK_BYTES = 1 << 18
+
+
+class TakesBytes(Protocol):
+    """What is given a file's bytes piece by piece."""
+
+    def update(self, data: memoryview | bytes, /) -> None:
+        """Take the next bytes."""
+
+
+class RunningHash(TakesBytes, Protocol):
+    """A hash, such as those of hashlib and xxhash."""
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far."""
+
+
+def feed_file(path: Path, running: TakesBytes) -> None:
+    """Give a hash all bytes of a file."""
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            running.update(buffer[:size])
+
+
+def xxh3_of(path: Path) -> str:
+    """Return the xxh3_128 of a file's bytes as 32 hex digits."""
+    running = xxh3_128()
+    feed_file(path, running)
+    return running.hexdigest()
+
+
+class VectorsCheck:
+    """Compares a file of vectors with what a record says of it: give it the bytes as you read them.
+
+    `sha256` and `quick`, the xxh3_128, are those in the record; None where it has none.
+    """
+
+    def __init__(self, path: Path, sha256: str | None, quick: str | None) -> None:
+        self.path, self.sha256, self.quick = path, sha256, quick
+        self.hash: RunningHash = hashlib.sha256() if quick is None else xxh3_128()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is a digest to compare with."""
+        return self.sha256 is not None or self.quick is not None
+
+    def update(self, data: memoryview | bytes) -> None:
+        """Take the file's next bytes."""
+        self.hash.update(data)
+
+    def read_file(self) -> None:
+        """Take all bytes of the file."""
+        feed_file(self.path, self.hash)
+
+    def compare(self) -> str:
+        """Return the sha256 of the vectors. Raises InputError if the bytes aren't those recorded.
+
+        Where the quick checksum was compared, the sha256 is the one in the record.
+        """
+        computed = self.hash.hexdigest()
+        if self.quick is None:
+            refuse_other_digest(self.path, self.sha256, computed)
+        else:
+            refuse_other_digest(self.path, self.quick, computed, "xxh3_128")
+        return self.sha256 or computed

@@ -20,6 +20,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import link_or_copy, sha256_of, whole_folder
 from kgtextvec.models.known import MODULE, is_known, is_part, parent_name, wanted
 from kgtextvec.models.tar import DamagedArchive, Member, TarStream
+from kgtextvec.models.weight_forms import refuse_other_forms
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import DownloadedFile, DownloadRecord, read_record
 
@@ -82,6 +83,7 @@ def unpack_model(
             unpack_archive(first, folder, kind, subdir, files[0]["sha256"])
             check_digests_inside(folder, record.get("inside") or {}, first)
         elif len(files) == 1 and kind == "transformer":
+            refuse_other_forms(str(first), [files[0]["name"]])
             raise InputError(
                 f"{first}: is no tar archive (.tar, .tar.gz, .tar.xz or .tar.bz2). Unpack it and"
                 " name the folder with path:, or give the right address."
@@ -117,6 +119,7 @@ def unpack_archive(
     staging = folder / ".staging"
     staging.mkdir()
     placed: dict[str, Path] = {}
+    names: set[str] = set()
     with (
         path.open("rb") as handle,
         Progress(path.name, path.stat().st_size, "bytes") as progress,
@@ -124,9 +127,8 @@ def unpack_archive(
         packed = PackedStream(handle, progress)
         try:
             with closing(open_stream(packed, archive_form(path))) as stream:
-                stage_files(
-                    BoundedStream(stream, packed, path, limits), path, staging, placed, kind, limits
-                )
+                bounded = BoundedStream(stream, packed, path, limits)
+                names = stage_files(bounded, path, staging, placed, kind, limits)
             while packed.read(1 << 20):
                 pass
         except STREAM_ERRORS as error:
@@ -141,8 +143,13 @@ def unpack_archive(
             f"{path}: damaged since its download: checksum mismatch: expected sha256 {sha256}, got"
             f" {packed.hash.hexdigest()}. Delete it and run download-model again."
         )
+    if kind == "transformer":
+        refuse_other_forms(str(path), sorted(names))
     home = folder_of_model(path, placed, kind, subdir)
     inside = f"{home}/" if home else ""
+    if kind == "transformer":
+        own = sorted(name.removeprefix(inside) for name in names if name.startswith(inside))
+        refuse_other_forms(f"{path}, {home}" if home else str(path), own)
     here = {name.removeprefix(inside): at for name, at in placed.items() if name.startswith(inside)}
     for name in wanted(here, kind):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -192,8 +199,11 @@ def stage_files(
     placed: dict[str, Path],
     kind: str,
     limits: Limits,
-) -> None:
-    """Write the model files of the archive to numbered files; fill {member's name: file}."""
+) -> set[str]:
+    """Write the model files of the archive to numbered files; fill {member's name: file}.
+
+    Returns the names of all files of the archive.
+    """
     tar = TarStream(source.read, str(path))
     seen: set[str] = set()
     total = 0
@@ -229,6 +239,7 @@ def stage_files(
     while data := source.read(1 << 20):
         if data.strip(b"\0"):
             raise DamagedArchive(f"{path}: damaged, something follows the end mark.")
+    return seen
 
 
 def checked_name(path: Path, member: Member) -> str:

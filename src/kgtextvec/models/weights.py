@@ -11,6 +11,7 @@ from typing import Any
 from kgtextvec.encoders.pretrained import encoder_class, load_with_report
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
+from kgtextvec.models.weight_forms import refuse_other_forms
 from kgtextvec.progress import say
 
 POOLER = "pooler."
@@ -98,6 +99,7 @@ def check_weight_files(folder: Path) -> None:
             )
         return
     if not names & {"model.safetensors", "pytorch_model.bin"}:
+        refuse_other_forms(str(folder), sorted(names))
         raise InputError(
             f"{folder}: no weights: neither model.safetensors nor pytorch_model.bin is there. Get"
             " the complete model."

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm storage check audit bench wheel clean
+.PHONY: help demo links test slow slurm storage check audit docs tutorial bench wheel clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -85,7 +85,24 @@ audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilitie
 	$(AUDIT) --require-hashes -r requirements/lock.txt -r requirements/lock-test.txt \
 	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-storage.txt
+	$(AUDIT) --require-hashes --no-deps -r requirements/lock-docs.txt
 	$(AUDIT) --no-deps -r requirements/torch.txt
+
+.venv/docs-installed: requirements/lock-docs.txt
+	test -d .venv/docs || $(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps \
+	  -r requirements/lock-docs.txt
+	@touch $@
+
+# A dead link, or an anchor that isn't there, ends the build. It reads no network.
+docs: .venv/demo-installed .venv/docs-installed  ## build the documentation site: site/index.html
+	.venv/bin/python docs/site/assemble.py .docs
+	NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict
+	@echo "documentation: site/index.html"
+
+tutorial: wheel  ## follow docs/tutorial.md in an empty folder, from pip install to a trained model
+	PIP_CONSTRAINT=$(CURDIR)/requirements/torch.txt \
+	  $(PYTHON) docs/site/follow_tutorial.py $$(ls -t dist/*.whl | head -n 1)
 
 wheel: .venv/demo-installed  ## build the package, with the workflow inside: dist/*.whl
 	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

@@ -38,4 +38,7 @@ compile $everything test.in s3.in storage.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt lock-test.txt | sed -E "s/\\|($apart)\\b/|-/g")" > lock-storage.txt.part
 mv lock-storage.txt.part lock-storage.txt
 rm constraints.part
+# The documentation site shares nothing with the rest.
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+    --no-emit-index-url --no-emit-find-links docs.in > lock-docs.txt
 uv run --quiet --no-project --with packaging python envs.py

@@ -75,6 +75,13 @@ def test_each_form_is_recognised_and_its_config_passes_lint(forms, capsys, files
     assert yaml.safe_load(text).get("graph", {}).get("file") == (edges[0] if edges else None)
 
 
+def test_edges_are_recognised_by_the_names_of_their_columns(forms, capsys):
+    (forms / "triples.tsv").write_text("head\trelation\ttail\nGene::A\tbinds\tGene::B\n")
+    assert main(["init", "--yes", "entities.tsv", "triples.tsv"]) == 0
+    assert "triples.tsv: edges with a header, as graph" in capsys.readouterr().err
+    assert yaml.safe_load((forms / "config.yaml").read_text())["graph"] == {"file": "triples.tsv"}
+
+
 def test_other_formats_are_looked_at_too_and_what_is_no_table_is_refused(forms, capsys):
     lines = ['{"id": "a", "category": ["biolink:Gene"], "name": "n", "more": {"x": 1}}', ""]
     (forms / "nodes.jsonl").write_text("\n".join(lines))

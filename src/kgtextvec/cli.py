@@ -31,40 +31,69 @@ EMPTY = inspect.Parameter.empty
 
 def call(function: Verb, name: str, words: Sequence[str]) -> None:
     """Read the words after a verb and call its function. Raises InputError; exits at --help."""
-    hints = get_type_hints(function, include_extras=True)
-    parser = argparse.ArgumentParser(
-        prog=f"kgtextvec {name}",
-        description=inspect.getdoc(function),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     # Descriptions are read from source, and choices from all that is installed: 30 ms of a job.
     described = not {"-h", "--help"}.isdisjoint(words)
-    sections: dict[str, type[Settings]] = {}
-    parameters = inspect.signature(function).parameters.values()
-    passes_on = [one for one in parameters if one.kind is inspect.Parameter.VAR_POSITIONAL]
-    if passes_on and not described:
+    if passes_on(function) and not described:
         function(*words)
         return
-    for parameter in parameters:
-        kind, *notes = parts_of(hints[parameter.name])
-        if passes_on:
-            parser.add_argument("words", nargs="*", metavar="WORD", help=str(notes[0]))
-        elif isinstance(kind, type) and issubclass(kind, Settings):
-            sections[parameter.name] = kind
-            group = parser.add_argument_group(heading(kind))
-            for setting in settings_of(kind).values():
-                add_setting(group, setting, described)
-        else:
-            add_argument(parser, parameter, kind, *notes)
-    given = vars(parser.parse_args(words))
-    for parameter_name, kind in sections.items():
+    function(**arguments_of(function, name, words, described))
+
+
+def arguments_of(
+    function: Verb, name: str, words: Sequence[str], described: bool = False
+) -> dict[str, Any]:
+    """Read the words after a verb as the arguments of its function; settings are checked.
+
+    Raises InputError for a wrong value of a setting; argparse exits for other wrong words.
+    """
+    given = vars(parser_of(function, name, described).parse_args(words))
+    for parameter_name, kind in sections_of(function).items():
         values = {
             key: setting_value(setting, given.pop(setting_dest(key)))
             for key, setting in settings_of(kind).items()
             if setting_dest(key) in given
         }
         given[parameter_name] = read_settings(kind, values, "--", strict=False)
-    function(**given)
+    return given
+
+
+def parser_of(function: Verb, name: str, described: bool = True) -> argparse.ArgumentParser:
+    """Return the parser of a verb's words; `described`: with descriptions and choices."""
+    hints = get_type_hints(function, include_extras=True)
+    parser = argparse.ArgumentParser(
+        prog=f"kgtextvec {name}",
+        description=inspect.getdoc(function),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sections = sections_of(function)
+    for parameter in inspect.signature(function).parameters.values():
+        kind, *notes = parts_of(hints[parameter.name])
+        if passes_on(function):
+            parser.add_argument("words", nargs="*", metavar="WORD", help=str(notes[0]))
+        elif parameter.name in sections:
+            group = parser.add_argument_group(heading(kind))
+            for setting in settings_of(kind).values():
+                add_setting(group, setting, described)
+        else:
+            add_argument(parser, parameter, kind, *notes)
+    return parser
+
+
+def passes_on(function: Verb) -> bool:
+    """Return whether a verb takes its words as they are."""
+    parameters = inspect.signature(function).parameters.values()
+    return any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+
+
+def sections_of(function: Verb) -> dict[str, type[Settings]]:
+    """Return the parameters of a verb that stand for a class of settings."""
+    hints = get_type_hints(function, include_extras=True)
+    kinds = {name: parts_of(hint)[0] for name, hint in hints.items() if name != "return"}
+    return {
+        name: kind
+        for name, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, Settings)
+    }
 
 
 def heading(kind: type[Settings]) -> str:

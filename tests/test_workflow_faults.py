@@ -253,3 +253,17 @@ def test_run_two_at_once_and_run_stale_lock_are_told_and_mended(project):
     project.run()
     assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 8000
     assert project.n_stored() == 8000, "nothing was stored twice"
+
+
+def test_temporary_files_of_a_killed_run_go_with_the_next(project):
+    """Killed between the last job that reads them and their removal; --notemp leaves them too."""
+    project.write_entities(entities(15))
+    project.run("--notemp")
+    shards = project.folder / "results/cased/entities/shards"
+    unpacked = project.folder / "resources/unpacked/cased"
+    assert len(list(shards.iterdir())) == 3 and unpacked.is_dir()
+    project.run("--dry-run", "--config", 'spaces=["full", "pca2"]')
+    assert len(list(shards.iterdir())) == 3
+    project.run("--config", 'spaces=["full", "pca2"]')
+    assert not list(shards.glob("*")) and not unpacked.exists()
+    assert len(np.load(project.folder / "results/cased/entities/pca2/embeddings.npy")) == 15

@@ -1,4 +1,4 @@
-"""How jobs start: with how many threads, and by whom."""
+"""How jobs start: with how many threads, and by whom; what a killed run left."""
 
 import inspect
 import math
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.common import FUNC_OVERWRITE_PARAMS_ATTR, get_function_params
+from snakemake.io import is_flagged
+from snakemake.logging import logger
 
 from .plan import Param, Plan, Wildcards
 
@@ -68,3 +70,23 @@ def functions_of(rule: Any) -> Iterator[Callable[..., object]]:
         yield from filter(inspect.isroutine, values)
     evaluators = [getattr(one, "_evaluator", None) for one in rule.resources.values()]
     yield from filter(inspect.isroutine, evaluators)
+
+
+def remove_unneeded(workflow: Any) -> None:
+    """Remove temporary files that a killed Snakemake left and that no job of this run reads.
+
+    Snakemake itself removes them when the last job that reads them has finished, and not later.
+    """
+    dag = workflow.dag
+    if workflow.storage_settings.notemp:
+        return
+    for job in dag.jobs:
+        for file in job.output:
+            if (
+                is_flagged(file, "temp")
+                and not dag.needrun(job)
+                and not dag.is_needed_tempfile(job, file)
+                and workflow.async_run(file.exists())
+            ):
+                logger.info(f"Removing {file}, which a run before this one left.")
+                workflow.async_run(file.remove(remove_non_empty_dir=True))

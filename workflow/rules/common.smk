@@ -49,7 +49,12 @@ from kgtextvec_workflow import memory
 from kgtextvec_workflow.checks import check_device, check_files, with_config_file
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
-from kgtextvec_workflow.jobs import JobThreads, remember_parameters, starts_jobs_itself
+from kgtextvec_workflow.jobs import (
+    JobThreads,
+    remember_parameters,
+    remove_unneeded,
+    starts_jobs_itself,
+)
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
@@ -112,5 +117,6 @@ if workflow.output_settings.dryrun and plan.has_endpoints:
 
 onstart:
     targets.report_disk()
+    remove_unneeded(workflow)
     if starts_jobs_itself(workflow):
         start_server()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import damage
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import xxhash
 
@@ -106,3 +107,23 @@ def test_without_digests_there_is_nothing_to_compare(tmp_path):
     assert not check.is_recorded and check.compare() == sha256(b"abc").hexdigest()
     with pytest.raises(InputError, match="expected xxh3_128 00, got "):
         VectorsCheck(path, None, "00").compare()
+
+
+def test_the_digest_of_an_index_is_over_its_rows(made, tmp_path):
+    """Whatever wrote the file: each column's values, of strings the lengths and the bytes apart."""
+    assert damage.quiet(damage.gather(made, tmp_path / "again")) == (0, [])
+    recorded = read_unedited(made / "full/manifest.json")["index_digest"]
+    assert read_unedited(tmp_path / "again/manifest.json")["index_digest"] == recorded
+    total = sha256()
+    for name, column in pq.read_table(made / "full/index.parquet").to_pydict().items():
+        if isinstance(column[0], str):
+            texts = [value.encode() for value in column]
+            lengths, data = (
+                np.array([len(text) for text in texts], "<i4").tobytes(),
+                b"".join(texts),
+            )
+        else:
+            kind = {"row": "<i8", "n_tokens": "<i4", "truncated": "?"}[name]
+            lengths, data = b"", np.array(column, kind).tobytes()
+        total.update(f"{name} {sha256(lengths).hexdigest()} {sha256(data).hexdigest()}\n".encode())
+    assert total.hexdigest() == recorded

@@ -1,6 +1,5 @@
 """gather_shards: the vectors of all shards in the order of the table's rows."""
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,21 +61,24 @@ def gather_shards(
         vectors_part.open("wb") as vectors_file,
     ):
         writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
-        index_hash = hashlib.sha256()
+        index_digest: TableDigest | None = None
         writer: pq.ParquetWriter | None = None
         for batch in rows.batches():
             place = batch["text_index"].to_numpy(zero_copy_only=False)
             found = take(pieces, bounds, place, dims)
             writer_of_vectors.add(found.vectors)
             index = index_of(pa.Table.from_batches([batch]), table["kind"], form, found)
-            index_hash.update(repr(index.to_pydict()).encode())
+            index_digest = index_digest or TableDigest(index.column_names)
+            for part in index.to_batches():
+                index_digest.add(part)
             writer = writer or pq.ParquetWriter(index_part, index.schema, compression="zstd")
             writer.write_table(index)
             counts["truncated"] += int(found.truncated.sum())
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
-        if writer is None:
+        if writer is None or index_digest is None:
             empty = index_of(read_parquet(rows.path), table["kind"], form, Found(0, dims))
+            index_digest = TableDigest(empty.column_names)
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
         index_sha256 = sha256_of(index_part)
@@ -104,7 +106,7 @@ def gather_shards(
         "shards": len(pieces),
         "texts_digest": table["digest"],
         **writer_of_vectors.digests,
-        "index_digest": index_hash.hexdigest(),
+        "index_digest": index_digest.hexdigest(),
         "index_sha256": index_sha256,
         "recipe": {"embed_shard": first["recipe"], "gather_shards": RECIPE["gather_shards"]},
         "versions": versions_of(*PACKAGES),

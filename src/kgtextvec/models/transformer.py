@@ -168,8 +168,8 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
     """Compute two texts that begin alike, with the model's own pooling and heads.
 
     Returns whether the model is causal: a token sees those before it alone. Raises InputError for
-    vectors with NaN, and for two texts that get one vector. float16 is tried in bfloat16, which
-    has the range of the float32 that it runs in; `model` is not needed afterwards.
+    vectors with NaN, and for two texts that get one vector. What overflows in float16 is tried in
+    bfloat16, which has the range of the float32 that it runs in; `model` is not needed afterwards.
     """
     import torch
 
@@ -177,26 +177,13 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
     from kgtextvec.encoders.transformer.heads import Heads
 
     tokenizer = open_tokenizer(out)
-    if model.dtype == torch.float16:
-        model = model.to(torch.bfloat16)
     texts = [choices.prompt + text for text in trial_texts(folder, tokenizer)]
     rows = [ids_of(tokenizer, text) for text in texts]
-    hidden = []
-    for ids in rows:
-        try:
-            given = torch.tensor([ids])
-            with torch.inference_mode():
-                answer = model(input_ids=given, attention_mask=torch.ones_like(given))
-            hidden.append(answer.last_hidden_state.float())
-        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
-            raise InputError(
-                f"{folder}: the model does not work as an encoder ({str(error)[:150]}). Take one"
-                " that gives a vector per token, such as a BERT."
-            ) from error
-    if not all(torch.isfinite(each).all() for each in hidden):
-        raise InputError(
-            f"{folder}: the vectors hold NaN or Inf, first at row 0 of a trial. Get sound weights."
-        )
+    hidden, fault = trial_hidden(model, rows)
+    if fault and model.dtype == torch.float16:
+        hidden, fault = trial_hidden(model.to(torch.bfloat16), rows)
+    if fault:
+        raise InputError(f"{folder}: {fault}")
     same = 0
     while same < min(map(len, rows)) and rows[0][same] == rows[1][same]:
         same += 1
@@ -217,6 +204,29 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
             " tokenizer."
         )
     return causal
+
+
+def trial_hidden(model: Any, rows: list[list[int]]) -> tuple[list[Any], str]:
+    """Return the last layer (1, tokens, dims) float32 of each text's ids, and what is wrong."""
+    import torch
+
+    from kgtextvec.encoders.transformer.overflow import OverflowWatch
+
+    hidden, watch = [], OverflowWatch(model, torch.device("cpu"))
+    for ids in rows:
+        try:
+            given = torch.tensor([ids])
+            with torch.inference_mode():
+                answer = model(input_ids=given, attention_mask=torch.ones_like(given))
+            hidden.append(watch.mark(answer.last_hidden_state.float()))
+        except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            return [], (
+                f"the model does not work as an encoder ({str(error)[:150]}). Take one that gives a"
+                " vector per token, such as a BERT."
+            )
+    if not all(torch.isfinite(each).all() for each in hidden):
+        return [], "the vectors hold NaN or Inf, first at row 0 of a trial. Get sound weights."
+    return hidden, ""
 
 
 def remove_local_settings(path: Path) -> None:

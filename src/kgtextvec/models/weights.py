@@ -26,7 +26,7 @@ SIZE_KEYS = (
 )  # fmt: skip
 # Dtypes in which a checkpoint is kept, if all its weights have it, as safetensors writes them.
 OWN_DTYPES = {"BF16": "bfloat16", "F16": "float16"}
-CHECKED_NUMBERS = 1 << 22  # numbers of a weight that are looked at together
+CHECKED_NUMBERS = 1 << 20  # numbers of a weight that are looked at together
 # Buffers that old checkpoints carry and new models compute.
 COMPUTED = ("position_ids", "token_type_ids", "inv_freq", "masked_bias", "attn.bias")
 

@@ -21,7 +21,7 @@ from kgtextvec.evaluate.graph import (
 from kgtextvec.evaluate.ranking import expected_metrics, rank_answers, summarize_ranks
 from kgtextvec.evaluate.readers import units_of
 from kgtextvec.evaluate.scorecard import evaluate_space
-from kgtextvec.evaluate.strata import names_in_texts, plain_words
+from kgtextvec.evaluate.strata import names_in_texts, plain_words, shares_in_texts
 from kgtextvec.pairs import compare_pairs, on_shared_items, read_item_sums
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.space import Space
@@ -387,3 +387,12 @@ def test_names_are_looked_for_as_complete_words():
         [False, False, False],
         [False, True, False],
     ]
+
+
+def test_lexical_overlap_is_the_share_of_the_names_words():
+    texts, names = ["binds lung cancer cells", "of no use"], ["Lung cancer of mice", "EGFR", "of"]
+    place, which = np.repeat([0, 1], 3), np.tile([0, 1, 2], 2)
+    plain = [[plain_words(one) for one in some] for some in (texts, names)]
+    # Words of three letters: lung, cancer and mice; egfr; none.
+    found = shares_in_texts(*plain, place, which)
+    assert found == pytest.approx([2 / 3, 0, 0, 0, 0, 0])

@@ -37,6 +37,7 @@ VERBS = {
         "texts.verbs",
         "read a table strictly and split its distinct texts into shards",
     ),
+    "read-synonyms": ("texts.synonyms", "list the synonyms that a table gives its rows"),
     "init": ("texts.init", "look at your files and write a config for them"),
     "lint": ("texts.verbs", "check a table and list what is wrong with it; writes nothing"),
     "embed-shard": ("embed.shard", "turn the texts of a shard into vectors"),
@@ -55,6 +56,10 @@ VERBS = {
     "export-biomedgps": ("export.biomedgps", "write a space for BioMedGPS's trainer and server"),
     "export-entity2d": ("export.biomedgps", "write the entities' map coordinates for BioMedGPS"),
     "write-loaders": ("export.loaders", "write the page that shows how to load an export"),
+    "mask-texts": (
+        "evaluate.masked_texts",
+        "mask the names of neighbours in the texts of hidden entities",
+    ),
     "evaluate-space": ("evaluate.scorecard", "score a space and its baselines"),
     "cache-tokens": (
         "probe.cache",

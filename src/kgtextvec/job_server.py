@@ -97,6 +97,8 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "export-biomedgps": ("tables", TABLE_LIBRARIES),
     "export-entity2d": ("tables", TABLE_LIBRARIES),
     "evaluate-space": ("tables", SCORE_LIBRARIES),
+    "mask-texts": ("tables", TABLE_LIBRARIES),
+    "read-synonyms": ("tables", TABLE_LIBRARIES),
     "draw-map": ("pages", MAP_LIBRARIES),
     "render-notebook": ("pages", NOTEBOOK_LIBRARIES),
     "compare-spaces": ("pages", NOTEBOOK_LIBRARIES),

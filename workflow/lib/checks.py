@@ -162,6 +162,8 @@ def check_plan(plan: "Plan") -> None:
         )
     if plan.links is not None:
         check_links(plan, plan.links)
+    if "leakage" in config.evaluate.scores:
+        check_leakage(plan)
     if not plan.in_conda:
         check_packages(plan)
     elif not (plan.root / "src").is_dir():
@@ -258,6 +260,22 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
             "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links` (from a"
             " checkout) or `pip install 'kgtextvec[links]'`, or leave the section out."
         )
+
+
+def check_leakage(plan: "Plan") -> None:
+    """Check that the score `leakage` has what it masks, and room for its tables of masked texts."""
+    where = "config, evaluate.scores: leakage"
+    if not plan.graph_file:
+        raise InputError(f"{where} needs graph.file, the edges whose ends are masked. Set it.")
+    if plan.config.evaluate.test_triples:
+        raise InputError(f"{where} hides entities itself. Leave it or evaluate.test_triples out.")
+    if not plan.masked:
+        raise InputError(
+            f"{where} needs a table of entities whose text is more than the name. Add a column to"
+            " its text, or leave the score out."
+        )
+    for name in set(plan.masked) & set(plan.tables):
+        raise InputError(f"config, tables.{name}: {where} uses that name. Rename the table.")
 
 
 def check_device(plan: "Plan") -> None:

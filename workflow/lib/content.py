@@ -89,7 +89,9 @@ class Content:
             raise
 
     def texts(self, table: str) -> Any:
-        """Return the outputs of the job that reads a table."""
+        """Return the outputs of the job that reads a table, or that masks its texts."""
+        if table in self.plan.masked:
+            return self.output_of("mask_texts", table=self.plan.masked[table])
         return self.output_of("read_texts", table=table)
 
     def full(self, model: str, table: str) -> Any:
@@ -146,7 +148,7 @@ class Content:
 
     def shard_names(self, table: str) -> list[str]:
         """Return the names of a table's shards: 000-of-001."""
-        n_shards = self.plan.tables[table].shards
+        n_shards = 1 if table in self.plan.masked else self.plan.tables[table].shards
         width = max(3, len(str(n_shards)))
         return [f"{i:0{width}}-of-{n_shards:0{width}}" for i in range(n_shards)]
 
@@ -224,6 +226,28 @@ class Content:
             return ancient(getattr(self.full(wildcards.model, wildcards.table), name))
 
         return value
+
+    def masked_space(self, wildcards: Wildcards) -> Any:
+        """Return the outputs of the job that makes the space of masked texts, if it is wanted."""
+        for masked, table in self.plan.masked.items():
+            if table == wildcards.table:
+                names = {"model": wildcards.model, "table": masked, "space": wildcards.space}
+                return self.space(SimpleNamespace(**names))
+        return None
+
+    def of_masked(self, name: str) -> Input:
+        """Return an input: that file of the space of the table's masked texts, if it is wanted."""
+
+        def value(wildcards: Wildcards) -> object:
+            made = self.masked_space(wildcards)
+            return ancient(getattr(made, name)) if made else []
+
+        return value
+
+    def masked_texts(self, wildcards: Wildcards) -> object:
+        """Return the shards of the table's masked texts, if these are wanted."""
+        names = [masked for masked, table in self.plan.masked.items() if table == wildcards.table]
+        return [ancient(self.texts(name).shards) for name in names]
 
     def scores(self, wildcards: Wildcards) -> object:
         """Return the space's scores, when any are wanted."""
@@ -313,6 +337,12 @@ class Content:
     def space_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the space."""
         return space_digest_in(self.space(wildcards).manifest)
+
+    def scored_digest(self, wildcards: Wildcards) -> str:
+        """Return the digest of the space, and of that of the masked texts if it is wanted."""
+        made = self.masked_space(wildcards)
+        more = f" {space_digest_in(made.manifest)}" if made else ""
+        return self.space_digest(wildcards) + more
 
     def bundle_digests(self, wildcards: Wildcards) -> list[str]:
         """Return the digests of the bundle's spaces, and which inverse relations it has, if any."""

@@ -274,6 +274,10 @@ class Plan(TablesTogether):
             device = replace(device, device="auto")
         return [pick(Scoring, self.config.evaluate), device]
 
+    def of_seed(self, wildcards: Wildcards) -> list[Settings]:
+        """Return the seed of the choice of hidden entities."""
+        return [pick(Seeded, self.config.evaluate)]
+
     def of_links(self, wildcards: Wildcards) -> list[Settings]:
         """How link prediction trains."""
         training = pick(LinkTraining, self.links or LinkTraining())

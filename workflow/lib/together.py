@@ -7,6 +7,16 @@ from kgtextvec.kinds import IN_GRAPHS, KINDS
 from kgtextvec.registry import FORMS, ID_ORDERS
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.tables import Table
+from kgtextvec.texts.rules import parse_rule
+
+NO_DESCRIPTION = ("id", "label", "name", "resource", "synonyms")
+
+
+def has_descriptions(table: Table) -> bool:
+    """Return whether the texts of a table of entities are more than names."""
+    asked = table.text or KINDS[table.kind].text
+    rule = parse_rule(asked if isinstance(asked, str) else ",".join(asked))
+    return any(name.partition(":")[0] not in NO_DESCRIPTION for name in rule.columns)
 
 
 class TablesTogether:
@@ -40,6 +50,21 @@ class TablesTogether:
         align = self.config.align
         files = FORMS[form].files if form else (ID_ORDERS[align.form].files if align else None)
         return self.config.bundle.inverse_relations if files and files.inverses else "none"
+
+    @cached_property
+    def masked(self) -> dict[str, str]:
+        """The tables of masked texts that the score `leakage` needs, with what they are made of.
+
+        Tables of entities whose text rule has more than names and labels.
+        """
+        wanted = "leakage" in self.config.evaluate.scores and self.graph_file
+        if not wanted or self.config.evaluate.test_triples:
+            return {}
+        return {
+            f"{name}-masked": name
+            for name in self.tables_of("entities")
+            if has_descriptions(self.tables[name])
+        }
 
     def table_in_bundle(self, kind: str) -> str | None:
         """Return the table named in the config, the only one, or the one named as its kind."""

@@ -100,7 +100,7 @@ GPU = 0 if plan.config.embed.device == "cpu" else 1
 
 wildcard_constraints:
     model=one_of(plan.all_models),
-    table=one_of(plan.tables),
+    table=one_of([*plan.tables, *plan.masked]),
     space=one_of(plan.spaces),
     shard=r"\d+-of-\d+",
     format=one_of(plan.space_forms),

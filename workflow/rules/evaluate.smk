@@ -1,6 +1,38 @@
 # What the vectors are worth: scores of each space, and all of them in one table.
 
 
+checkpoint mask_texts:
+    """Mask the names of neighbours in the texts of hidden entities, for the score leakage."""
+    input:
+        manifest=content.of_texts("manifest"),
+        rows=content.of_texts("rows"),
+        texts=content.of_texts("shards"),
+        synonyms="<results>/texts/{table}/synonyms.parquet",
+        triples=inputs.graph("triples"),
+    output:
+        manifest="<results>/texts/{table}-masked/manifest.json",
+        rows="<results>/texts/{table}-masked/rows.parquet",
+        shards=directory("<results>/texts/{table}-masked/shards"),
+    log:
+        "<logs>/texts/{table}/mask_texts.log",
+    wildcard_constraints:
+        table=one_of(plan.masked.values()),
+    conda:
+        "../../envs/engine.yaml"
+    resources:
+        mem_mb=grown(4000),
+        runtime=grown(60),
+    params:
+        engine=plan.engine,
+        digest=content.rows_digest,
+        settings=plan.settings(plan.of_seed, edges=True),
+        recipe=plan.recipe("mask_texts"),
+    shell:
+        '{params.engine} mask-texts "$(dirname {input.rows:q})" --triples {input.triples:q}'
+        " --synonyms {input.synonyms:q} {params.settings}"
+        ' --out-dir "$(dirname {output.rows:q})" > {log:q} 2>&1'
+
+
 checkpoint evaluate_space:
     """Score a space and its baselines."""
     input:
@@ -14,6 +46,10 @@ checkpoint evaluate_space:
         texts=content.of_texts("shards"),
         triples=inputs.graph("triples"),
         test_triples=inputs.graph("test_triples"),
+        masked_manifest=content.of_masked("manifest"),
+        masked=content.of_masked("vectors"),
+        masked_index=content.of_masked("index"),
+        masked_texts=content.masked_texts,
     output:
         scores="<results>/{model}/{table}/{space}/scores.json",
         sums="<results>/{model}/{table}/{space}/scores_by_row.parquet",
@@ -28,12 +64,13 @@ checkpoint evaluate_space:
     params:
         engine=plan.engine,
         run=plan.run(plan.of_scoring),
-        digest=content.space_digest,
+        digest=content.scored_digest,
         settings=plan.settings(plan.of_scoring, edges=True),
         recipe=plan.recipe("evaluate_space"),
     shell:
         '{params.engine} evaluate-space "$(dirname {input.vectors:q})" --texts {input.texts:q}'
         " --triples {input.triples:q} --test-triples {input.test_triples:q} --full {input.full:q}"
+        " --masked {input.masked:q} --masked-texts {input.masked_texts:q}"
         " {params.settings} {params.run} --threads {threads} --out {output.scores:q} > {log:q} 2>&1"
 
 

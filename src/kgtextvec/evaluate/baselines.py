@@ -25,6 +25,7 @@ class Baselines:
         self.notes: list[str] = []
         self.read: tuple[Rows, list[str], Rows] | None = None
         self.made: dict[str, Any] = {}
+        self.fitted_on: dict[str, Any] = {}
 
     def methods(self) -> Iterator[tuple[str, Callable[[Rows], Any]]]:
         """Yield name and maker: rows (m,), ascending and distinct, give (m, d) unit vectors."""
@@ -116,7 +117,13 @@ class Baselines:
             # A table of texts without any word would leave an empty vocabulary.
             padded = texts if any(map(by_terms.build_analyzer(), texts)) else ["0" for _ in texts]
             self.made[terms] = by_terms.fit_transform(padded).tocsr()
+            self.fitted_on[terms] = by_terms
         return self.made[terms]
+
+    def characters_of(self, texts: list[str]) -> Any:
+        """Return TF-IDF of characters of other texts, as fitted on those read last: sparse."""
+        self.fitted("characters")
+        return self.fitted_on["characters"].transform(texts).tocsr()
 
     def beginnings(self, texts: list[str]) -> list[str]:
         """Cut texts so that all have CHARACTERS together at most: the longest lose their ends."""

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
+from kgtextvec.evaluate.readers import Nodes
 from kgtextvec.settings.edges import EdgeReading
-from kgtextvec.space import Rows, Space
+from kgtextvec.space import Rows
 from kgtextvec.triples import read_columns
 
 PARTS = 10
@@ -60,7 +61,7 @@ class Graph:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph_triples(path: Path, space: Space, how: EdgeReading | None = None) -> Triples:
+def read_graph_triples(path: Path, space: Nodes, how: EdgeReading | None = None) -> Triples:
     """Read edges and find the rows of their nodes.
 
     A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
@@ -86,7 +87,7 @@ def read_graph_triples(path: Path, space: Space, how: EdgeReading | None = None)
     }
     if not once.num_rows:
         example = f"; the first is {table['head'][0]}" if table.num_rows else ""
-        node = f"; the table's first is {space.column('node_id')[0]}" if space.matrix.rows else ""
+        node = f"; the table's first is {space.column('node_id')[0]}" if space.rows else ""
         raise InputError(
             f"{path}: no triple has both ends among the rows of {space.folder}{example}{node}."
             " Name nodes as the table does (its key node_id), or give another file."
@@ -95,7 +96,7 @@ def read_graph_triples(path: Path, space: Space, how: EdgeReading | None = None)
     return Triples(once["h"].to_numpy(), once["t"].to_numpy(), relation, counts)
 
 
-def node_rows(nodes: pa.ChunkedArray, space: Space) -> Rows:
+def node_rows(nodes: pa.ChunkedArray, space: Nodes) -> Rows:
     """Return the row of each node, the first if several have its name, or -1: (m,)."""
     encoded = pc.dictionary_encode(nodes).unify_dictionaries().combine_chunks()
     if not len(encoded):
@@ -158,6 +159,20 @@ def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
     small = len(np.unique(graph.sources)) < SMALL
     turns = PARTS if small else min(max(MOST_COSINES // cosines_of_turn(graph), 1), PARTS)
     return [hide(graph, seed, turn) for turn in range(turns)]
+
+
+def graphs_of_files(
+    nodes: Nodes, triples: Path, test: Path | None, how: EdgeReading | None, seed: int
+) -> tuple[list[Graph], Triples]:
+    """Read a graph and return it with what is hidden in each turn, or as `test` splits it.
+
+    Also returns the triples as read. Raises InputError as `read_graph_triples` does.
+    """
+    read = read_graph_triples(triples, nodes, how)
+    if test is None:
+        return hide_in_turns(directed(read, nodes.label_codes), seed), read
+    asked = read_graph_triples(test, nodes, how)
+    return [split_known_and_test(read, asked, nodes.label_codes)], read
 
 
 def cosines_of_turn(graph: Graph) -> int:

@@ -20,7 +20,8 @@ DEGREES = ((1, 2), (3, 5), (6, 10), (11, 30), (31, 100), (101, None))
 ONE_VOTE = 1 << 20  # votes are whole numbers, so that equal sums are equal whatever their order
 QUERIES_AT_ONCE = 512
 
-# Gives unit vectors of the given rows of the table, dense or sparse, in their order.
+# Gives unit vectors of the given rows of the table, dense or sparse, in their order. Those of the
+# rows that ask may follow, where they differ: a row then votes with one and asks with another.
 VectorsOf = Callable[[Rows], Any]
 
 
@@ -86,8 +87,12 @@ def nearest_of_tasks(
 ) -> list[Rows]:
     """Return the nearest in the pool of each task's queries: (q, ≤ k) places, -1 for none.
 
-    `vectors` are those of `rows`. Tasks of one group share rows, and so cosines.
+    `vectors` are those of `rows`, then those that all queries ask with, if these differ. Tasks of
+    one group share rows, and so cosines.
     """
+    asking, before = rows, 0
+    if vectors.shape[0] > len(rows):
+        asking, before = np.unique(np.concatenate([task.queries for task in tasks])), len(rows)
     members: dict[Hashable, list[int]] = {}
     for number, group in enumerate(groups):
         members.setdefault(group, []).append(number)
@@ -96,7 +101,10 @@ def nearest_of_tasks(
         for numbers in members.values():
             some = [tasks[number] for number in numbers]
             searches = [
-                (np.searchsorted(rows, task.queries), np.searchsorted(rows, task.pool))
+                (
+                    before + np.searchsorted(asking, task.queries),
+                    np.searchsorted(rows, task.pool),
+                )
                 for task in some
             ]
             for number, places in zip(

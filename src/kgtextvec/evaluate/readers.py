@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,25 @@ from kgtextvec.errors import InputError
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.space import Floats, Rows, Space
+
+
+class Nodes(Protocol):
+    """What triples name: the rows of a table, be it a space or its texts."""
+
+    @property
+    def folder(self) -> Path:
+        """Where they are, for messages."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+
+    @property
+    def label_codes(self) -> Rows:
+        """A number for each row's label, (rows,)."""
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of the index, (rows,)."""
 
 
 def identity(space: Space) -> dict[str, Any]:
@@ -61,7 +80,7 @@ def take_units(matrix: Matrix, rows: Rows) -> Floats:
     return taken
 
 
-def read_texts_of(shards: Path, space: Space, rows: Rows) -> tuple[list[str], Rows]:
+def read_texts_of(shards: Path, space: Nodes, rows: Rows) -> tuple[list[str], Rows]:
     """Return the distinct texts of `rows`, sorted by digest, and each row's place among them.
 
     `shards` is the folder of Parquet files that read-texts wrote. Raises InputError when it is

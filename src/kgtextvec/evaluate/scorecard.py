@@ -29,6 +29,10 @@ def evaluate_space(
     full: Annotated[
         Path | None, "for a reduced space: the folder of the full one, or its embeddings.npy"
     ] = None,
+    masked: Annotated[
+        Path | None, "for leakage: the space of masked texts, or its embeddings.npy"
+    ] = None,
+    masked_texts: Annotated[Path | None, "for leakage: the folder of the masked texts"] = None,
     edges: EdgesFlag = "",
     scoring: Scoring = Scoring(),
     device: Device = Device(),
@@ -61,6 +65,8 @@ def evaluate_space(
         test_triples=test_triples,
         full=full,
         edges=edges_of_json(edges),
+        masked=masked,
+        masked_texts=masked_texts,
     )
     scores: dict[str, Any] = {}
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""Strata of the cold start: whether a text names the answer, and how long it is."""
+"""Strata of the cold start: whether a text names the answer, or has its words; how long it is."""
 
 import re
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LENGTHS = ((0, 3), (4, 10), (11, 30), (31, 100), (101, None))  # words
 SHORTEST = 3  # characters of a name that is looked for: shorter ones are in many words
 NAMED_GROUPS = ("answer named", "answer not named")
+OVERLAPS = ("no word of the answer", "up to half of its words", "more than half")
 
 Strata = dict[str, dict[str, NDArray[np.bool_]]]
 
@@ -23,15 +24,20 @@ Strata = dict[str, dict[str, NDArray[np.bool_]]]
 def strata_of_texts(space: "Space", baselines: "Baselines", ranked: "Ranked") -> Strata:
     """Return which queries (n,) belong to each stratum of the asking entity's text: by, group.
 
-    `answer_in_text`: whether the answer's name is in the text, word for word. `text_words`: ranges
-    of the number of words. Groups without any query are left out.
+    `answer_in_text`: whether the answer's name is in the text, word for word. `lexical_overlap`:
+    which share of the words of the answer's name, in any order, is in the text; words of fewer than
+    SHORTEST characters aside. `text_words`: ranges of the number of words. Groups without any query
+    are left out.
     """
     rows, place = np.unique(ranked.sources, return_inverse=True)
     texts, where = baselines.texts_of(rows)
     plain = [plain_words(texts[one]) for one in where.tolist()]
     answers, which = np.unique(ranked.answers, return_inverse=True)
     names = space.column("name").take(pa.array(answers)).fill_null("").to_pylist()
-    named = names_in_texts(plain, [plain_words(name) for name in names], place, which)
+    plain_names = [plain_words(name) for name in names]
+    named = names_in_texts(plain, plain_names, place, which)
+    shares = shares_in_texts(plain, plain_names, place, which)
+    overlaps = (shares == 0, (shares > 0) & (shares <= 0.5), shares > 0.5)
     lengths = np.array([len(text.split()) for text in plain])[place]
     of_lengths = {
         f"{low}-{high}" if high else f"{low}+": (lengths >= low) & (lengths <= (high or np.inf))
@@ -39,6 +45,7 @@ def strata_of_texts(space: "Space", baselines: "Baselines", ranked: "Ranked") ->
     }
     found: Strata = {
         "answer_in_text": dict(zip(NAMED_GROUPS, (named, ~named), strict=True)),
+        "lexical_overlap": dict(zip(OVERLAPS, overlaps, strict=True)),
         "text_words": of_lengths,
     }
     return {
@@ -68,3 +75,22 @@ def names_in_texts(
         found[number] = len(word) >= SHORTEST + 2 and word in texts[text]
     named: NDArray[np.bool_] = found[back]
     return named
+
+
+def shares_in_texts(
+    texts: Sequence[str],
+    names: Sequence[str],
+    place: NDArray[np.int64],
+    which: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return for each query (n,) which share of the words of a name is in a text, both plain."""
+    in_texts = [set(text.split()) for text in texts]
+    of_names = [{word for word in name.split() if len(word) >= SHORTEST} for name in names]
+    pairs, back = np.unique(place * np.int64(len(names)) + which, return_inverse=True)
+    found = np.zeros(len(pairs))
+    for number, pair in enumerate(pairs.tolist()):
+        text, name = divmod(pair, len(names))
+        words = of_names[name]
+        found[number] = len(words & in_texts[text]) / max(len(words), 1)
+    shares: NDArray[np.float64] = found[back]
+    return shares

@@ -24,7 +24,8 @@ class Scoring(Seeded):
         "retention",
         "geometry",
     )
-    """Which scores; `[]` omits the step."""
+    """Which scores; `[]` omits the step. `leakage` embeds up to 10,000 more texts per table and
+    model, with names masked."""
     neighbours: Count = 10
     """How many nearest neighbours vote or are compared."""
 

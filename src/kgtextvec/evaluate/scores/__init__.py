@@ -27,7 +27,8 @@ VECTOR_BASELINES = {
 class ScoringContext:
     """What a score may use. `device` is as asked for; files that were not given are None.
 
-    `edges`: how files of triples are read.
+    `edges`: how files of triples are read. `masked` is the space of the texts that mask-texts
+    wrote, `masked_texts` the folder of their shards.
     """
 
     space: "Space"
@@ -38,6 +39,8 @@ class ScoringContext:
     test_triples: Path | None
     full: Path | None
     edges: EdgeReading | None = None
+    masked: Path | None = None
+    masked_texts: Path | None = None
 
 
 @dataclass(frozen=True)

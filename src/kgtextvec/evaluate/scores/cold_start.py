@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 def score_cold_start(context: ScoringContext) -> ScoreResult:
     """Hide entities of the graph (or take the split given) and rank the answers of their edges."""
     from kgtextvec.device import choose_cuda_or_cpu
-    from kgtextvec.evaluate.graph import (
-        directed,
-        hide_in_turns,
-        read_graph_triples,
-        split_known_and_test,
-    )
+    from kgtextvec.evaluate.graph import graphs_of_files
     from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks, sums_of_ranks
     from kgtextvec.evaluate.strata import strata_of_texts
     from kgtextvec.gpu_lock import leased
@@ -34,12 +29,9 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
         return ScoreResult(notes=["cold_start: left out, it needs a table of entities"])
     if context.triples is None:
         return ScoreResult(notes=["cold_start: left out, evaluate.triples names no file"])
-    triples = read_graph_triples(context.triples, space, context.edges)
-    if context.test_triples is None:
-        graphs = hide_in_turns(directed(triples, space.label_codes), seed)
-    else:
-        test = read_graph_triples(context.test_triples, space, context.edges)
-        graphs = [split_known_and_test(triples, test, space.label_codes)]
+    graphs, triples = graphs_of_files(
+        space, context.triples, context.test_triples, context.edges, seed
+    )
     graph = graphs[0]
     counts = graph.counts | {"turns": len(graphs)}
     for name in ("hidden", "queries", "left_out_answer_hidden"):

@@ -9,6 +9,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
 from kgtextvec.pages.numbers import format_bytes, format_rate
 from kgtextvec.pairs import Difference
+from kgtextvec.report.compare.leakage import leakage_sentences
 from kgtextvec.report.compare.notebook import render_comparison
 from kgtextvec.report.compare.paired import (
     MARGIN,
@@ -36,6 +37,7 @@ from kgtextvec.report.compare.verdict import (
     rule_of,
     table_verdict,
 )
+from kgtextvec.settings.scores import Scoring
 
 MOST_LINES = 200  # of a score that the page does not know; scores.tsv has all
 
@@ -98,14 +100,16 @@ def table_section(
         "name": table,
         "rule": rule_of(spaces[0]),
         "rows": spaces[0].rows,
-        "words": table_verdict(spaces),
+        "words": [*table_verdict(spaces), *leakage_sentences(spaces)],
         "asked": asked,
         "charts": charts,
         "scores": [
             score_table(spaces, score) for score in known_scores() if has_score(spaces, score)
         ],
         "left_out": [
-            known.title for score, known in known_scores().items() if not has_score(spaces, score)
+            known_scores()[score].title
+            for score in Scoring().scores
+            if not has_score(spaces, score)
         ],
         "costs": [space_costs(space) for space in spaces],
         "unmeasured": list(dict.fromkeys(space.model for space in spaces if space.embedded == 0)),

@@ -80,7 +80,7 @@ def read_table(path: Path) -> None:
 
 
 def read_triples(path: Path) -> None:
-    read_columns(path)
+    read_columns([path])
 
 
 def read_archive(path: Path) -> None:

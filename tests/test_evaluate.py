@@ -131,7 +131,7 @@ def test_texts_without_words_and_equal_texts_do_not_stop_the_scores(tmp_path):
             "cold_start",
             "labels",
             "geometry",
-            triples=write_triples(tmp_path / "t.tsv", triples),
+            triples=[write_triples(tmp_path / "t.tsv", triples)],
         )
         assert "geometry" in card["scores"]
 
@@ -257,7 +257,7 @@ def test_geometry_is_that_of_all_pairs(tmp_path):
 def test_relation_types_get_no_cold_start(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(30, 4))
     folder = make_space(tmp_path, vectors, ["A:B"] * 15 + ["B:B"] * 15, kind="relation_types")
-    card = scored(folder, "cold_start", "labels", "geometry", triples=tmp_path / "unread.tsv")
+    card = scored(folder, "cold_start", "labels", "geometry", triples=[tmp_path / "unread.tsv"])
     assert set(card["scores"]) == {"labels", "geometry"}
     assert card["notes"] == ["cold_start: left out, it needs a table of entities"]
 
@@ -284,8 +284,8 @@ def test_scores_of_many_spaces_make_one_sorted_table(tmp_path):
     full = make_space(tmp_path, vectors, labels)
     part = make_space(tmp_path, vectors[:, :4], labels, space="pca4")
     cards = [
-        scored(full, "cold_start", "labels", "geometry", triples=path),
-        scored(part, "cold_start", "retention", triples=path, full=full),
+        scored(full, "cold_start", "labels", "geometry", triples=[path]),
+        scored(part, "cold_start", "retention", triples=[path], full=full),
     ]
     files = [folder / "scores.json" for folder in (full, part)]
     collect_scores(files, out=tmp_path / "a.tsv")

@@ -33,8 +33,8 @@ def scored(folder, triples, test_triples=None, **settings):
         folder,
         texts=shards_of(folder),
         out=out,
-        triples=triples,
-        test_triples=test_triples,
+        triples=[triples] if triples else [],
+        test_triples=[test_triples] if test_triples else [],
         scoring=Scoring(scores=("cold_start",), **settings),
         threads=1,
     )
@@ -117,7 +117,7 @@ def test_equal_vectors_gain_nothing_by_the_order_of_the_file(tmp_path):
     triples = [(f"Thing::{i}", "likes", f"Answer::{n + likes[i]}") for i in range(n)]
     folder = make_space(tmp_path, np.ones((n + 5, 4)), labels)
     space = Space(folder)
-    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples([write_triples(tmp_path / "t.tsv", triples)], space)
     votes_for_0 = []
     for seed in range(20):
         graph = hide(directed(read, space.label_codes), seed)
@@ -189,9 +189,9 @@ def test_scores_are_those_of_a_plain_loop(tmp_path, given_split):
     }
     triples = sorted(one for one in triples if one[0] != one[2])
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples([write_triples(tmp_path / "t.tsv", triples)], space)
     if given_split:
-        test = read_graph_triples(write_triples(tmp_path / "test.tsv", triples[::7]), space)
+        test = read_graph_triples([write_triples(tmp_path / "test.tsv", triples[::7])], space)
         graph = split_known_and_test(read, test, space.label_codes)
         assert graph.asked.sum() + graph.counts["left_out_answer_hidden"] == 2 * len(triples[::7])
     else:
@@ -231,7 +231,7 @@ def test_ties_count_as_all_their_orders_on_average(above, level):
 def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tmp_path):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples([write_triples(tmp_path / "t.tsv", triples)], space)
     graph = hide(directed(read, space.label_codes), 0)
     assert not graph.known[graph.cold[graph.sources] | graph.cold[graph.answers]].any()
     assert not (graph.known & graph.asked).any()
@@ -243,7 +243,7 @@ def test_a_hidden_entity_has_no_known_edge_and_each_large_label_hides_a_tenth(tm
 def test_a_small_graph_hides_every_entity_once_and_a_large_one_a_tenth(tmp_path, monkeypatch):
     vectors, labels, triples = clusters(n_clusters=12, size=5, dims=12)
     space = Space(make_space(tmp_path, vectors, labels))
-    read = read_graph_triples(write_triples(tmp_path / "t.tsv", triples), space)
+    read = read_graph_triples([write_triples(tmp_path / "t.tsv", triples)], space)
     turns = hide_in_turns(directed(read, space.label_codes), 0)
     assert (np.sum([graph.cold for graph in turns], axis=0) == 1).all()
     monkeypatch.setattr(graphs, "SMALL", 72)
@@ -270,7 +270,7 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
         path = tmp_path / f"t.tsv.{packing}"
         data = (header + text).encode()
         path.write_bytes({"gz": gzip.compress, "xz": lzma.compress}.get(packing, bytes)(data))
-        read = read_graph_triples(path, space)
+        read = read_graph_triples([path], space)
         assert sorted(zip(read.heads, read.tails, read.relations, strict=True)) == [
             (0, 2, 'r "x'),
             (1, 3, 'r "x'),
@@ -293,7 +293,7 @@ def test_triples_that_cannot_be_used_are_told_in_one_line(tmp_path, text, says):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=says) as caught:
-        read_graph_triples(path, space)
+        read_graph_triples([path], space)
     assert "\n" not in str(caught.value)
 
 
@@ -316,7 +316,7 @@ def test_equal_inputs_give_equal_bytes_and_another_seed_another_split(tmp_path):
     for out, seed in zip(outs, (0, 0, 1), strict=True):
         scoring = Scoring(seed=seed)
         evaluate_space(
-            folder, texts=shards_of(folder), out=out, triples=path, scoring=scoring, threads=1
+            folder, texts=shards_of(folder), out=out, triples=[path], scoring=scoring, threads=1
         )
     first, _, other = (json.loads(out.read_text()) for out in outs)
     assert outs[0].read_bytes() == outs[1].read_bytes()

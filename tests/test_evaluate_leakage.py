@@ -146,7 +146,7 @@ def scored(root, graph):
         folder,
         texts=shards_of(folder),
         out=folder / "scores.json",
-        triples=graph,
+        triples=[graph],
         masked=masked,
         masked_texts=shards_of(masked),
         scoring=Scoring(scores=("leakage",)),
@@ -162,7 +162,7 @@ def mrr_by_loops(folder, masked, graph):
     asking = dict(zip(other.column("node_id").to_pylist()[:240], other.vectors[:240], strict=True))
     nodes = space.column("node_id").to_pylist()
     found = []
-    for turn in graphs_of_files(space, graph, None, None, 0)[0]:
+    for turn in graphs_of_files(space, [graph], (), None, 0)[0]:
         edges = np.stack([turn.sources, turn.answers], axis=1)
         known = {source: answer for source, answer in edges[turn.known].tolist() if source < 240}
         for source, answer in edges[turn.asked].tolist():
@@ -230,9 +230,9 @@ def test_it_is_left_out_where_nothing_is_masked_and_refused_where_files_disagree
     folder, masked = spaces_of(tmp_path)
     common = {"texts": shards_of(folder), "out": folder / "scores.json", "threads": 1}
     scoring = Scoring(scores=("leakage",))
-    evaluate_space(folder, scoring=scoring, triples=graph, **common)
+    evaluate_space(folder, scoring=scoring, triples=[graph], **common)
     (note,) = json.loads((folder / "scores.json").read_text())["notes"]
     assert note == "leakage: left out, texts that are names have no descriptions to mask"
     both = {"masked": folder, "masked_texts": shards_of(masked)}
     with pytest.raises(InputError, match=r"not made of this table's texts"):
-        evaluate_space(folder, scoring=scoring, triples=graph, **both, **common)
+        evaluate_space(folder, scoring=scoring, triples=[graph], **both, **common)

@@ -268,7 +268,7 @@ def test_triples_without_rows_are_counted(tmp_path):
     space = Space(make_space(tmp_path, np.eye(30, 4), ["A"] * 30))
     edges = [(f"A::{i}", "r", f"A::{j}") for i in range(12) for j in range(12, 30)]
     path = write_triples(tmp_path / "t.tsv", [*edges, ("A::1", "r", "B::77")])
-    cut = split_for_links(read_graph_triples(path, space), 0)
+    cut = split_for_links(read_graph_triples([path], space), 0)
     assert cut.counts["without_row"] == 1
     assert (cut.counts["train"], cut.counts["test"]) == (len(edges) - len(edges) // 10, 21)
     assert len(cut.rows) == 30

@@ -70,7 +70,7 @@ def families(folder, n_families=8, things=30, answers=10, seed=0):
 def told(space, triples, out, **settings):
     training = LinkTraining(**settings)
     device = Device(device="cpu")
-    predict_links(space, triples=triples, out=out, training=training, device=device, threads=1)
+    predict_links(space, triples=[triples], out=out, training=training, device=device, threads=1)
     return json.loads(out.read_text())
 
 
@@ -128,7 +128,7 @@ def cut_of(folder):
     folder.mkdir(exist_ok=True)
     folder, triples = families(folder)
     space = Space(folder)
-    cut = split_for_links(read_graph_triples(triples, space), 0)
+    cut = split_for_links(read_graph_triples([triples], space), 0)
     return cut, take_rows(space.matrix, cut.rows)
 
 

@@ -68,9 +68,9 @@ def test_entities_are_coloured_by_the_triples_that_they_stand_in(tmp_path):
     lines = [f"{nodes[i]}\tr\tX::{j}" for i in range(12) for j in range(i)]
     lines += [lines[-1], "X::9\tr\tX::8"]  # told twice; not of the table
     (tmp_path / "triples.tsv").write_text("\n".join(["head\trelation\ttail", *lines]))
-    counted = degrees(tmp_path / "triples.tsv", pq.read_table(space / "index.parquet"))
+    counted = degrees([tmp_path / "triples.tsv"], pq.read_table(space / "index.parquet"))
     assert counted.tolist() == list(range(12))
-    draw_map(space, layout=MapLayout(layouts=("tsne",)), triples=tmp_path / "triples.tsv")
+    draw_map(space, layout=MapLayout(layouts=("tsne",)), triples=[tmp_path / "triples.tsv"])
     columns = {
         column["name"]: column for column in read_page(space / "map.html")["about"]["columns"]
     }

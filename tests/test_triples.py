@@ -12,10 +12,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kgtextvec.edge_file import EdgeFile
 from kgtextvec.errors import InputError
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.edges import EdgeReading, edges_as_json, edges_of_json
-from kgtextvec.triples import EdgeFile, read_columns
+from kgtextvec.triples import read_columns
 
 PACK = {
     "plain": bytes,
@@ -35,7 +36,7 @@ BIOMEDGPS = (
 
 
 def edges_in(path, **how):
-    table = read_columns(path, read_settings(EdgeReading, how, "config, graph."))
+    table = read_columns([path], read_settings(EdgeReading, how, "config, graph."))
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
@@ -147,7 +148,7 @@ def test_parquet_of_any_types_is_read_as_strings(tmp_path):
 def test_what_cant_be_read_is_refused_in_one_line(tmp_path, content, says):
     path = tmp_path / "edges.tsv" if content is None else written(tmp_path, content)
     with pytest.raises(InputError, match=says) as caught:
-        read_columns(path)
+        read_columns([path])
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -194,7 +195,7 @@ def test_settings_travel_as_json_and_leave_no_trace_at_their_defaults():
 
 def test_distinct_ids_come_in_order_of_appearance_over_all_blocks(tmp_path, monkeypatch):
     """Against a plain loop; blocks of a few lines."""
-    import kgtextvec.triples as module
+    import kgtextvec.edge_file as module
 
     monkeypatch.setattr(module, "BYTES_OF_BLOCK", 64)
     monkeypatch.setattr(module, "BLOCKS_AT_ONCE", 2)

@@ -33,7 +33,7 @@ def spaces(tmp_path_factory):
         out = folder / "scores.json"
         scoring = Scoring(scores=("cold_start",))
         texts = shards_of(folder)
-        evaluate_space(folder, texts=texts, out=out, triples=path, scoring=scoring, threads=1)
+        evaluate_space(folder, texts=texts, out=out, triples=[path], scoring=scoring, threads=1)
         methods = json.loads(out.read_text())["scores"]["cold_start"]["all"]["all"]
         scores = {
             ("cold_start", method, metric): ScoreValue(one["value"], *(one["interval"] or ()))

@@ -1,8 +1,7 @@
-"""Edges of a graph: head, relation and tail, from any file that holds them.
+"""A file of edges: head, relation and tail, in any form that they come in.
 
-One reader for the graph of the scores, `used_by`, the test triples, facts, and the triples that
-align follows. Which columns they are is recognised by their names, or by place in a file of three
-columns; settings overrule it.
+Which columns they are is recognised by their names, or by place in a file of three columns;
+settings overrule it. triples.py reads the files of a graph as one.
 """
 
 import re
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
+from msgspec.structs import replace
 
 from kgtextvec.edge_columns import (
     PARTS_OF_EDGE,
@@ -43,8 +43,8 @@ class EdgeFile:
     """A file of edges, its columns found; nothing but its beginning is read yet.
 
     `names`: the columns' names, None in a file without. `header`: whether the first line has them,
-    and so is no edge. `sources`: where head, relation and tail come from. `count`: how many edges
-    the last pass read.
+    and so is no edge; `only_header`: whether nothing follows it. `sources`: where head, relation
+    and tail come from. `count`: how many edges the last pass read.
     """
 
     def __init__(
@@ -53,12 +53,20 @@ class EdgeFile:
         how: EdgeReading | None = None,
         encoding: str = "utf-8",
         max_ratio: int = 200,
+        header_file: "EdgeFile | None" = None,
     ) -> None:
-        """Recognise the columns. Raises InputError when the file is absent or has no edges."""
+        """Recognise the columns. Raises InputError when the file is absent or has no edges.
+
+        `header_file` names the columns if line 1 doesn't.
+        """
         self.path, self.how = path, how or EdgeReading()
+        if header_file and not self.how.delimiter:
+            self.how = replace(self.how, delimiter=header_file.delimiter)
         self.encoding, self.max_ratio = encoding, max_ratio
-        self.delimiter, self.quotechar, self.before, self.count = "", "", 0, 0
-        self.is_json = False
+        self.delimiter: str = ""
+        self.quotechar, self.before, self.count = "", 0, 0
+        self.is_json = self.only_header = False
+        self.names: list[str] | None = None
         try:
             with path.open("rb") as file:
                 self.is_parquet = file.read(4) == b"PAR1"
@@ -68,18 +76,21 @@ class EdgeFile:
         first = self.first_of_parquet() if self.is_parquet else self.first_line()
         self.width = len(first)
         given = self.how.header
+        if header_file and not (self.is_parquet or self.is_json or self.names_edges(first)):
+            given = tuple(header_file.names or ())
         if isinstance(given, tuple):
             if len(given) != self.width:
+                source = header_file.path.name if header_file else "header"
                 raise InputError(
-                    f"{path}: has {self.width} columns, header names {len(given)}. Name them all."
+                    f"{path}: has {self.width} columns, {source} names {len(given)}. Name them all."
                 )
-            names: list[str] | None = list(given)
+            self.names = list(given)
             self.header = False
         else:
             named = self.is_parquet or self.is_json
             self.header = named or (self.names_edges(first) if given == "auto" else given)
-            names = first if self.header else None
-        self.names = names
+            self.names = first if self.header else None
+        self.only_header = self.only_header and bool(self.header)
         self.sources = self.find_sources(first)
 
     def first_line(self) -> list[str]:
@@ -91,6 +102,7 @@ class EdgeFile:
                 if not block:
                     break
                 data += block
+            self.only_header = not stream.read(1)  # of one line, so far
         text = data.decode(self.encoding, "replace").removeprefix("\ufeff")
         lines = LINE_END.split(text)  # as pyarrow ends lines; str.splitlines knows more ends
         while lines and not lines[0].strip():
@@ -98,6 +110,7 @@ class EdgeFile:
             self.before += 1
         if not lines:
             raise InputError(f"{self.path}: is empty. Give head, relation and tail.")
+        self.only_header &= not any(one.strip() for one in lines[1:])
         if lines[0].lstrip().startswith("{"):
             self.is_json = True
             return keys_of_line(self.path, lines[0])
@@ -209,13 +222,13 @@ class EdgeFile:
         return one_column(places[0])
 
     @property
-    def summary_line(self) -> str:
-        """Return how the file is read, for logs."""
+    def columns_shown(self) -> str:
+        """Return where an edge's parts come from, and whether there is a header, for logs."""
         shown = ", ".join(
             f"{part} = {self.sources[part].shown(self.names)}" for part in PARTS_OF_EDGE
         )
         header = "line 1 is a header" if self.header else "no header"
-        return f"{self.path}: {shown}" + ("" if self.is_parquet or self.is_json else f"; {header}")
+        return shown + ("" if self.is_parquet or self.is_json else f"; {header}")
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield head, relation and tail, block by block, as strings; blank lines are left out.
@@ -274,6 +287,8 @@ class EdgeFile:
 
     def text_blocks(self, places: Sequence[int]) -> Iterator[dict[int, Any]]:
         """Yield the columns at some places of delimited text."""
+        if self.only_header:
+            return
         names = [str(place) for place in range(self.width)]
         wanted = [str(place) for place in places]
         try:
@@ -311,15 +326,6 @@ class EdgeFile:
             raise InputError(
                 f"{self.path}: {what}. Give every edge its head, relation and tail, in UTF-8."
             ) from None
-
-
-def read_columns(path: Path, how: EdgeReading | None = None) -> pa.Table:
-    """Read a file of edges: a table of the strings head, relation and tail.
-
-    Raises InputError when it can't be read.
-    """
-    schema = pa.schema([(part, pa.string()) for part in PARTS_OF_EDGE])
-    return pa.Table.from_batches(EdgeFile(path, how).batches(), schema)
 
 
 def is_number(field: str) -> bool:

@@ -22,7 +22,7 @@ from kgtextvec.settings.scores import LinkPrediction
 from kgtextvec.settings.tables import Table
 from kgtextvec.settings.training import FineTune
 
-from .named import named_files
+from .named import named_files, named_lists
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -122,11 +122,11 @@ def check_plan(plan: "Plan") -> None:
             f"config, reduce.fit_on: there is no table {plan.fit_on}. Choose one of"
             f" {', '.join(plan.tables)}."
         )
-    asked = {plan.graph_file, config.evaluate.triples} - {None}
-    if len(asked) > 1:
+    triples = config.evaluate.triples
+    if triples and plan.files(triples) != plan.files(plan.graph_asked):
         raise InputError(
-            f"config, evaluate.triples: {config.evaluate.triples} is not graph.file"
-            f" ({plan.graph_file}). Leave one of them out."
+            f"config, evaluate.triples: {', '.join(plan.files(triples))} is not graph.file"
+            f" ({', '.join(plan.files(plan.graph_asked))}). Leave one of them out."
         )
     for name, table in plan.tables.items():
         for kind in KINDS.values():
@@ -244,7 +244,7 @@ def check_endpoint_use(plan: "Plan", model: str) -> None:
 
 def check_links(plan: "Plan", links: LinkPrediction) -> None:
     """Check that link prediction has a graph, its spaces, and PyKEEN where it would run."""
-    if not (plan.tables_of("entities") and plan.graph_file):
+    if not (plan.tables_of("entities") and plan.graph_asked):
         raise InputError(
             "config, evaluate.link_prediction: needs a table of entities, and graph.file or"
             " evaluate.triples, the graph to train on."
@@ -265,7 +265,7 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
 def check_leakage(plan: "Plan") -> None:
     """Check that the score `leakage` has what it masks, and room for its tables of masked texts."""
     where = "config, evaluate.scores: leakage"
-    if not plan.graph_file:
+    if not plan.graph_asked:
         raise InputError(f"{where} needs graph.file, the edges whose ends are masked. Set it.")
     if plan.config.evaluate.test_triples:
         raise InputError(f"{where} hides entities itself. Leave it or evaluate.test_triples out.")
@@ -312,11 +312,11 @@ def check_files(plan: "Plan", one_disk: bool = True) -> None:
     Raises InputError that names the key. `one_disk`: jobs see the disk that users' files are on;
     elsewhere a pattern would match other files.
     """
-    for name, table in plan.tables.items():
-        asked = (table.file,) if isinstance(table.file, str) else table.file
-        if not one_disk and any(has_magic(path) for path in asked):
+    for key, asked in named_lists(plan):
+        paths = (asked,) if isinstance(asked, str) else asked or ()
+        if not one_disk and any(has_magic(path) for path in paths):
             raise InputError(
-                f"config, tables.{name}.file: a pattern can't be resolved on other machines"
+                f"{key}: a pattern can't be resolved on other machines"
                 " (--shared-fs-usage). List the files."
             )
     if not one_disk and plan.finetuned:

@@ -92,31 +92,28 @@ class Inputs:
 
     def used_by(self, wildcards: Wildcards) -> object:
         """Return the triples that name the rows in use, if the table has them."""
-        found = self.plan.tables[wildcards.table].used_by
-        return self.file(found) if found else []
+        return self.files(self.plan.tables[wildcards.table].used_by)
 
     def graph_of_ids(self, wildcards: Wildcards) -> object:
         """Return the graph, which decides what node ids are, if there is one."""
         is_facts = self.plan.tables[wildcards.table].kind == "facts"
-        found = None if is_facts else self.plan.graph_file
-        return self.file(found) if found else []
+        return self.files(None if is_facts else self.plan.graph_asked)
 
     def graph(self, key: str) -> Input:
         """Return an input: triples for the scores of a table of entities."""
 
         def value(wildcards: Wildcards) -> object:
-            test: str | None = self.plan.config.evaluate.test_triples
-            found = self.plan.graph_file if key == "triples" else test
+            test = self.plan.config.evaluate.test_triples
+            found = self.plan.graph_asked if key == "triples" else test
             is_graph = self.plan.tables[wildcards.table].kind == "entities"
-            return self.file(found) if found and is_graph else []
+            return self.files(found if is_graph else None)
 
         return value
 
     def align_to(self, wildcards: Wildcards) -> list[object]:
         """Return the trainer's id maps, or its triples."""
         align = self.plan.config.align
-        paths = align.to if align else ()
-        return [self.file(path) for path in ([paths] if isinstance(paths, str) else paths)]
+        return self.files(align.to if align else None)
 
     def source_files(self, wildcards: Wildcards) -> list[object]:
         """Return a model's files on this machine (`path:`, `file:`): a change converts it again."""

@@ -1,6 +1,6 @@
 """The files that the config names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kgtextvec.models.sources import scheme_of
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 
+def named_lists(plan: "Plan") -> Iterator[tuple[str, str | Sequence[str] | None]]:
+    """Yield (key, value) of each key that takes a path, a pattern or a list of them."""
+    for name, table in plan.tables.items():
+        yield f"config, tables.{name}.file", table.file
+        yield f"config, tables.{name}.header_file", table.header_file
+        yield f"config, tables.{name}.used_by", table.used_by
+    config = plan.config
+    yield "config, graph.file", config.graph.file if config.graph else None
+    yield "config, evaluate.triples", config.evaluate.triples
+    yield "config, evaluate.test_triples", config.evaluate.test_triples
+    yield "config, align.to", config.align.to if config.align else None
+
+
 def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
     """Yield (key, path) of every file that the config names."""
     config = plan.config
-    for name, table in plan.tables.items():
-        for path in plan.files(table.file):
-            yield f"config, tables.{name}.file", path
-        for path in plan.files(table.header_file):
-            yield f"config, tables.{name}.header_file", path
-        if table.used_by:
-            yield f"config, tables.{name}.used_by", table.used_by
-    if config.graph:
-        yield "config, graph.file", config.graph.file
-    for key in ("triples", "test_triples"):
-        if path := getattr(config.evaluate, key):
-            yield f"config, evaluate.{key}", path
-    if config.align:
-        paths = [config.align.to] if isinstance(config.align.to, str) else config.align.to
-        yield from (("config, align.to", path) for path in paths)
+    for key, asked in named_lists(plan):
+        yield from ((key, path) for path in plan.files(asked))
     for name, wanted in plan.finetuned.items():
         if wanted.text not in plan.tables:
             yield f"config, finetune.{name}.text", wanted.text

@@ -147,8 +147,7 @@ class Plan(TablesTogether):
         for path in [asked] if isinstance(asked, str) else asked or ():
             if "://" in path and "*" in path:
                 raise InputError(
-                    f"config, tables: {path}: a pattern can't be looked up at an address. List the"
-                    " files."
+                    f"config: {path}: a pattern can't be looked up at an address. List the files."
                 )
             whole = self.file(path)
             matching: list[str] = []

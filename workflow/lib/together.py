@@ -1,5 +1,6 @@
 """What the config says of tables together: the graph, bundles, inverse relations."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from kgtextvec.errors import InputError
@@ -30,8 +31,8 @@ class TablesTogether:
         return [name for name, table in self.tables.items() if table.kind == kind]
 
     @property
-    def graph_file(self) -> str | None:
-        """The file of the graph's edges, if there is one."""
+    def graph_asked(self) -> str | Sequence[str] | None:
+        """The files of the graph's edges as the config names them, if there is a graph."""
         graph = self.config.graph
         return graph.file if graph else self.config.evaluate.triples
 
@@ -57,7 +58,7 @@ class TablesTogether:
 
         Tables of entities whose text rule has more than names and labels.
         """
-        wanted = "leakage" in self.config.evaluate.scores and self.graph_file
+        wanted = "leakage" in self.config.evaluate.scores and self.graph_asked
         if not wanted or self.config.evaluate.test_triples:
             return {}
         return {

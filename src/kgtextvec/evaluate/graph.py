@@ -1,6 +1,6 @@
 """A graph's triples as row numbers of a table, and the split that makes entities unknown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.readers import Nodes
+from kgtextvec.part_files import name_of_parts
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.space import Rows
 from kgtextvec.triples import read_columns
@@ -61,14 +62,16 @@ class Graph:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def read_graph_triples(path: Path, space: Nodes, how: EdgeReading | None = None) -> Triples:
+def read_graph_triples(
+    paths: Sequence[Path], space: Nodes, how: EdgeReading | None = None
+) -> Triples:
     """Read edges and find the rows of their nodes.
 
     A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
     table, or are the same, is left out and counted. Raises InputError when the file can't be read,
     or when no triple is left.
     """
-    table = read_columns(path, how)
+    table = read_columns(paths, how)
     heads, tails = (node_rows(table[name], space) for name in ("head", "tail"))
     relations = table["relation"].to_numpy().astype(object)
     there = (heads >= 0) & (tails >= 0)
@@ -89,8 +92,9 @@ def read_graph_triples(path: Path, space: Nodes, how: EdgeReading | None = None)
         example = f"; the first is {table['head'][0]}" if table.num_rows else ""
         node = f"; the table's first is {space.column('node_id')[0]}" if space.rows else ""
         raise InputError(
-            f"{path}: no triple has both ends among the rows of {space.folder}{example}{node}."
-            " Name nodes as the table does (its key node_id), or give another file."
+            f"{paths[0].with_name(name_of_parts(paths))}: no triple has both ends among the rows of"
+            f" {space.folder}{example}{node}. Name nodes as the table does (its key"
+            " node_id), or give another file."
         )
     relation = once["r"].to_numpy().astype(object)
     return Triples(once["h"].to_numpy(), once["t"].to_numpy(), relation, counts)
@@ -162,14 +166,18 @@ def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
 
 
 def graphs_of_files(
-    nodes: Nodes, triples: Path, test: Path | None, how: EdgeReading | None, seed: int
+    nodes: Nodes,
+    triples: Sequence[Path],
+    test: Sequence[Path],
+    how: EdgeReading | None,
+    seed: int,
 ) -> tuple[list[Graph], Triples]:
     """Read a graph and return it with what is hidden in each turn, or as `test` splits it.
 
     Also returns the triples as read. Raises InputError as `read_graph_triples` does.
     """
     read = read_graph_triples(triples, nodes, how)
-    if test is None:
+    if not test:
         return hide_in_turns(directed(read, nodes.label_codes), seed), read
     asked = read_graph_triples(test, nodes, how)
     return [split_known_and_test(read, asked, nodes.label_codes)], read

@@ -16,11 +16,11 @@ from kgtextvec.settings.scores import LinkTraining, Seeded
 def predict_links(
     space_dir: Annotated[Path, "folder of the space"],
     *,
-    triples: Annotated[Path, "head, relation, tail, tab-separated"],
+    triples: Annotated[list[Path], "the graph's edges; several files are read as one"],
     out: Annotated[Path, "link_prediction.json to write"],
     test_triples: Annotated[
-        Path | None, "the triples to predict; by default some of --triples, set aside by the seed"
-    ] = None,
+        list[Path], "the triples to predict; by default some of --triples, set aside by the seed"
+    ] = [],  # noqa: B006
     edges: EdgesFlag = "",
     training: LinkTraining = LinkTraining(),
     seeded: Seeded = Seeded(),
@@ -46,7 +46,7 @@ def predict_links(
         from kgtextvec.evaluate.link_split import split_for_links, split_for_links_as_given
         from kgtextvec.evaluate.link_training import check_trainable, link_notes, train_all
         from kgtextvec.evaluate.readers import identity
-        from kgtextvec.evaluate.scorecard import name_and_digest
+        from kgtextvec.evaluate.scorecard import names_and_digests
         from kgtextvec.gpu_lock import leased
         from kgtextvec.space import checked_space
         from kgtextvec.versions import versions_of
@@ -88,7 +88,7 @@ def predict_links(
                 "negative_sampler": "basic",
                 "ranking": "both sides, filtered",
                 "device": place.split(":")[0],
-                **{name: name_and_digest(path) for name, path in files.items() if path},
+                **{name: names_and_digests(given) for name, given in files.items() if given},
             },
             "vectors_digest": space.manifest.get("vectors_digest"),
             "versions": versions_of("numpy", "pykeen", "scipy", "torch"),

@@ -39,7 +39,7 @@ SHARD = "000-of-001"
 def mask_texts(
     texts: Annotated[Path, "results/texts/TABLE"],
     *,
-    triples: Annotated[Path, "the graph's edges"],
+    triples: Annotated[list[Path], "the graph's edges; several files are read as one"],
     out_dir: Annotated[Path, "folder to write into: rows, shards and manifest of the masked texts"],
     synonyms: Annotated[Path | None, "what read-synonyms wrote"] = None,
     edges: EdgesFlag = "",
@@ -52,7 +52,7 @@ def mask_texts(
     Raises InputError when a file is damaged or no triple fits the table.
     """
     table = TextRows(texts)
-    graphs, _ = graphs_of_files(table, triples, None, edges_of_json(edges), seeded.seed)
+    graphs, _ = graphs_of_files(table, triples, (), edges_of_json(edges), seeded.seed)
     rows = entities_to_mask(graphs, seeded.seed)
     names = names_of_neighbours(table, graphs[0], rows, synonyms)
     found, where = read_texts_of(texts / "shards", table, rows)

@@ -1,5 +1,6 @@
 """evaluate_space: all scores of a space in one file, scores.json."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from kgtextvec.files import sha256_of
 from kgtextvec.progress import say
 from kgtextvec.records import write_record
 from kgtextvec.registry import SCORES
-from kgtextvec.settings.edges import EdgesFlag, edges_of_json
+from kgtextvec.settings.edges import EdgesFlag, GraphFiles, edges_of_json
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.scores import Scoring
 from kgtextvec.versions import versions_of
@@ -21,11 +22,11 @@ def evaluate_space(
     *,
     texts: Annotated[Path, "folder of the table's texts (results/texts/TABLE/shards)"],
     out: Annotated[Path, "scores.json to write; scores_by_row.parquet is written next to it"],
-    triples: Annotated[Path | None, "the graph's edges"] = None,
+    triples: GraphFiles = [],  # noqa: B006
     test_triples: Annotated[
-        Path | None,
+        list[Path],
         "the triples to predict from the others; by default entities are hidden by the seed",
-    ] = None,
+    ] = [],  # noqa: B006
     full: Annotated[
         Path | None, "for a reduced space: the folder of the full one, or its embeddings.npy"
     ] = None,
@@ -72,7 +73,7 @@ def evaluate_space(
     notes: list[str] = []
     counts: dict[str, Any] = {}
     items: dict[str, ItemSums] = {}
-    files: dict[str, Path | None] = {}
+    files: dict[str, Path | Sequence[Path] | None] = {}
     with threadpool_limits(threads or None), space.vectors_checked():
         for name in scoring.scores:
             score = SCORES[name]
@@ -101,7 +102,7 @@ def evaluate_space(
                 "scores": scoring.scores,
                 "seed": scoring.seed,
                 "neighbours": scoring.neighbours,
-                **{name: name_and_digest(path) for name, path in files.items() if path},
+                **{name: names_and_digests(given) for name, given in files.items() if given},
             },
             "vectors_digest": space.manifest.get("vectors_digest"),
             "sums_sha256": sha256_of(sums),
@@ -111,6 +112,8 @@ def evaluate_space(
     )
 
 
-def name_and_digest(path: Path) -> dict[str, str]:
-    """Return which file was used: its name and its sha256."""
-    return {"file": path.name, "sha256": sha256_of(path)}
+def names_and_digests(given: Path | Sequence[Path]) -> dict[str, str] | list[dict[str, str]]:
+    """Return which file was used, its name and its sha256; of several, one after the other."""
+    paths = [given] if isinstance(given, Path) else given
+    found = [{"file": path.name, "sha256": sha256_of(path)} for path in paths]
+    return found[0] if len(found) == 1 else found

@@ -36,22 +36,22 @@ def read_appearance(paths: Sequence[Path], how: EdgeReading) -> dict[str, list[s
 
     Raises InputError where a file can't be read, and for a header that a trainer might count.
     """
-    from kgtextvec.triples import EdgeFile
+    from kgtextvec.triples import open_edges, say_columns
 
     nodes: dict[str, None] = {}
     relations: dict[str, None] = {}
-    for path in paths:
-        file = EdgeFile(path, how)
+    files = open_edges(paths, how)
+    for file in files:
         if file.header and file.width == 3 and how.header == "auto" and not file.is_parquet:
             raise InputError(
-                f"{path}: line 1 is a header ({', '.join(file.names or [])}); trainers that don't"
-                " skip it number its words as ids. Remove it, for both; or set graph.header: true"
-                " if yours skips it, false if not."
+                f"{file.path}: line 1 is a header ({', '.join(file.names or [])}); trainers that"
+                " don't skip it number its words as ids. Remove it, for both; or set graph.header:"
+                " true if yours skips it, false if not."
             )
         for found, parts in ((nodes, ("head", "tail")), (relations, ("relation",))):
             for some in file.distinct(parts):
                 found.update(dict.fromkeys(some))
-        say(file.summary_line)
+    say_columns(files)
     return {ENTITIES.name: list(nodes), RELATION_TYPES.name: list(relations)}
 
 

@@ -1,6 +1,7 @@
 """Settings of a graph's edges: which columns are head, relation and tail."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 from msgspec import Meta, field, to_builtins
@@ -9,6 +10,8 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json
 from kgtextvec.settings.base import FilePath, Settings, pick, read_settings
 
+# A path, a pattern, or a list of them: together they are one graph.
+EdgeFiles = FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1)]
 # A column's name, its place (1 is the first), or a template of names.
 EdgeColumn = Annotated[str, Meta(min_length=1)] | Annotated[int, Meta(ge=1)]
 
@@ -66,12 +69,16 @@ class EdgeReading(Settings):
 class GraphEdges(EdgeReading, kw_only=True):
     """The graph whose nodes and relations the tables describe."""
 
-    file: FilePath
+    file: EdgeFiles
     """Its edges: KGX, Hetionet, PrimeKG, BioMedGPS, Neo4j, DRKG and the like; delimited text,
-    Parquet or JSON lines; plain, .gz, .zst, .xz or .bz2."""
+    Parquet or JSON lines; plain, .gz, .zst, .xz or .bz2. A list, or a pattern such as
+    `edges/*-part*.csv`, is read as one graph; a file with nothing but a header (Neo4j, BioCypher)
+    names the columns of files without one."""
 
 
-# A flag of each verb that reads edges: what `edges_as_json` returns.
+# Flags of verbs that read edges.
+GraphFiles = Annotated[list[Path], "the graph's edges; several files are read as one"]
+# What `edges_as_json` returns.
 EdgesFlag = Annotated[str, "how files of edges are read, as JSON: settings of `graph`"]
 
 

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from kgtextvec.registry import SCORES
 from kgtextvec.settings.base import Count, Seed, Settings, named_in
+from kgtextvec.settings.edges import EdgeFiles
 
 
 class Seeded(Settings):
@@ -70,10 +71,11 @@ class LinkPrediction(LinkTraining):
 class Evaluate(Scoring):
     """What the vectors are worth."""
 
-    triples: str | None = None
+    triples: EdgeFiles | None = None
     """Another way to write `graph.file`."""
-    test_triples: str | None = None
-    """Triples of hidden entities, where you have a split; else one is made."""
+    test_triples: EdgeFiles | None = None
+    """Triples of hidden entities, where you have a split; else one is made. Written as `graph.file`
+    is."""
     link_prediction: LinkPrediction | None = None
     """`{}` or settings: train models of PyKEEN (`make links` installs it); needs
     `graph`."""

@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from kgtextvec.registry import KIND_NAMES, TABLE_FORMATS
 from kgtextvec.settings.base import RUN, FilePath, named_in
-from kgtextvec.settings.edges import NodeRows
+from kgtextvec.settings.edges import EdgeFiles, NodeRows
 
 ColumnName = Annotated[str, Meta(min_length=1)]
 Character = Annotated[str, Meta(min_length=1, max_length=1)]
@@ -85,5 +85,5 @@ class Table(Sharding, kw_only=True):
     header_file: FilePath | None = None
     """A file whose first line is the header; with a pattern such as `*-header.csv` each file has
     the header whose name begins most like its own."""
-    used_by: str | None = None
-    """A graph's edges: embed only the rows that they use."""
+    used_by: EdgeFiles | None = None
+    """A graph's edges, written as `graph.file` is: embed only the rows that they use."""

@@ -322,7 +322,7 @@ def absent_from_table(
     return "", ""
 
 
-def refuse_for_facts(how: Reading, more: Sequence[Path]) -> None:
+def refuse_for_facts(how: Reading, headers: Sequence[Path]) -> None:
     """Raise InputError at settings that a table of facts has not: edges have those of `graph`."""
     ours = ("columns", "label", "label_of", "label_prefixes", "header", "delimiter", "quotechar")
     given = [name for name in changed(how, acts="vectors") if name in (*ours, "list_separator")]
@@ -330,5 +330,7 @@ def refuse_for_facts(how: Reading, more: Sequence[Path]) -> None:
         raise InputError(
             f"{given[0]}: facts are read as edges are. Set it under graph, or nowhere."
         )
-    if more:
-        raise InputError("file: a table of facts has one file with its own header. Join the files.")
+    if headers:
+        raise InputError(
+            "header_file: facts are read as edges are. Add the header file to the files of edges."
+        )

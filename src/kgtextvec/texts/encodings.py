@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 from kgtextvec.errors import InputError
@@ -16,6 +17,10 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16BE", "utf-16"),
 )
 HANDLER = "kgtextvec.undecodable"
+ENCODING_HINT = (
+    "If the table is in another encoding, such as latin-1 or cp1252, convert it (iconv -f latin1 -t"
+    " UTF-8 FILE > NEW) or set encoding: latin-1; otherwise correct the bytes"
+)
 
 
 def undecodable(error: UnicodeError) -> tuple[str, int]:
@@ -118,11 +123,27 @@ def recoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         ) from None
 
 
-def bad_byte(line: bytes, carried: bool) -> tuple[int, int, bool] | None:
-    """Return (byte, 1-based column in characters, at the very end?) of the first fault of a line.
+@dataclass(frozen=True)
+class BadByte:
+    """The first byte of a line that isn't valid: its 1-based column, whether the line ends there.
 
-    None when the line is valid UTF-8. With `carried` (the table was recoded) a lone surrogate
-    gives back the byte that it carries.
+    `column` counts characters.
+    """
+
+    byte: int
+    column: int
+    end: bool
+
+    def shown(self, encoding: str) -> str:
+        """Return what is wrong with the line."""
+        what = f"is not {plain(encoding)} (byte 0x{self.byte:02x} at column {self.column})"
+        return f"{what}: a character is cut short" if self.end else what
+
+
+def bad_byte(line: bytes, carried: bool) -> BadByte | None:
+    """Return the first fault of a line; None when it is valid UTF-8.
+
+    With `carried` (the table was recoded) a lone surrogate gives back the byte that it carries.
     """
     try:
         line.decode("utf-8")
@@ -132,5 +153,5 @@ def bad_byte(line: bytes, carried: bool) -> tuple[int, int, bool] | None:
         trio = line[error.start : error.start + 3]
         if carried and byte == 0xED and len(trio) == 3 and 0xB0 <= trio[1] <= 0xB3:
             byte = (ord(trio.decode("utf-8", "surrogatepass")) - 0xDC00) & 0xFF
-        return byte, column, error.reason == "unexpected end of data"
+        return BadByte(byte, column, error.reason == "unexpected end of data")
     return None

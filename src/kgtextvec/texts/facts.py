@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,47 +68,55 @@ class FactBlocks:
 
     def __init__(
         self,
-        path: Path,
+        paths: Sequence[Path],
         settings: Reading,
         how: EdgeReading,
         names: Sequence[Path],
         columns: Sequence[str],
     ) -> None:
-        from kgtextvec.triples import EdgeFile
+        from kgtextvec.triples import open_edges
 
-        self.file = EdgeFile(path, how, settings.encoding, settings.max_ratio)
+        self.files = open_edges(paths, how, settings.encoding, settings.max_ratio)
         self.policy, self.columns = settings.empty_text, columns
         self.nodes, self.relations = read_known_names(names)
 
     def blocks(self, findings: Findings) -> Iterator[Batch]:
         """Yield the facts, block by block; those without a name become findings."""
-        line = 1 + self.file.before + bool(self.file.header)
-        for batch in self.file.batches():
-            ids = {part: batch[part].to_pylist() for part in ("head", "relation", "tail")}
-            heads, relations, tails = ids.values()
-            columns = {
-                "head": self.named(heads, self.nodes),
-                "relation": self.named(relations, self.relations),
-                "tail": self.named(tails, self.nodes),
-                "head_id": heads,
-                "relation_id": relations,
-                "tail_id": tails,
-            }
-            for part in LABELS_OF_FACTS & set(self.columns):
-                ends = ids[part.removesuffix("_label")]
-                columns[part] = [self.nodes.labels.get(one, "") for one in ends]
-            lines = np.arange(line, line + len(heads))
-            line += len(heads)
-            if not all(map(all, (columns["head"], columns["relation"], columns["tail"]))):
-                columns, lines = self.complete(columns, lines, findings)
-            columns["id"] = list(
-                map(
-                    "|".join,
-                    zip(*(columns[f"{part}_id"] for part in FACTS.in_triples), strict=True),
-                )
+        line = 1
+        for file in self.files:
+            if len(self.files) > 1:
+                findings.starts.append((line - 1, file.path.name))
+            line += file.before + bool(file.header)
+            for batch in file.batches():
+                yield from self.named_batch(batch, line, findings)
+                line += len(batch)
+
+    def named_batch(self, batch: Any, line: int, findings: Findings) -> Iterator[Batch]:
+        """Yield the facts of a block of edges, the first of which is in `line`; none, or one."""
+        ids = {part: batch[part].to_pylist() for part in ("head", "relation", "tail")}
+        heads, relations, tails = ids.values()
+        columns = {
+            "head": self.named(heads, self.nodes),
+            "relation": self.named(relations, self.relations),
+            "tail": self.named(tails, self.nodes),
+            "head_id": heads,
+            "relation_id": relations,
+            "tail_id": tails,
+        }
+        for part in LABELS_OF_FACTS & set(self.columns):
+            ends = ids[part.removesuffix("_label")]
+            columns[part] = [self.nodes.labels.get(one, "") for one in ends]
+        lines = np.arange(line, line + len(heads))
+        if not all(map(all, (columns["head"], columns["relation"], columns["tail"]))):
+            columns, lines = self.complete(columns, lines, findings)
+        columns["id"] = list(
+            map(
+                "|".join,
+                zip(*(columns[f"{part}_id"] for part in FACTS.in_triples), strict=True),
             )
-            if len(lines):
-                yield Batch(lines, columns, False)
+        )
+        if len(lines):
+            yield Batch(lines, columns, False)
 
     def named(self, ids: list[str], known: KnownNames) -> list[str]:
         """Return the name of each id, "" for none."""
@@ -155,7 +164,7 @@ class FactBlocks:
         return kept, lines[keep]
 
 
-def check_facts(rule: TextRule, used_by: Path | None) -> None:
+def check_facts(rule: TextRule, used_by: Sequence[Path]) -> None:
     """Raise InputError for settings that facts can't have."""
     for column in rule.columns:
         if column not in FACT_COLUMNS:

@@ -91,6 +91,12 @@ class Findings:
         if len(found.items) < LISTED:
             found.items.append((line, message))
 
+    def bad_line(self, kind: str, line: int, what: str, hint: str, policy: str) -> None:
+        """Count a line that can't be used, an error unless `policy` (bad_lines) is skip."""
+        skip = policy == "skip"
+        hint = "Left out, as bad_lines: skip says" if skip else hint
+        self.add(kind, line, f"line {line} {what}", error=not skip, hint=hint)
+
     @property
     def outcome(self) -> str:
         """`ok`, `warn` (something to know) or `error` (the table can't be used as it is)."""

@@ -76,7 +76,7 @@ def read_header(
     if fault:
         raise TableError(
             "encoding",
-            f"line {number} is not {plain(encoding)} (byte 0x{fault[0]:02x} at column {fault[1]})."
+            f"line {number} {fault.shown(encoding)}."
             " Is this a text table? If it is in another encoding, set encoding, such as latin-1.",
             number,
         )

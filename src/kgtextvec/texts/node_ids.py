@@ -67,7 +67,7 @@ class NodeIds:
         ]
         return (
             f"{len(self.found[self.form]):,} of {len(self.graph.ids):,}"
-            f" {self.kind.many_in_graph} in {plain(self.graph.path.name)}"
+            f" {self.kind.many_in_graph} in {plain(self.graph.file)}"
             f" ({100 * self.share:.1f} %) are ids of rows by {self.kind.id_setting}: {self.form}"
             f" (by {', '.join(others)})"
         )
@@ -105,7 +105,7 @@ class NodeIds:
         found: dict[str, Any] = {"form": self.form, "asked": self.asked}
         if self.graph is not None:
             found |= {
-                "file": self.graph.path.name,
+                "file": self.graph.file,
                 "nodes": len(self.graph.ids),
                 "found": {form: len(ids) for form, ids in self.found.items()},
                 "share": round(self.share, 6),

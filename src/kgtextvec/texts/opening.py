@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from kgtextvec.errors import InputError
+from kgtextvec.part_files import own_header
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.containers import (
@@ -76,26 +77,6 @@ def header_names(header: Path, how: Reading) -> list[str]:
         return reader.open().names
     except InputError as error:
         raise InputError(f"header_file: {plain(str(header), 200)}: {error}") from None
-
-
-def begins_alike(one: str, two: str) -> int:
-    """Return how many characters two names have in common at their beginning."""
-    pairs = zip(one, two, strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(two)))
-
-
-def own_header(path: Path, headers: Sequence[Path]) -> Path:
-    """Return the header file whose name begins most like a file's. Raises InputError at a tie."""
-    if len(headers) == 1:
-        return headers[0]
-    shared = [begins_alike(path.name, header.name) for header in headers]
-    best = max(shared)
-    if not best or shared.count(best) > 1:
-        raise InputError(
-            f"header_file: which of {len(headers)} headers belongs to {plain(path.name)} can't be"
-            " recognised by their names. Name them alike: Gene-header.csv, Gene-part000.csv."
-        )
-    return headers[shared.index(best)]
 
 
 def readers_of(

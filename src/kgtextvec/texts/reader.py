@@ -9,7 +9,7 @@ import numpy as np
 from kgtextvec.errors import InputError
 from kgtextvec.texts.blocks import LONGEST_ROW, Batch, cr_as_lf, length_of, unusual
 from kgtextvec.texts.containers import open_blocks, with_head
-from kgtextvec.texts.encodings import as_utf8, bad_byte, codec_name
+from kgtextvec.texts.encodings import ENCODING_HINT, BadByte, as_utf8, bad_byte, codec_name
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.formats import OpenFile
 from kgtextvec.texts.header import Header, first_line, read_header
@@ -190,7 +190,7 @@ class Reader:
         """Read line by line: quoted fields, blank, ragged and undecodable lines."""
         try:
             text = data.decode("utf-8")
-            bad: dict[int, tuple[int, int, bool]] = {}
+            bad: dict[int, BadByte] = {}
         except UnicodeDecodeError:
             text, bad = self.decoded(data)
         lines = text.split("\n")
@@ -231,7 +231,7 @@ class Reader:
             faults = [number for number in range(start, index) if number in bad] if bad else []
             if faults:
                 for number in faults:
-                    self.undecodable(at + number, *bad[number])
+                    self.undecodable(at + number, bad[number])
             elif fields is None or not any(fields) or not (len(fields) > 1 or line.strip()):
                 self.blank(at + start)
             elif len(fields) != self.width:
@@ -292,7 +292,7 @@ class Reader:
         labels = self.known | {row[key] for row in rows} | {fields[key]}
         return any(row[key] in labels for row in inner)
 
-    def decoded(self, data: bytes) -> tuple[str, dict[int, tuple[int, int, bool]]]:
+    def decoded(self, data: bytes) -> tuple[str, dict[int, BadByte]]:
         """Decode line by line; return the text and, by index of the line, what is wrong."""
         bad = {}
         lines = data.split(b"\n")
@@ -304,11 +304,7 @@ class Reader:
 
     def bad(self, kind: str, line: int, what: str, hint: str) -> None:
         """Record a line that can't be used: an error, or left out if bad_lines says so."""
-        skip = self.bad_lines == "skip"
-        left = "Left out, as bad_lines: skip says"
-        self.findings.add(
-            kind, line, f"line {line} {what}", error=not skip, hint=left if skip else hint
-        )
+        self.findings.bad_line(kind, line, what, hint, self.bad_lines)
 
     def blank(self, line: int) -> None:
         """Record a line that holds nothing."""
@@ -329,19 +325,10 @@ class Reader:
             hint = "Fetch or write it again"
         self.bad("too_many_fields" if more else "too_few_fields", line, what, hint)
 
-    def undecodable(self, line: int, byte: int, column: int, end: bool) -> None:
+    def undecodable(self, line: int, fault: BadByte) -> None:
         """Record a line that isn't valid in the table's encoding."""
-        name = "UTF-8" if self.codec == "utf-8" else plain(self.encoding)
-        what = f"is not {name} (byte 0x{byte:02x} at column {column})"
-        if end:
-            what += ": a character is cut short"
-        self.bad(
-            "encoding",
-            line,
-            what,
-            "If the table is in another encoding, such as latin-1 or cp1252, convert it (iconv -f"
-            " latin1 -t UTF-8 FILE > NEW) or set encoding: latin-1; otherwise correct the bytes",
-        )
+        name = "UTF-8" if self.codec == "utf-8" else self.encoding
+        self.bad("encoding", line, fault.shown(name), ENCODING_HINT)
 
 
 def delimited(file: OpenFile, delimiter: str) -> Reader:

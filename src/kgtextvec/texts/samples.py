@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from kgtextvec.errors import InputError
+from kgtextvec.part_files import begins_alike
 from kgtextvec.registry import FORMATS
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.containers import ontology_in, open_blocks, refuse_other_formats, with_head
@@ -19,7 +20,7 @@ from kgtextvec.texts.formats import OpenFile, TableReader
 from kgtextvec.texts.formats.csv import found_delimiter
 from kgtextvec.texts.formats.jsonl import shown_value
 from kgtextvec.texts.header import neo4j_type
-from kgtextvec.texts.opening import begins_alike, recognised
+from kgtextvec.texts.opening import recognised
 from kgtextvec.texts.recognisers import TableSample
 from kgtextvec.texts.rules import CONTROL
 

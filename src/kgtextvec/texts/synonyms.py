@@ -15,7 +15,7 @@ def read_synonyms(
     *,
     out: Annotated[Path, "Parquet file to write: id, label, synonym"],
     reading: Reading,
-    header_file: HeaderFile = None,
+    header_file: HeaderFile = [],  # noqa: B006
 ) -> None:
     """Write the synonyms in a table's column `synonyms`, one per line; none if it has no such.
 
@@ -35,7 +35,7 @@ def read_synonyms(
     how = replace(
         reading, columns=columns, text="{description}", empty_text="skip", allow_empty=True
     )
-    table = CheckedTable(files[0], how, more=files[1:], headers=header_file or ())
+    table = CheckedTable(files[0], how, more=files[1:], headers=header_file)
     found: list[tuple[str, str, str]] = []
     try:
         for rows in table.rows():

@@ -32,7 +32,7 @@ from kgtextvec.texts.rules import (
     parse_rule,
 )
 from kgtextvec.texts.suspects import label_that_is_name, shape_hint
-from kgtextvec.texts.used import UsedRows, read_ids
+from kgtextvec.texts.used import IdsOfGraph, UsedRows, read_ids
 
 # A field that holds a line feed or a tab was quoted: whoever wrote it knew of its line ends.
 LONE_CR = re.compile(r"^[^\n\t]*\r(?!\n)[^\n\t]*\Z")
@@ -60,12 +60,13 @@ class CheckedTable:
     """A table being checked: iterate `rows()`, then ask `findings` and `quality`.
 
     `more`: further files of the same table. `headers`: files with the header of files without.
+    `used_by`, `graph`: the files of a graph, read as one.
     """
 
     path: Path
     settings: Reading
-    used_by: Path | None = None
-    graph: Path | None = None
+    used_by: Sequence[Path] = ()
+    graph: Sequence[Path] = ()
     more: Sequence[Path] = ()
     headers: Sequence[Path] = ()
     findings: Findings = field(default_factory=Findings)
@@ -130,8 +131,8 @@ class CheckedTable:
         return replace(
             self,
             settings=settings,
-            used_by=None,
-            graph=None,
+            used_by=(),
+            graph=(),
             findings=Findings(),
             quality=Quality(),
         )
@@ -141,8 +142,8 @@ class CheckedTable:
     ) -> Iterator[Batch]:
         """Yield the table's rows as they are read, block by block."""
         if self.kind is FACTS:
-            refuse_for_facts(self.settings, [*self.more, *self.headers])
-            facts = FactBlocks(self.path, self.settings, self.edges, self.names, self.rule.columns)
+            refuse_for_facts(self.settings, self.headers)
+            facts = FactBlocks(self.files, self.settings, self.edges, self.names, self.rule.columns)
             yield from facts.blocks(findings)
             return
         for _, reader in readers_of(self.files, self.headers, findings, self.settings, seen):
@@ -165,16 +166,16 @@ class CheckedTable:
         if self.kind is FACTS:
             check_facts(self.rule, self.used_by)
             return
-        found = {}
-        for key, path in (("used_by", self.used_by), ("graph", self.graph or self.used_by)):
-            if path and path not in found:
+        found: dict[tuple[Path, ...], IdsOfGraph] = {}
+        used_by, named = tuple(self.used_by), tuple(self.graph or self.used_by)
+        for key, paths in (("used_by", used_by), ("graph", named)):
+            if paths and paths not in found:
                 how, ratio = self.settings.encoding, self.settings.max_ratio
-                found[path] = read_ids(path, self.kind.in_triples, self.edges, how, ratio, key)
-        if self.used_by:
-            self.used = UsedRows(found[self.used_by])
+                found[paths] = read_ids(paths, self.kind.in_triples, self.edges, how, ratio, key)
+        if used_by:
+            self.used = UsedRows(found[used_by])
         asked = getattr(self.settings, self.kind.id_setting) if self.kind.id_setting else "auto"
-        named = self.graph or self.used_by
-        self.node_ids = NodeIds(self.kind, asked, found[named] if named else None)
+        self.node_ids = NodeIds(self.kind, asked, found.get(named))
         if self.node_ids.undecided:
             for columns in self.described_rows():
                 self.node_ids.count(columns)

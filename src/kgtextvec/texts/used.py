@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kgtextvec.errors import InputError
+from kgtextvec.part_files import name_of_parts
 from kgtextvec.settings.edges import EdgeReading
 from kgtextvec.texts.findings import LISTED, Findings, plain
 
@@ -14,30 +15,35 @@ from kgtextvec.texts.findings import LISTED, Findings, plain
 class IdsOfGraph:
     """The distinct ids that some parts of a graph's triples hold, such as heads and tails."""
 
-    path: Path
+    file: str
     triples: int
     ids: frozenset[str]
 
 
 def read_ids(
-    path: Path, parts: Sequence[str], how: EdgeReading, encoding: str, max_ratio: int, key: str
+    paths: Sequence[Path],
+    parts: Sequence[str],
+    how: EdgeReading,
+    encoding: str,
+    max_ratio: int,
+    key: str,
 ) -> IdsOfGraph:
-    """Read the ids in some parts (head, relation, tail) of a file of edges.
+    """Read the ids in some parts (head, relation, tail) of a graph's files.
 
-    Raises InputError, in which `key` precedes the file, when it can't be read.
+    Raises InputError, in which `key` precedes the file, when one can't be read.
     """
-    from kgtextvec.progress import say
-    from kgtextvec.triples import EdgeFile
+    from kgtextvec.triples import open_edges, say_columns
 
     ids: set[str] = set()
     try:
-        file = EdgeFile(path, how, encoding, max_ratio)
-        for some in file.distinct(parts):
-            ids.update(some)
+        files = open_edges(paths, how, encoding, max_ratio)
+        for file in files:
+            for some in file.distinct(parts):
+                ids.update(some)
     except InputError as error:
         raise InputError(f"{key}: {plain(str(error), 1000)}") from None
-    say(file.summary_line)
-    return IdsOfGraph(path, file.count, frozenset(ids))
+    say_columns(files)
+    return IdsOfGraph(name_of_parts(paths), sum(one.count for one in files), frozenset(ids))
 
 
 @dataclass
@@ -79,7 +85,7 @@ class UsedRows:
         """Return the coverage both ways for findings.json."""
         missing = sorted(self.graph.ids - self.found)
         return {
-            "file": self.graph.path.name,
+            "file": self.graph.file,
             "triples": self.graph.triples,
             "ids": len(self.graph.ids),
             "rows_used": self.rows_used,

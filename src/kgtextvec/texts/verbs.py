@@ -1,10 +1,14 @@
 """The verbs of the step: read a table for the workflow, or check it alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from kgtextvec.settings.edges import EdgesFlag, edges_of_json
+from kgtextvec.settings.edges import EdgesFlag, GraphFiles, edges_of_json
 from kgtextvec.settings.tables import Reading, Sharding
+
+if TYPE_CHECKING:
+    from kgtextvec.texts.table import CheckedTable
 
 TableFiles = Annotated[
     list[Path],
@@ -12,11 +16,10 @@ TableFiles = Annotated[
     " xz; several files are read as one",
 ]
 HeaderFile = Annotated[
-    list[Path] | None, "a file with the header; of several, each table file has the one named alike"
+    list[Path], "a file with the header; of several, each table file has the one named alike"
 ]
 NamesOfFacts = Annotated[list[Path], "for facts: folders of texts that name their parts"]
-GraphFile = Annotated[Path | None, "the graph's edges: what it calls the rows"]
-UsedBy = Annotated[Path | None, "a graph's edges: keep only the rows they use"]
+UsedBy = Annotated[list[Path], "a graph's edges: keep only the rows they use"]
 
 
 def read_texts(
@@ -25,30 +28,20 @@ def read_texts(
     table: Annotated[str, "the table's name in the config"],
     out_dir: Annotated[Path, "folder to write into"],
     reading: Sharding,
-    used_by: UsedBy = None,
-    graph: GraphFile = None,
+    used_by: UsedBy = [],  # noqa: B006
+    graph: GraphFiles = [],  # noqa: B006
     edges: EdgesFlag = "",
     names: NamesOfFacts = [],  # noqa: B006
-    header_file: HeaderFile = None,
+    header_file: HeaderFile = [],  # noqa: B006
 ) -> None:
     """Read a table strictly and write its rows and its distinct texts in shards.
 
     Writes rows.parquet, shards/{shard}.parquet, findings.json and manifest.json into the folder,
     all of them or none. Raises InputError with all that is wrong (up to 20 findings).
     """
-    from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import write_texts
 
-    checked = CheckedTable(
-        files[0],
-        reading,
-        used_by,
-        graph,
-        files[1:],
-        header_file or (),
-        edges=edges_of_json(edges),
-        names=names,
-    )
+    checked = checked_table(files, reading, used_by, graph, edges, names, header_file)
     write_texts(checked, table, reading.shards, out_dir)
 
 
@@ -56,11 +49,11 @@ def lint(
     files: TableFiles,
     *,
     reading: Reading,
-    used_by: UsedBy = None,
-    graph: GraphFile = None,
+    used_by: UsedBy = [],  # noqa: B006
+    graph: GraphFiles = [],  # noqa: B006
     edges: EdgesFlag = "",
     names: NamesOfFacts = [],  # noqa: B006
-    header_file: HeaderFile = None,
+    header_file: HeaderFile = [],  # noqa: B006
     json: Annotated[bool, "print the report as JSON"] = False,
 ) -> None:
     """Check a table and list what is wrong with it; writes nothing.
@@ -74,19 +67,9 @@ def lint(
     from kgtextvec.errors import InputError
     from kgtextvec.progress import say
     from kgtextvec.texts.check import check_table
-    from kgtextvec.texts.table import CheckedTable
     from kgtextvec.texts.write import say_node_ids, shown
 
-    checked = CheckedTable(
-        files[0],
-        reading,
-        used_by,
-        graph,
-        files[1:],
-        header_file or (),
-        edges=edges_of_json(edges),
-        names=names,
-    )
+    checked = checked_table(files, reading, used_by, graph, edges, names, header_file)
     report = check_table(checked, lists=json)
     if json:
         sys.stdout.write(dumps(report) + "\n")
@@ -97,3 +80,20 @@ def lint(
     if report["outcome"] == "error":
         raise InputError(f"{shown(files[0])}: {checked.findings.error_message()}")
     say(f"{shown(files[0])}: {report['outcome']}, {report['rows']:,} rows")
+
+
+def checked_table(
+    files: Sequence[Path],
+    reading: Reading,
+    used_by: Sequence[Path],
+    graph: Sequence[Path],
+    edges: str,
+    names: Sequence[Path],
+    headers: Sequence[Path],
+) -> "CheckedTable":
+    """Return the table that both verbs check, not yet read."""
+    from kgtextvec.texts.table import CheckedTable
+
+    first, *more = files
+    how = edges_of_json(edges)
+    return CheckedTable(first, reading, used_by, graph, more, headers, edges=how, names=names)

@@ -9,6 +9,7 @@ from typing import Any
 from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.files import as_input_error, remove_leftovers, sha256_of, sync_folder, temporary_name
+from kgtextvec.part_files import name_of_parts
 from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import changed, pick
@@ -67,10 +68,14 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
         manifest: TextsManifest = {
             "table": name,
             "kind": table.settings.kind,
-            "file": shown(table.path) + (f" and {len(table.more)} more" if table.more else ""),
+            "file": shown(table.path.with_name(name_of_parts(table.files))),
             "text": table.rule.rule,
             "policies": recorded_policies(table.settings),
-            "used_by": shown(table.used_by) if table.used_by else None,
+            "used_by": (
+                shown(table.used_by[0].with_name(name_of_parts(table.used_by)))
+                if table.used_by
+                else None
+            ),
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,
             "digest": digest,

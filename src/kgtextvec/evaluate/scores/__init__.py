@@ -1,6 +1,6 @@
 """The scores of a space: one module each, which holds its `SCORE`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,18 +25,18 @@ VECTOR_BASELINES = {
 
 @dataclass(frozen=True)
 class ScoringContext:
-    """What a score may use. `device` is as asked for; files that were not given are None.
+    """What a score may use. `device` is as asked for; files that were not given are None or ().
 
-    `edges`: how files of triples are read. `masked` is the space of the texts that mask-texts
-    wrote, `masked_texts` the folder of their shards.
+    `triples`, `test_triples`: the files of a graph, which are read as one. `edges`: how. `masked`
+    is the space of the texts that mask-texts wrote, `masked_texts` the folder of their shards.
     """
 
     space: "Space"
     baselines: "Baselines"
     settings: Scoring
     device: str
-    triples: Path | None
-    test_triples: Path | None
+    triples: Sequence[Path]
+    test_triples: Sequence[Path]
     full: Path | None
     edges: EdgeReading | None = None
     masked: Path | None = None

@@ -27,7 +27,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
     space, seed = context.space, context.settings.seed
     if space.manifest["kind"] != "entities":
         return ScoreResult(notes=["cold_start: left out, it needs a table of entities"])
-    if context.triples is None:
+    if not context.triples:
         return ScoreResult(notes=["cold_start: left out, evaluate.triples names no file"])
     graphs, triples = graphs_of_files(
         space, context.triples, context.test_triples, context.edges, seed

@@ -37,11 +37,11 @@ def score_leakage(context: ScoringContext) -> ScoreResult:
 
     space, seed = context.space, context.settings.seed
     why = reason_left_out(context)
-    if why or context.masked is None or context.masked_texts is None or context.triples is None:
+    if why or context.masked is None or context.masked_texts is None or not context.triples:
         return ScoreResult(notes=[f"leakage: left out, {why}"])
     masked = checked_space(context.masked)
     rows = rows_of_masked(masked, space)
-    graphs, _ = graphs_of_files(space, context.triples, None, context.edges, seed)
+    graphs, _ = graphs_of_files(space, context.triples, (), context.edges, seed)
     graphs = [asked_only_from(graph, rows) for graph in graphs]
     device = choose_cuda_or_cpu(
         context.device, 0.1 * len(rows) * graphs[0].counts["entities"] * space.matrix.dims
@@ -74,9 +74,9 @@ def reason_left_out(context: ScoringContext) -> str:
     """Return why the score can't be computed; "" if it can."""
     if context.space.manifest["kind"] != "entities":
         return "it needs a table of entities"
-    if context.triples is None:
+    if not context.triples:
         return "graph.file (or evaluate.triples) names no file"
-    if context.test_triples is not None:
+    if context.test_triples:
         return "evaluate.test_triples hides no entities"
     if context.masked is None or context.masked_texts is None:
         return "texts that are names have no descriptions to mask"

@@ -1,6 +1,7 @@
 """The verb draw-map: a space laid out in two dimensions, as a page and as pictures."""
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +36,7 @@ def draw_map(
     texts: Annotated[
         Path | None, "folder of text shards (results/texts/TABLE/shards), to show the texts"
     ] = None,
-    triples: Annotated[Path | None, "the graph's edges: colour by degree too"] = None,
+    triples: Annotated[list[Path], "the graph's edges: colour by degree too"] = [],  # noqa: B006
     edges: EdgesFlag = "",
 ) -> None:
     """Lay a space out in two dimensions and draw it.
@@ -105,7 +106,9 @@ def draw_map(
     say(f"draw-map: {out / 'map.html'}, {len(page) / 1e6:,.1f} MB")
 
 
-def degrees(triples: Path, index: pa.Table, how: EdgeReading | None = None) -> NDArray[np.int64]:
+def degrees(
+    triples: Sequence[Path], index: pa.Table, how: EdgeReading | None = None
+) -> NDArray[np.int64]:
     """Count the distinct triples at each row's node, (n,); a node is `label::id` or a bare id.
 
     Raises InputError when the file of triples can't be read.

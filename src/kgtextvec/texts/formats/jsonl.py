@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from kgtextvec.texts.blocks import LONGEST_ROW, Batch
-from kgtextvec.texts.encodings import as_utf8, bad_byte, codec_name
+from kgtextvec.texts.encodings import ENCODING_HINT, as_utf8, bad_byte, codec_name
 from kgtextvec.texts.findings import TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableFormat
 from kgtextvec.texts.header import UNIT, Header
@@ -120,19 +120,15 @@ class JsonLines:
         if not line.strip():
             self.findings.add("blank_lines", number, f"line {number}", title="blank line skipped")
         elif fault:
-            what = f"is not UTF-8 (byte 0x{fault[0]:02x} at column {fault[1]})"
-            self.bad("encoding", number, what, "Correct the bytes, or set encoding")
+            name = "UTF-8" if self.codec == "utf-8" else self.file.how.encoding
+            self.bad("encoding", number, fault.shown(name), ENCODING_HINT)
         else:
             what = f"is not a JSON object ({plain(str(error))})"
             self.bad("json", number, what, "Write one complete object per line")
 
     def bad(self, kind: str, line: int, what: str, hint: str) -> None:
         """Record a line that can't be used: an error, or left out if bad_lines says so."""
-        skip = self.file.how.bad_lines == "skip"
-        left = "Left out, as bad_lines: skip says"
-        self.findings.add(
-            kind, line, f"line {line} {what}", error=not skip, hint=left if skip else hint
-        )
+        self.findings.bad_line(kind, line, what, hint, self.file.how.bad_lines)
 
 
 def shown_value(value: Any) -> str | None:

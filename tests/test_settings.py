@@ -101,8 +101,11 @@ def test_settings_at_their_defaults_leave_no_flags():
 
 
 def test_settings_for_another_kind_of_model_are_left_out():
-    given = Embed(long_text="window"), EncoderOptions(layers="top", pooling="max")
-    assert changed(*given, acts="vectors", kind="elmo") == {"layers": "top", "pooling": "max"}
+    given = Embed(long_text="window"), EncoderOptions(tokens="whitespace", pooling="max")
+    assert changed(*given, acts="vectors", kind="elmo") == {
+        "tokens": "whitespace",
+        "pooling": "max",
+    }
     assert changed(*given, acts="vectors", kind="transformer") == {
         "long_text": "window",
         "pooling": "max",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kgtextvec.device import choose_precision
 from kgtextvec.embed import RECIPE
 from kgtextvec.encoders import EncoderSettings
-from kgtextvec.encoders.choices import Choices, check_choices, choose
+from kgtextvec.encoders.choices import LAST, Choices, check_choices, choose
 from kgtextvec.encoders.folder import limit_tokens
 from kgtextvec.records import ModelRecipe, ModelRecord
 from kgtextvec.settings.base import changed
@@ -23,7 +23,8 @@ ALWAYS_IN_KEY = {
     "elmo": ("pooling", "precision", "initial_state", "tokens"),
     "endpoint": (),
 }  # fmt: skip
-# `mode` acts through special_tokens and lower_case; layers are chosen from stored vectors.
+# `mode` acts through special_tokens and lower_case; an ELMo's layers are chosen from stored
+# vectors, and those of transformers are part of the recipe.
 NEVER_IN_KEY = ("mode", "layers")
 SERVERS_OWN = ("precision",)  # of an endpoint: settings for all models that it has no use for
 # In the key by what they come to, whoever chose it: see recipe_in_key.
@@ -67,7 +68,7 @@ def resolve(
         special_tokens="control" if faithful else "literal",
         lower_case=record.get("default_lower_case") if faithful else None,
         batch_tokens=None if embed.batch_tokens == "auto" else embed.batch_tokens,
-        layers=options.layers,
+        layers=choices.layers if is_transformer else options.layers,
         initial_state=options.initial_state,
         tokens=options.tokens,
     )
@@ -78,7 +79,10 @@ def choices_for(record: ModelRecord, options: EncoderOptions, mode: Mode) -> Cho
 
     Raises InputError for a prompt that is none of the model's.
     """
-    given = {key: getattr(options, key) for key in ("max_tokens", "pooling", *IN_KEY_RESOLVED)}
+    keys = ("max_tokens", "pooling", *IN_KEY_RESOLVED)
+    given = {key: getattr(options, key) for key in keys}
+    if record["kind"] == "transformer":
+        given["layers"] = options.layers
     asked = record.get("asked", {}) | {
         key: value for key, value in given.items() if value is not None
     }
@@ -111,7 +115,10 @@ def recipe_in_key(record: ModelRecord, settings: EncoderSettings) -> dict[str, A
         "unit": settings.unit,
         "truncate_dims": settings.truncate_dims,
         "lower_text": settings.lower_text,
+        "layers": settings.layers if record["kind"] == "transformer" else None,
     }
+    if found["layers"] == LAST:
+        found["layers"] = None
     return {key: value for key, value in found.items() if value}
 
 
@@ -167,7 +174,7 @@ def stored_dims(record: ModelRecord, settings: EncoderSettings) -> int:
 
 
 def chosen_layers(
-    vectors: NDArray[np.float32], record: ModelRecord, layers: str | int
+    vectors: NDArray[np.float32], record: ModelRecord, layers: str | int | None
 ) -> NDArray[np.float32]:
     """Take from stored vectors (n, stored_dims) what is asked for, (n, vector_dims).
 

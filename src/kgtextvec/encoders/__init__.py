@@ -20,13 +20,14 @@ Lease = Callable[[str], str]  # the device asked for to the one to run on
 class EncoderSettings:
     """How to run a model. `device` and `precision` are resolved: no `auto` here.
 
-    `batch_tokens` None: chosen by device; `lower_case` None: as the tokenizer's files say. A
-    transformer ignores `layers`, `initial_state` and `tokens`; an ELMo ignores all else but
-    `device` and `pooling`. `pooling`: a name, or several joined by +. `heads`: what follows the
-    pooling, in order: folders of the model such as 2_Dense, or Normalize; `unit`: scale vectors
-    to unit length at the end, after `truncate_dims`. `prompt` is put before each text;
-    `include_prompt`: whether it is pooled; `lower_text`: lower-case texts before the tokenizer.
-    Only an endpoint has use for `max_characters` and `access`; of the others it takes `prompt`.
+    `batch_tokens` None: chosen by device; `lower_case` None: as the tokenizer's files say; `layers`
+    None: the kind's default, `last` or an ELMo's `average`. A transformer ignores `initial_state`
+    and `tokens`; an ELMo ignores all else but these, `layers`, `device` and `pooling`. `pooling`: a
+    name, or several joined by +. `heads`: what follows the pooling, in order: folders of the model
+    such as 2_Dense, or Normalize; `unit`: scale vectors to unit length at the end, after
+    `truncate_dims`. `prompt` is put before each text; `include_prompt`: whether it is pooled;
+    `lower_text`: lower-case texts before the tokenizer. Only an endpoint has use for
+    `max_characters` and `access`; of the others it takes `prompt`.
     """
 
     device: str = "cpu"
@@ -43,7 +44,7 @@ class EncoderSettings:
     heads: tuple[str, ...] = ()
     truncate_dims: int | None = None
     unit: bool = False
-    layers: str | int = "average"
+    layers: str | int | None = None
     initial_state: str = "warm"
     tokens: str = "treebank_hyphen"
     max_characters: int | None = None

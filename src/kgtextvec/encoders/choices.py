@@ -14,6 +14,12 @@ from kgtextvec.records import ModelRecipe
 
 KEY, MODEL, DEFAULT = "key", "model", "default"
 NORMALIZE = "Normalize"
+LAST = "last"
+# What `layers` can be, by kind; an ELMo also takes the number of a layer.
+LAYERS = {
+    "transformer": (LAST, "average", "first_last"),
+    "elmo": ("average", "top", "token", "concat"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Choices:
     include_prompt: bool
     lower_text: bool
     max_tokens: int | None
+    layers: str = LAST
     by: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -41,6 +48,7 @@ class Choices:
             "include_prompt": self.include_prompt,
             "lower_text": self.lower_text,
             "max_tokens": self.max_tokens,
+            "layers": self.layers,
         }
         return {
             name: {"value": value, "by": self.by.get(name, DEFAULT)}
@@ -58,9 +66,9 @@ class Choices:
 def choose(own: ModelRecipe, asked: Mapping[str, Any], most: int | None = None) -> Choices:
     """Return what holds, given the model's own recipe and the catalogue's keys.
 
-    `asked` has pooling, normalize, prompt, truncate_dims, max_tokens and do_lower_case, where they
-    are given; `most` is the length of a text if neither says. Raises InputError for a prompt that
-    is none of the model's.
+    `asked` has pooling, normalize, prompt, truncate_dims, max_tokens, layers and do_lower_case,
+    where they are given; `most` is the length of a text if neither says. Raises InputError for a
+    prompt that is none of the model's.
     """
     by: dict[str, str] = {}
 
@@ -105,6 +113,7 @@ def choose(own: ModelRecipe, asked: Mapping[str, Any], most: int | None = None) 
         include_prompt=own.get("include_prompt", True),
         lower_text=bool(lower),
         max_tokens=pick("max_tokens", "max_tokens", most),
+        layers=pick("layers", "layers", LAST),
         by=by,
     )
 
@@ -137,6 +146,13 @@ def check_choices(choices: Choices, model: str, facts: Mapping[str, Any]) -> int
             f"pooling: cls is not for {model}, a causal model: its first token sees no other, so"
             " that texts that begin alike get one vector. Take lasttoken."
         )
+    check_layers(model, "transformer", choices.layers)
+    trained = [head for head in choices.heads if head != NORMALIZE]
+    if choices.layers != LAST and trained:
+        raise InputError(
+            f"layers: {choices.layers} is not for {model}, whose {trained[0]} was trained on the"
+            " last layer. Leave the key out."
+        )
     dims = int(facts["token_dims"]) * len(names)
     for head in choices.heads:
         expected, given = facts.get("head_dims", {}).get(head, (dims, dims))
@@ -152,3 +168,19 @@ def check_choices(choices: Choices, model: str, facts: Mapping[str, Any]) -> int
             " Lower it, or leave it out."
         )
     return choices.truncate_dims or dims
+
+
+def check_layers(model: str, kind: str, layers: str | int) -> None:
+    """Raise InputError unless a model of the kind can have `layers`.
+
+    How many layers an ELMo has is not known here.
+    """
+    known = LAYERS[kind]
+    if layers in known or (kind == "elmo" and str(layers).isdigit()):
+        return
+    more = " or the number of a layer" if kind == "elmo" else ""
+    near = did_you_mean(str(layers), known)
+    raise InputError(
+        f"layers: {layers!r} is not for {model}, a model of the kind {kind}: {', '.join(known)}"
+        f"{more}. {near}".rstrip()
+    )

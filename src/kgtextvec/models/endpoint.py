@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kgtextvec.encoders.choices import check_layers
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of
 from kgtextvec.records import EncoderFacts
@@ -31,6 +32,11 @@ def check_keys_of_kind(name: str, entry: Model) -> None:
                     f"{where}.{key}: is for `kind: endpoint`, and this is a {entry.kind}. Remove"
                     " it, or set the kind."
                 )
+        if entry.layers is not None:
+            try:
+                check_layers(name, entry.kind, entry.layers)
+            except InputError as error:
+                raise InputError(f"{where}.{error}") from None
         return
     for key in given:
         if key not in KEYS_OF_ENDPOINT:

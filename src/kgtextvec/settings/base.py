@@ -26,6 +26,7 @@ TRANSFORMER_ONLY = Meta(extra={"only": ("transformer",)})
 ELMO_ONLY = Meta(extra={"only": ("elmo",)})
 ENDPOINT_ONLY = Meta(extra={"only": ("endpoint",)})
 NOT_ELMO = Meta(extra={"only": ("transformer", "endpoint")})
+NOT_ENDPOINT = Meta(extra={"only": ("transformer", "elmo")})
 
 
 def named_in(registry: Registry[Any]) -> Meta:

@@ -9,6 +9,7 @@ from kgtextvec.settings.base import (
     ELMO_ONLY,
     ENDPOINT_ONLY,
     NOT_ELMO,
+    NOT_ENDPOINT,
     RUN,
     TRANSFORMER_ONLY,
     Count,
@@ -51,8 +52,10 @@ class EncoderOptions(TokenOptions):
     `"query: "`; by default the model's default prompt, if it has one."""
     truncate_dims: Annotated[Count | None, TRANSFORMER_ONLY] = None
     """Keep the first dims only (Matryoshka); with `normalize: true` they have unit length again."""
-    layers: Annotated[str | int, ELMO_ONLY] = "average"
-    """ELMo: `average`, `top`, `token`, `concat`, or the number of a layer."""
+    layers: Annotated[str | int | None, NOT_ENDPOINT] = None
+    """Which layers a token's vector is made of. Transformers: `last` (default), `average` of all
+    layers and the embeddings, `first_last` (mean of the first layer and the last). ELMo: `average`
+    (default), `top`, `token`, `concat`, or the number of a layer."""
     tokens: Annotated[WordSplitter, ELMO_ONLY] = "treebank_hyphen"
     """ELMo: how a text is split into words."""
     max_characters: Annotated[Count | None, ENDPOINT_ONLY] = None

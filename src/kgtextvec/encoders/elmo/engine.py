@@ -328,10 +328,13 @@ def check_settings(settings: EncoderSettings) -> None:
         )
 
 
-def picked_layers(layers: str | int, n_layers: int) -> Tensor:
-    """Return the weights of all layers in each part of the vector, (parts, layers + 1) float64."""
+def picked_layers(layers: str | int | None, n_layers: int) -> Tensor:
+    """Return the weights of all layers in each part of the vector, (parts, layers + 1) float64.
+
+    None is `average`.
+    """
     one = torch.eye(n_layers + 1, dtype=torch.float64)
-    if layers == "average":
+    if layers in (None, "average"):
         return one.mean(0, keepdim=True)
     if layers == "concat":
         return one
@@ -344,7 +347,7 @@ def picked_layers(layers: str | int, n_layers: int) -> Tensor:
 
 
 def choose_layers(
-    vectors: NDArray[np.float32], layers: str | int, n_layers: int
+    vectors: NDArray[np.float32], layers: str | int | None, n_layers: int
 ) -> NDArray[np.float32]:
     """Take from `concat` vectors (n, (layers + 1) * 2P) what `layers` would have given."""
     parts = vectors.reshape(len(vectors), n_layers + 1, -1).astype(np.float64)

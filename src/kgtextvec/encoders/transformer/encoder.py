@@ -22,6 +22,7 @@ from kgtextvec.encoders import (
     ResumeContext,
     keep_device,
 )
+from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.memory import HalvingRunner, model_fits
 from kgtextvec.encoders.poolings import pool_function
 from kgtextvec.encoders.transformer.heads import Heads
@@ -127,7 +128,8 @@ class TransformerEncoder:
         """
         with model_fits(self.folder.name):
             model = place_transformer(model, self.device)
-            parts = (model, self.tokenizer, self.pool, self.device)
+            layers = str(self.settings.layers or LAST)
+            parts = (model, self.tokenizer, self.pool, self.device, layers)
             most = self.settings.max_tokens
             run = packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
         run.watch = OverflowWatch(model, self.device)

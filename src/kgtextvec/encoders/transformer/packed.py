@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_packs
+from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
 from kgtextvec.encoders.transformer.fused import has_kernels
+from kgtextvec.encoders.transformer.layers import token_vectors
 from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
@@ -179,9 +181,15 @@ class PackedBatches:
     plan: Planner = staticmethod(plan_packs)
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        pool: PoolFunction,
+        device: torch.device,
+        layers: str = LAST,
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
+        self.layers = layers
         # GPT-2 takes types without having any: it would add the vector of token 0.
         has_types = hasattr(model.config, "type_vocab_size")
         self.takes_types = has_types and takes(model, "token_type_ids")
@@ -193,20 +201,18 @@ class PackedBatches:
         return int(lengths.sum())
 
     def hidden(self, ids: NDArray[np.int64], pack: Pack) -> Tensor:
-        """Return the last layer of a row of texts, (tokens, dims) float32."""
+        """Return the tokens' vectors of a row of texts, (tokens, dims) float32."""
         lengths = np.array(pack.lengths)
         positions = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         row = moved(ids, self.device)[None]
         inputs = {
             "input_ids": row,
             "position_ids": moved(positions + self.first_position, self.device)[None],
-            "return_dict": True,
             "pack": pack,
         }
         if self.takes_types:
             inputs["token_type_ids"] = torch.zeros_like(row)
-        hidden: Tensor = self.model(**inputs).last_hidden_state
-        return hidden[0].float()
+        return token_vectors(self.model, self.layers, **inputs)[0].float()
 
     def pack(self, lengths: NDArray[np.int64]) -> Pack:
         """Lay texts of these lengths end to end."""
@@ -245,6 +251,7 @@ def packable(
     tokenizer: Tokenizer,
     pool: PoolFunction,
     device: torch.device,
+    layers: str = LAST,
     max_tokens: int | None = None,
 ) -> PackedBatches | None:
     """Return `model` made to take packs, or None (and the model as it was) if it can't.
@@ -258,10 +265,10 @@ def packable(
     lengths = trial_lengths(model, max_tokens)
     ids = trial_ids(model, lengths)
     try:
-        alone = hidden_alone(model, ids, lengths, device)
+        alone = hidden_alone(model, ids, lengths, device, layers)
         register()
         model.set_attn_implementation(NAME)
-        run = PackedBatches(model, tokenizer, pool, device)
+        run = PackedBatches(model, tokenizer, pool, device, layers)
         if packs_rightly(run, ids, lengths, alone):
             if has_kernels(model.dtype, device):
                 share_tiles(run, ids, lengths, alone)

@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, padded_tokens, plan_batches
+from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
+from kgtextvec.encoders.transformer.layers import token_vectors
 from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
@@ -29,9 +31,15 @@ class RectangularBatches:
     watch: OverflowWatch
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, pool: PoolFunction, device: torch.device
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        pool: PoolFunction,
+        device: torch.device,
+        layers: str = LAST,
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
+        self.layers = layers
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a batch of these lengths occupies, padding included."""
@@ -45,16 +53,16 @@ class PaddedBatches(RectangularBatches):
 
     @torch.inference_mode()
     def hidden(self, ids: NDArray[np.integer[Any]], lengths: NDArray[np.int64]) -> Tensor:
-        """Return the last layer of texts given end to end, (n_texts, longest, dims)."""
+        """Return the tokens' vectors of texts given end to end, (n_texts, longest, dims)."""
         mask = np.arange(int(lengths.max())) < lengths[:, None]
         padded = np.full(mask.shape, self.tokenizer.pad, dtype=np.int64)
         padded[mask] = ids
-        found: Tensor = self.model(
+        return token_vectors(
+            self.model,
+            self.layers,
             input_ids=moved(padded, self.device),
             attention_mask=moved(mask, self.device).long(),
-            return_dict=True,
-        ).last_hidden_state
-        return found
+        )
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
@@ -70,17 +78,18 @@ def paddable(
     tokenizer: Tokenizer,
     pool: PoolFunction,
     device: torch.device,
+    layers: str = LAST,
     max_tokens: int | None = None,
 ) -> PaddedBatches | None:
     """Return `model` made to take padded batches, or None if padding changes what it gives."""
-    run = PaddedBatches(model, tokenizer, pool, device)
+    run = PaddedBatches(model, tokenizer, pool, device, layers)
     if getattr(text_config(model), "attention_type", None) == "block_sparse":
         why = "the model chooses its kind of attention by a batch's length"
     else:
         lengths = trial_lengths(model, max_tokens)
         ids = trial_ids(model, lengths)
         try:
-            alone = hidden_alone(model, ids, lengths, device)
+            alone = hidden_alone(model, ids, lengths, device, layers)
             with unchanged(model):
                 padded = run.hidden(ids, lengths)
             inside = np.arange(int(lengths.max())) < lengths[:, None]

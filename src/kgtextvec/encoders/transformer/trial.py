@@ -14,8 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kgtextvec.encoders.choices import LAST
+from kgtextvec.encoders.transformer.layers import token_vectors
+
 CHECKED_LENGTHS = (9, 7, 7, 4, 3)
-OF_TORCH = ("_parameters", "_buffers", "_modules")
+# transformers adds hooks once, for a request of all layers, and notes in the model that it did:
+# without undoing both, the next request would add them again, and count each layer twice.
+OF_TORCH = (
+    "_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called", "_forward_pre_hooks", "_forward_pre_hooks_with_kwargs",
+)  # fmt: skip
 
 
 @contextmanager
@@ -70,18 +78,23 @@ def trial_ids(model: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @torch.inference_mode()
 def hidden_alone(
-    model: Any, ids: NDArray[np.int64], lengths: NDArray[np.int64], device: torch.device
+    model: Any,
+    ids: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    device: torch.device,
+    layers: str = LAST,
 ) -> Tensor:
-    """Return the last layer of texts, each run alone, as rows (tokens, dims) float32."""
+    """Return the tokens' vectors of texts, each run alone, as rows (tokens, dims) float32."""
     parts = []
     for own in np.split(ids, np.cumsum(lengths)[:-1]):
         with unchanged(model):
             parts.append(
-                model(
+                token_vectors(
+                    model,
+                    layers,
                     input_ids=torch.from_numpy(own)[None].to(device),
                     attention_mask=torch.ones(1, len(own), dtype=torch.long, device=device),
-                    return_dict=True,
-                ).last_hidden_state[0]
+                )[0]
             )
     return torch.cat(parts).float()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_equal
 from kgtextvec.encoders.memory import moved
+from kgtextvec.encoders.transformer.layers import token_vectors
 from kgtextvec.encoders.transformer.padded import RectangularBatches
 from kgtextvec.encoders.transformer.tokens import Pieces
 from kgtextvec.encoders.transformer.trial import unchanged
@@ -35,8 +36,7 @@ class UniformBatches(RectangularBatches):
         ids = moved(pieces.ids_of(batch).astype(np.int64), self.device)
         ids = ids.view(len(batch), int(lengths[0]))
         with unchanged(self.model):
-            hidden = self.model(
-                input_ids=ids, attention_mask=torch.ones_like(ids), return_dict=True
-            ).last_hidden_state
+            mask = torch.ones_like(ids)
+            hidden = token_vectors(self.model, self.layers, input_ids=ids, attention_mask=mask)
         pooled, special = (moved(each, self.device) for each in self.tokenizer.masks(lengths))
         return self.pool(hidden.float(), pooled, special)

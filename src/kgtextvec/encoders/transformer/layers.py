@@ -1,0 +1,37 @@
+"""A token's vector from a model's layers: the last one, or a mean of several."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kgtextvec.encoders.choices import LAST
+from kgtextvec.errors import InputError
+
+
+def token_vectors(model: Any, layers: str, **inputs: Any) -> Tensor:
+    """Run a model; return (texts, length, dims) in its dtype for `last`, else float32.
+
+    `average`: the mean of what transformers calls hidden_states: the embeddings and the output of
+    every layer. `first_last`: the mean of the first layer's output and the last one's, as SimCSE's
+    code has it (Gao et al., 2021, avg_first_last). The last of them is the model's own last hidden
+    state, after a final norm where there is one. Raises InputError for a model whose hidden states
+    are not those of its layers.
+    """
+    if layers == LAST:
+        last: Tensor = model(**inputs, return_dict=True).last_hidden_state
+        return last
+    answer = model(**inputs, return_dict=True, output_hidden_states=True)
+    states = list(answer.hidden_states or ())
+    n_layers = int(model.config.get_text_config().num_hidden_layers)
+    if len(states) != n_layers + 1:
+        raise InputError(
+            f"layers: {layers} is not for a model that gives {len(states)} hidden states of"
+            f" {n_layers} layers. Leave the key out."
+        )
+    states[-1] = answer.last_hidden_state
+    chosen = {"average": states, "first_last": [states[1], states[-1]]}[layers]
+    total = torch.zeros_like(chosen[0], dtype=torch.float32)
+    for state in chosen:
+        total += state
+    return total / len(chosen)

@@ -10,7 +10,6 @@ are dropped, and the run ends as if it had made everything. So what makes an anc
 checkpoint, even unpack_model: when it finishes, these jobs are found again.
 """
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +23,8 @@ from kgtextvec.files import parse_json
 from kgtextvec.kinds import FACTS, IN_GRAPHS
 from kgtextvec.records import refuse_edited
 
-from .contents import contents_of
-from .inputs import Input, Inputs
+from .contents import contents_of, short_sha256
+from .inputs import Input, Inputs, until_made
 from .plan import Param, Plan, Wildcards
 
 
@@ -47,12 +46,6 @@ def json_in(data: bytes, name: str) -> Any:
             f"ERROR: {name}: not valid JSON ({error}). Delete it and rerun."
         ) from None
     return found
-
-
-@cache
-def short_sha256(data: bytes) -> str:
-    """Return 16 hex digits of the sha256, computed once per content."""
-    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def space_digest_in(path: object) -> str:
@@ -121,6 +114,7 @@ class Content:
         of = SimpleNamespace(model=wildcards.model, table=asked, space=wildcards.space)
         return [self.space(of)]
 
+    @until_made
     def inverse_space(self, wildcards: Wildcards) -> list[object]:
         """Return the files of the space of inverse relations, if it is asked for."""
         return [
@@ -164,8 +158,9 @@ class Content:
 
     def of_texts(self, name: str) -> Input:
         """Return an input: that output of read_texts for the table."""
-        return lambda wildcards: ancient(getattr(self.texts(wildcards.table), name))
+        return until_made(lambda wildcards: ancient(getattr(self.texts(wildcards.table), name)))
 
+    @until_made
     def names_of_facts(self, wildcards: Wildcards) -> list[object]:
         """Return the rows, with their manifests, of the tables that name the parts of facts."""
         if self.plan.tables[wildcards.table].kind != FACTS.name:
@@ -176,31 +171,35 @@ class Content:
 
     def of_full(self, name: str) -> Input:
         """Return an input: that file of the table's full space."""
-        return lambda wildcards: ancient(getattr(self.full(wildcards.model, wildcards.table), name))
+        return until_made(
+            lambda wildcards: ancient(getattr(self.full(wildcards.model, wildcards.table), name))
+        )
 
     def of_fitted(self, name: str) -> Input:
         """Return an input: that file of the full space that PCAs are fitted on."""
-        table = self.plan.fit_on
-        return lambda wildcards: ancient(getattr(self.full(wildcards.model, table), name))
+        table, full = self.plan.fit_on, self.full
+        return until_made(lambda wildcards: ancient(getattr(full(wildcards.model, table), name)))
 
     def of_space(self, name: str) -> Input:
         """Return an input: that file of the space."""
-        return lambda wildcards: ancient(getattr(self.space(wildcards), name))
+        return until_made(lambda wildcards: ancient(getattr(self.space(wildcards), name)))
 
     def of_bundle(self, name: str) -> Input:
         """Return an input: that file of each of the bundle's spaces."""
-        return lambda wildcards: [
-            ancient(getattr(made, name)) for made in self.spaces_of_bundle(wildcards)
-        ]
+        made = self.spaces_of_bundle
+        return until_made(lambda wildcards: [ancient(getattr(m, name)) for m in made(wildcards)])
 
     def of_dims(self, name: str) -> Input:
         """Return an input: that file of the space with so many dims."""
-        return lambda wildcards: ancient(getattr(self.space_with_dims(wildcards), name))
+        return until_made(lambda wildcards: ancient(getattr(self.space_with_dims(wildcards), name)))
 
     def of_mapped(self, name: str) -> Input:
         """Return an input: that file of the space that BioMedGPS's map shows."""
-        return lambda wildcards: ancient(getattr(self.space(self.mapped(wildcards)), name))
+        return until_made(
+            lambda wildcards: ancient(getattr(self.space(self.mapped(wildcards)), name))
+        )
 
+    @until_made
     def basis(self, wildcards: Wildcards) -> object:
         """Return the basis of a reduced space; nothing for a space without one."""
         if wildcards.space not in self.plan.fitted:
@@ -208,10 +207,12 @@ class Content:
         made = self.output_of("fit_pca", model=wildcards.model, space=wildcards.space)
         return ancient(made.pca)
 
+    @until_made
     def layout(self, wildcards: Wildcards) -> object:
         """Return the coordinates of the space's map."""
         return ancient(self.output_of("draw_map", **dict(wildcards)).layout)
 
+    @until_made
     def mapped_layout(self, wildcards: Wildcards) -> object:
         """Return the coordinates of the map that BioMedGPS shows."""
         made = self.output_of("draw_map", **vars(self.mapped(wildcards)))
@@ -220,6 +221,7 @@ class Content:
     def full_of_reduced(self, name: str) -> Input:
         """Return an input: for a reduced space, that file of the full one it is compared with."""
 
+        @until_made
         def value(wildcards: Wildcards) -> object:
             if wildcards.space == "full":
                 return []
@@ -238,23 +240,27 @@ class Content:
     def of_masked(self, name: str) -> Input:
         """Return an input: that file of the space of the table's masked texts, if it is wanted."""
 
+        @until_made
         def value(wildcards: Wildcards) -> object:
             made = self.masked_space(wildcards)
             return ancient(getattr(made, name)) if made else []
 
         return value
 
+    @until_made
     def masked_texts(self, wildcards: Wildcards) -> object:
         """Return the shards of the table's masked texts, if these are wanted."""
         names = [masked for masked, table in self.plan.masked.items() if table == wildcards.table]
         return [ancient(self.texts(name).shards) for name in names]
 
+    @until_made
     def scores(self, wildcards: Wildcards) -> object:
         """Return the space's scores, when any are wanted."""
         if not self.plan.config.evaluate.scores:
             return []
         return ancient(self.output_of("evaluate_space", **dict(wildcards)).scores)
 
+    @until_made
     def full_manifests(self, wildcards: Wildcards) -> list[object]:
         """Return the manifests of a table's full spaces, of every model."""
         return [ancient(self.full(model, wildcards.table).manifest) for model in self.plan.models]
@@ -273,12 +279,14 @@ class Content:
         step = "finetuned" if origin in self.plan.finetuned else "unpacked"
         return ancient(f"<resources>/{step}/{origin}")
 
+    @until_made
     def training_text(self, wildcards: Wildcards) -> object:
         """Return the text to train on: a table's texts, or a file."""
         text = self.plan.finetuned[wildcards.model].text
         is_table = text in self.plan.tables
         return ancient(self.texts(text).shards) if is_table else self.inputs.file(text)
 
+    @until_made
     def training_manifest(self, wildcards: Wildcards) -> object:
         """Return a table's manifest, whose digest shows whether its texts changed."""
         text = self.plan.finetuned[wildcards.model].text

@@ -5,6 +5,7 @@ an old one, so it is read from the storage itself, once per version.
 """
 
 import copy
+import hashlib
 import time
 from functools import cache
 from pathlib import Path
@@ -57,3 +58,9 @@ def stored_bytes(file: StoredFile) -> bytes:
         twin.local_path = lambda: target
         twin.retrieve_object()
         return target.read_bytes()
+
+
+@cache
+def short_sha256(data: bytes) -> str:
+    """Return 16 hex digits of the sha256, computed once per content."""
+    return hashlib.sha256(data).hexdigest()[:16]

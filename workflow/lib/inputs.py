@@ -5,9 +5,12 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from snakemake.exceptions import IncompleteCheckpointException
 from snakemake.io import contains_wildcard, local
 
 from kgtextvec.models.sources import watched_files
@@ -34,6 +37,27 @@ def without_wildcards(path: str) -> str:
     with suppress(FileExistsError):
         link.symlink_to(target)
     return str(link)
+
+
+def until_made(function: Callable[..., object]) -> Callable[..., object]:
+    """Let an input function return the file that it waits for, if nothing has made that yet.
+
+    While an input function raises IncompleteCheckpointException, Snakemake makes the job anew, with
+    all its params, whenever the graph changes, not only once the checkpoint has run. A storage may
+    have the file although it isn't here.
+    """
+
+    @wraps(function)
+    def value(*given: Any) -> object:
+        try:
+            return function(*given)
+        except IncompleteCheckpointException as error:
+            target: object = error.targetfile
+            if getattr(target, "is_storage", False) or Path(str(target)).exists():
+                raise
+            return target
+
+    return value
 
 
 class Inputs:

@@ -9,6 +9,7 @@ from typing import Any
 from snakemake.common import FUNC_OVERWRITE_PARAMS_ATTR, get_function_params
 from snakemake.io import is_flagged
 from snakemake.logging import logger
+from snakemake.resources import Resource
 
 from .plan import Param, Plan, Wildcards
 
@@ -62,6 +63,10 @@ def remember_parameters(rules: Iterable[Any]) -> None:
             own = function.__func__ if inspect.ismethod(function) else function
             if not hasattr(own, FUNC_OVERWRITE_PARAMS_ATTR):
                 setattr(own, FUNC_OVERWRITE_PARAMS_ATTR, dict(get_function_params(function)))
+    # Snakemake's own function that gives a resource is asked the same, for each resource of a job.
+    if not hasattr(Resource.evaluate, FUNC_OVERWRITE_PARAMS_ATTR):
+        any_resource = dict(get_function_params(Resource("any", 0).evaluate))
+        setattr(Resource.evaluate, FUNC_OVERWRITE_PARAMS_ATTR, any_resource)
 
 
 def functions_of(rule: Any) -> Iterator[Callable[..., object]]:

@@ -22,6 +22,7 @@ from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import check_recorded_digest, whole_file
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.pages.charts import MARKERS, PLOTLY_MARKERS
+from kgtextvec.pages.scatter import draw_scatter
 from kgtextvec.pages.theme import GROUP_COLOURS, OTHERS_COLOUR
 from kgtextvec.progress import say
 from kgtextvec.records import read_unedited
@@ -265,44 +266,60 @@ def as_page(notebook: Any, title: str) -> str:
     from nbconvert import HTMLExporter
 
     shown = nbformat.from_dict(json.loads(json.dumps(notebook)))
-    live_pictures(shown)
+    scripts = live_pictures(shown)
     shown.metadata.pop("kernelspec", None)
     # nbconvert would search the user's folders for templates.
     with tempfile.TemporaryDirectory() as empty, environment({"JUPYTER_DATA_DIR": empty}):
         exporter = HTMLExporter(raw_template=CELL_TEMPLATE.read_text("utf-8"))
         body, _ = exporter.from_notebook_node(shown)
-    return render_template("report/templates/notebook.html", title=title, body=Markup(body))  # noqa: S704
+    return render_template(
+        "report/templates/notebook.html",
+        title=title,
+        body=Markup(body),  # noqa: S704
+        scripts=scripts,
+    )
 
 
-def live_pictures(notebook: Any) -> None:
-    """Put an interactive picture in the place of each still one that has one, in place.
+def live_pictures(notebook: Any) -> bool:
+    """Put a picture whose points can be pointed at in the place of each that has one, in place.
 
-    The library (4.8 MB) goes in once, before the first; nothing is fetched.
+    Scatter plots, as the explore notebook has, are drawn here. For any other figure of plotly the
+    library (4.8 MB) goes in once, before the first of them; nothing is fetched. Returns whether it
+    did.
     """
-    import plotly.io
     from markupsafe import Markup
 
-    number = 0
+    number, with_library = 0, False
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if PLOTLY not in output.get("data", {}):
                 continue
             number += 1
             figure = output.data[PLOTLY]
-            fragment = plotly.io.to_html(
-                figure,
-                include_plotlyjs=number == 1,
-                include_mathjax=False,
-                full_html=False,
-                validate=False,
-                div_id=f"picture-{number}",
-                config={"displaylogo": False, "responsive": True, "scrollZoom": True},
-            )
+            picture = draw_scatter(figure, f"picture-{number}")
+            if picture is None:
+                picture = Markup(by_plotly(figure, f"picture-{number}", not with_library))  # noqa: S704
+                with_library = True
             words = output.data.get("text/plain", "")
             output.data = {
                 "text/html": render_template(
-                    "report/templates/live_picture.html",
-                    words=words,
-                    picture=Markup(fragment),  # noqa: S704
+                    "report/templates/live_picture.html", words=words, picture=picture
                 )
             }
+    return with_library
+
+
+def by_plotly(figure: Any, name: str, with_library: bool) -> str:
+    """Return a figure as HTML with plotly's script, which draws it in the browser."""
+    import plotly.io
+
+    drawn: str = plotly.io.to_html(
+        figure,
+        include_plotlyjs=with_library,
+        include_mathjax=False,
+        full_html=False,
+        validate=False,
+        div_id=name,
+        config={"displaylogo": False, "responsive": True, "scrollZoom": True},
+    )
+    return drawn

@@ -1,9 +1,12 @@
 """`layers`: a token's vector from several layers of a transformer, against transformers' own."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sentence_folders import bert, convert, sentence_folder, vectors_of
@@ -11,6 +14,7 @@ from tiny_decoders import tiny_bigbird, tiny_qwen3, tiny_t5
 from tiny_models import tiny_bert, tiny_mpnet, tiny_roberta
 
 from kgtextvec.embed.fingerprint import choices_for, fingerprint_of, resolve
+from kgtextvec.embed.shard import embed_shard
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.encoders.pretrained import encoder_class
@@ -96,6 +100,23 @@ def test_the_manifest_says_which_layers_were_asked_for(folders):
     chosen = choices_for(record, EncoderOptions(layers="first_last"), Mode()).to_dict()
     assert chosen["layers"] == {"value": "first_last", "by": "key"}
     assert "layers" not in choices_for(record, EncoderOptions(), Mode()).to_dict()
+
+
+@pytest.mark.parametrize("layers", [None, "last", "average"])
+def test_the_step_embeds_with_the_layers_of_its_flag(folders, tmp_path, layers):
+    keys = [hashlib.sha256(text.encode()).hexdigest() for text in TEXTS]
+    order = np.argsort(keys)
+    texts = {"text_sha256": sorted(keys), "text": [TEXTS[row] for row in order]}
+    pq.write_table(pa.table(texts), tmp_path / "texts.parquet")
+    embed_shard(
+        tmp_path / "texts.parquet",
+        model=folders["bert"],
+        store=tmp_path / "store",
+        out=tmp_path / "v.npy",
+        options=EncoderOptions(layers=layers),
+    )
+    exact = vectors_of(folders["bert"], texts["text"], layers=layers)
+    assert np.abs(np.load(tmp_path / "v.npy") - exact).max() < 1e-6
 
 
 REFUSED = {

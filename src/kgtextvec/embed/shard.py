@@ -156,7 +156,9 @@ class ShardJob:
         self.store.need_space(size)
         with ExitStack() as leases:
             with quick_imports(self.record["kind"]):
-                settings = replace(self.settings, layers="concat")
+                settings = self.settings
+                if self.record["kind"] == "elmo":
+                    settings = replace(settings, layers="concat")
                 encoder = load_encoder(
                     self.model,
                     self.record,

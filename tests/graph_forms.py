@@ -90,24 +90,3 @@ def write_forms(folder: Path) -> None:
     """Write all files into a folder."""
     for name, text in FILES.items():
         (folder / name).write_text(text, "utf-8")
-
-
-# The files of the examples in config/README.md, by how their paragraphs begin.
-EXAMPLES = {
-    "KGX": {"nodes.tsv": KGX_NODES, "edges.tsv": KGX_EDGES},
-    "Hetionet": {
-        "hetionet-v1.0-nodes.tsv": HETIONET_NODES,
-        "hetionet-v1.0-edges.sif": HETIONET_EDGES,
-    },
-    "PrimeKG": {"nodes.csv": PRIMEKG_NODES, "kg.csv": PRIMEKG_EDGES},
-    "BioMedGPS": {
-        "entities.tsv": BIOMEDGPS_ENTITIES,
-        "relation_types.tsv": BIOMEDGPS_TYPES,
-        "relations.tsv": BIOMEDGPS_RELATIONS,
-    },
-    "Neo4j": {"nodes.csv": NEO4J_NODES, "edges.csv": NEO4J_EDGES},
-    "BioCypher": BIOCYPHER,
-    "DRKG": {"names.tsv": DRKG_NODES, "drkg.tsv": DRKG_TRIPLES},
-    "A list of symbols": {"symbols.txt": SYMBOLS},
-    "A table in which": {"nodes.csv": LABEL_IS_NAME},
-}

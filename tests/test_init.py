@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from graph_forms import EXAMPLES, LABEL_IS_NAME, write_forms
+from graph_forms import BIOCYPHER, LABEL_IS_NAME, NEO4J_EDGES, write_forms
+from published_graphs import DOCUMENTED, RELATIONS, N, example
 
 from kgtextvec.__main__ import main
 from kgtextvec.settings.base import pick, read_settings
@@ -31,8 +32,9 @@ def reports_of(text):
         headers = sorted(Path().glob(table.header_file)) if table.header_file else []
         checked = CheckedTable(first, pick(Reading, table), more=more, headers=headers)
         reports[name] = check_table(checked)
-        if table.used_by is None and config.graph and table.kind == "entities":
-            assert Path(config.graph.file).exists()
+    if config.graph:
+        files = [config.graph.file] if isinstance(config.graph.file, str) else config.graph.file
+        assert all(any(Path().glob(pattern)) for pattern in files)
     return reports
 
 
@@ -51,7 +53,7 @@ CASES = [
     (["entities.tsv", "relation_types.tsv", "relations.tsv"], "BioMedGPS", {"Gene": 1}),
     (["neo4j_nodes.csv", "neo4j_edges.csv"], "Neo4j", GENE),
     (["Gene-header.csv", "Gene-part000.csv", "Gene-part001.csv"], "BioCypher", GENE),
-    (sorted(EXAMPLES["BioCypher"]), "BioCypher", GENE | {"Disease": 1}),
+    (sorted(BIOCYPHER), "BioCypher", GENE | {"Disease": 1}),
     (["drkg_nodes.tsv", "drkg.tsv"], "DRKG", GENE),
     (["symbols.txt"], "plain list", {"Entity": 5}),
     (["entity2text.txt"], "entity2text", {"Entity": 2}),
@@ -80,6 +82,56 @@ def test_edges_are_recognised_by_the_names_of_their_columns(forms, capsys):
     assert main(["init", "--yes", "entities.tsv", "triples.tsv"]) == 0
     assert "triples.tsv: edges with a header, as graph" in capsys.readouterr().err
     assert yaml.safe_load((forms / "config.yaml").read_text())["graph"] == {"file": "triples.tsv"}
+
+
+def graph_of(*files):
+    assert main(["init", "--yes", *files]) == 0
+    text = Path("config.yaml").read_text("utf-8")
+    Path("config.yaml").unlink()
+    return yaml.safe_load(text).get("graph"), text
+
+
+def test_triples_without_a_header_are_a_graph_where_a_table_has_their_ends(forms, capsys):
+    (forms / "train.txt").write_text("/m/027rn\tis\t/m/06cx9\n/m/027rn\tof\t/m/none\n")
+    graph, text = graph_of("entity2text.txt", "train.txt")
+    assert graph == {"file": "train.txt"}
+    assert "of the first 2 edges, 100 % of the heads and 50 % of the tails are rows" in text
+    (forms / "weighted.txt").write_text("TP53\tbinds\tMYC\t0.5\n")
+    assert graph_of("symbols.txt", "weighted.txt")[0] == {"file": "weighted.txt"}
+    assert graph_of("entity2text.txt", "weighted.txt")[0] is None  # nobody has TP53 there
+    assert "weighted.txt: not recognised, left out" in capsys.readouterr().err
+
+
+def test_a_table_of_ids_labels_and_names_is_not_taken_for_triples(forms):
+    (forms / "nodes.tsv").write_text("id\tlabel\tname\nEX:1\tGene\talpha\nEX:2\tGene\tbeta\n")
+    (forms / "bare.tsv").write_text("EX:1\tGene\talpha\nEX:2\tGene\tbeta\n")
+    assert graph_of("nodes.tsv", "bare.tsv")[0] is None
+
+
+def test_all_files_of_edges_are_one_graph(forms):
+    names = ["kgx_edges.tsv", "hetionet_edges.sif", "drkg.tsv"]
+    graph, text = graph_of("kgx_nodes.tsv", *names)
+    assert graph == {"file": names}
+    assert "Its columns: head = subject, relation = predicate, tail = object" in text
+    assert "Its columns: head = column 1, relation = column 2, tail = column 3; no header" in text
+    assert "Take out those that hold test triples" in text
+    parts = {"binds-header.csv": NEO4J_EDGES.splitlines()[0], "binds-part000.csv": "g1;g2;BINDS"}
+    for name, line in parts.items():
+        (forms / name).write_text(line + "\n")
+    graph, text = graph_of(*BIOCYPHER, *parts)
+    assert graph == {"file": [*parts]}
+    assert "Its columns: head = :START_ID, relation = :TYPE, tail = :END_ID" in text
+    assert "test triples" not in text
+
+
+def test_a_category_that_every_node_has_is_not_the_label(forms):
+    nodes = "id\tcategory\tname\nEX:1\tbiolink:NamedThing|biolink:Disease\tscurvy\n"
+    for order in ("NamedThing|biolink:Disease", "Disease|biolink:NamedThing"):
+        (forms / "one.tsv").write_text(nodes.replace("NamedThing|biolink:Disease", order))
+        assert main(["init", "--yes", "one.tsv"]) == 0
+        text = (forms / "config.yaml").read_text()
+        (forms / "config.yaml").unlink()
+        assert reports_of(text)["entities"]["labels"] == {"Disease": 1}
 
 
 def test_other_formats_are_looked_at_too_and_what_is_no_table_is_refused(forms, capsys):
@@ -161,19 +213,11 @@ def test_nothing_is_overwritten_and_nothing_is_guessed(forms, capsys):
     assert "odd.tsv: not recognised, left out. Its first line: a, b, c, d" in said
 
 
-PARAGRAPHS = re.findall(
-    r"^([^\n`|#][^\n]*(?:\n[^\n]+)*)\n\n```yaml\n(.*?)```",
-    (ROOT / "config/README.md").read_text("utf-8"),
-    flags=re.DOTALL | re.MULTILINE,
-)
-
-
-@pytest.mark.parametrize("form", EXAMPLES)
-def test_the_examples_in_the_docs_work(form, tmp_path, monkeypatch):
-    (text,) = [block for words, block in PARAGRAPHS if words.startswith(form)]
+@pytest.mark.parametrize("form", DOCUMENTED)
+def test_the_examples_in_the_docs_pass_lint(form, tmp_path, monkeypatch):
+    """test_runs_of_forms.py runs the workflow on them."""
+    DOCUMENTED[form](tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name, data in EXAMPLES[form].items():
-        Path(name).write_text(data, "utf-8")
-    for name, report in reports_of(text).items():
+    for name, report in reports_of(yaml.safe_dump(example(form))).items():
         assert report["outcome"] != "error", (name, report["findings"])
-        assert report["rows"] >= 1
+        assert report["rows"] in (N, len(RELATIONS))

@@ -13,6 +13,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.progress import say
 from kgtextvec.registry import RECOGNISERS
 from kgtextvec.texts.findings import plain
+from kgtextvec.texts.init_graphs import KnownIds, files_of_graph, with_graphs_joined
 from kgtextvec.texts.opening import TAB_NAMES
 from kgtextvec.texts.recognisers import TableGuess, TableSample, other_label
 
@@ -59,33 +60,58 @@ def init(
     if out.exists():
         raise InputError(f"{out}: exists, and is not overwritten. Give another name with --out.")
     asking = not yes and sys.stdin.isatty() and sys.stderr.isatty()
-    proposals = []
+    proposals, unknown = [], []
     for sample in samples_of(files):
         guess = guess_form(sample)
-        shown = plain(str(sample.path), 1000)
         if guess is None:
-            columns = ", ".join(plain(name, 30) for name in sample.first[:12])
-            say(f"WARNING: {shown}: not recognised, left out. Its first line: {columns}")
+            unknown.append(sample)
             continue
         if guess.others and asking:
             choose_mapping(sample, guess)
         proposals.append(ProposedTable(sample, guess))
-    if not proposals:
-        raise InputError("no file was recognised. Write the config by hand: config/README.md.")
     proposals = with_parts_joined(proposals)
     name_tables(proposals)
+    known = KnownIds()
     for one in proposals:
-        preview(one)
+        preview(one, known)
+    proposals = with_one_graph(proposals, unknown, known)
+    if not proposals:
+        raise InputError("no file was recognised. Write the config by hand: config/README.md.")
     with whole_file(out) as part:
         part.write_text(config_text(proposals, out), "utf-8")
     for one in proposals:
-        where = f"{plain(str(one.sample.path), 1000)}: {one.guess.form}"
+        more = f" and {len(one.sample.more)} more" if one.sample.more else ""
+        where = f"{plain(str(one.sample.path), 1000)}{more}: {one.guess.form}"
         say(f"{where}, as {one.name or one.guess.role}")
         for doubt in (*one.problems, *one.guess.doubts):
             say(f"  not sure: {doubt}")
         for why, settings in one.guess.others:
             say(f"  or: {why}: {flow(settings)}")
-    say(f"{out}: written. Look at its sample texts, then run: kgtextvec run --config {out}")
+    if any(one.name and one.guess.role != "ontology" for one in proposals):
+        say(f"{out}: written. Look at its sample texts, then run: kgtextvec run --config {out}")
+    else:
+        say(f"{out}: written, but no table of nodes is in it yet. Do what its comments say")
+
+
+def with_one_graph(
+    proposals: Sequence[ProposedTable], unknown: Sequence[TableSample], known: KnownIds
+) -> list[ProposedTable]:
+    """Return the proposals with all files of edges in one graph; warn of files left out.
+
+    Among the files without a form are triples of what the tables have.
+    """
+    graphs = [(one.sample, one.guess) for one in proposals if one.guess.role == "graph"]
+    for sample in unknown:
+        guess = known.guess_triples(sample)
+        if guess is not None:
+            graphs.append((sample, guess))
+            continue
+        columns = ", ".join(plain(name, 30) for name in sample.first[:12])
+        hint = "" if len(sample.first) < 3 else ". Edges? Then name its columns under graph"
+        shown = plain(str(sample.path), 1000)
+        say(f"WARNING: {shown}: not recognised, left out. Its first line: {columns}{hint}")
+    tables = [one for one in proposals if one.guess.role != "graph"]
+    return [*tables, *(ProposedTable(*one) for one in with_graphs_joined(graphs))]
 
 
 def guess_form(sample: TableSample) -> TableGuess | None:
@@ -165,8 +191,8 @@ def name_tables(proposals: Sequence[ProposedTable]) -> None:
         taken.add(name)
 
 
-def preview(one: ProposedTable) -> None:
-    """Read the table as the config would, for its first texts and what is wrong with it."""
+def preview(one: ProposedTable, known: KnownIds) -> None:
+    """Read the table as the config would: its first texts, what is wrong with it, its ids."""
     from kgtextvec.settings.base import read_settings
     from kgtextvec.settings.tables import Reading
     from kgtextvec.texts.check import refused
@@ -191,6 +217,8 @@ def preview(one: ProposedTable) -> None:
         for rows in table.rows():
             found = zip(rows.columns["id"], rows.columns["label"], rows.texts, strict=True)
             one.texts += list(islice(found, SHOWN_TEXTS - len(one.texts)))
+            if guess.role == "entities":
+                known.add(rows.columns)
             if size > CHECKED_BYTES and len(one.texts) == SHOWN_TEXTS:
                 break
     if table.findings.outcome == "error":
@@ -217,7 +245,7 @@ def config_text(proposals: Sequence[ProposedTable], out: Path) -> str:
     for number, one in enumerate(graphs):
         lines += indented(part_of_config(one), "" if number == 0 else "# ")
         if number == 1:
-            lines.append("# Only one file of edges can be the graph: join them, or choose one.")
+            lines.append("# Only one graph can be read with these settings: choose one.")
     return "\n".join([*lines, *TAIL.splitlines()]) + "\n"
 
 
@@ -227,16 +255,17 @@ def part_of_config(one: ProposedTable) -> Iterator[str]:
     files: Any = str(sample.path)
     if sample.more:
         files = [str(path) for path in (sample.path, *sample.more)]
-    rows = f"{len(sample.rows) + ('header' in guess.settings):,} rows looked at"
+    rows = f", {len(sample.rows) + ('header' in guess.settings):,} rows looked at"
+    counted = rows if guess.role in ("entities", "relation_types") else ""
     yield f"{one.name or 'graph'}:"
-    yield f"  # {guess.form}: {sample.format}{'' if guess.role == 'ontology' else ', ' + rows}"
+    yield f"  # {guess.form}: {sample.format}{counted}"
     yield f"  {flow({'file': files})}"
     if guess.role != "graph":
         yield f"  kind: {'entities' if guess.role == 'ontology' else guess.role}"
     for key, value in guess.settings.items():
         yield f"  {flow({key: value})}"
     if guess.role == "graph":
-        yield f"  # {columns_of_edges(sample)}"
+        yield from (f"  # {line}" for line in columns_of_edges(sample))
     for doubt in (*one.problems, *guess.doubts):
         yield f"  # Not sure: {plain(doubt, 1000)}"
     for why, settings in guess.others:
@@ -249,15 +278,17 @@ def part_of_config(one: ProposedTable) -> Iterator[str]:
         yield f"  # Text of {plain(node)} ({plain(label)}): {plain(text, 160)}"
 
 
-def columns_of_edges(sample: TableSample) -> str:
-    """Return what the reader of edges takes for head, relation and tail."""
-    from kgtextvec.edge_columns import PARTS_OF_EDGE, recognised_columns
+def columns_of_edges(sample: TableSample) -> Iterator[str]:
+    """Yield what the reader of edges takes for head, relation and tail."""
+    from kgtextvec.triples import open_edges
 
-    found = recognised_columns(sample.first)
-    if set(PARTS_OF_EDGE) <= set(found):
-        named = ", ".join(f"{part} = {found[part].shown(sample.first)}" for part in PARTS_OF_EDGE)
-        return f"Its columns are recognised: {named}"
-    return "No header is recognised: its first three columns are head, relation and tail"
+    try:
+        files = open_edges(files_of_graph(sample))
+    except InputError as error:
+        yield f"Not sure: the files can't be read as edges: {plain(str(error), 1000)}"
+        return
+    for columns in dict.fromkeys(file.columns_shown for file in files):
+        yield f"Its columns: {columns}"
 
 
 def flow(settings: dict[str, Any]) -> str:

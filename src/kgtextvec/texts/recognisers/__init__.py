@@ -9,6 +9,8 @@ from kgtextvec.texts.header import UNIT, key_of
 
 # Fewer rows tell little about what a column is.
 FEW_VALUES = 20
+# Labels that every node of a graph may have.
+ROOT_LABELS = {"thing", "namedthing", "entity", "node", "biologicalentity", "ontologyclass"}
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ def texts_from(sample: TableSample, columns: dict[str, Any]) -> dict[str, Any]:
     return {"text": [one for one in ("description", "name", "id") if one in has or one == "id"][:1]}
 
 
+def is_specific(label: str) -> bool:
+    """Return whether a label, with or without a prefix, is none that every node has."""
+    return label.rpartition(":")[2].lower() not in ROOT_LABELS
+
+
 def label_settings(
     sample: TableSample, column: str, default: str
 ) -> tuple[dict[str, Any], list[str]]:
@@ -125,8 +132,10 @@ def label_settings(
         settings["label_prefixes"] = sorted(prefixes)
     several = [row for row in lists if len(row) > 1]
     if several:
-        firsts, lasts = {row[0] for row in several}, {row[-1] for row in several}
-        settings["label_of"] = "last" if len(lasts) > len(firsts) else "first"
+        ends = {"first": {row[0] for row in several}, "last": {row[-1] for row in several}}
+        # The end with more different labels, not counting what every node is.
+        specific = {end: sum(map(is_specific, found)) for end, found in ends.items()}
+        settings["label_of"] = max(specific, key=lambda end: specific[end])
         example = several[0]
         doubts.append(
             f"{len(several)} of {len(sample.rows)} rows have several labels, such as"

@@ -25,8 +25,7 @@ def guess_neo4j(sample: TableSample) -> TableGuess | None:
     if sample.quotechar != '"':
         more["quotechar"] = sample.quotechar
     if "START_ID" in types:
-        header = {"header": list(sample.first)} if sample.headers else {}
-        return TableGuess(f"{form} edges", "graph", header)
+        return TableGuess(f"{form} edges", "graph")
     if "ID" not in types:
         return None
     columns: dict[str, Any] = {"id": ":ID"}

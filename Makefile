@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm storage check audit docs tutorial bench wheel clean
+.PHONY: help demo links test slow slurm storage check audit docs tutorial bench wheel image sif clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -86,6 +86,7 @@ audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilitie
 	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-storage.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-docs.txt
+	$(AUDIT) --require-hashes --no-deps -r requirements/lock-image.txt
 	$(AUDIT) --no-deps -r requirements/torch.txt
 
 .venv/docs-installed: requirements/lock-docs.txt
@@ -107,6 +108,18 @@ tutorial: wheel  ## follow docs/tutorial.md in an empty folder, from pip install
 wheel: .venv/demo-installed  ## build the package, with the workflow inside: dist/*.whl
 	.venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	rm -rf build
+
+BUILDER ?= podman
+DEVICE ?= cpu
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/kgtextvec/__init__.py)
+image:  ## build the container image (DEVICE=cu130 for GPUs; BUILDER=docker, podman or buildah)
+	$(BUILDER) build --file containers/Containerfile --build-arg DEVICE=$(DEVICE) $(IMAGE_FLAGS) \
+	  --tag kgtextvec:$(VERSION)-$(DEVICE) .
+
+sif:  ## build the image for Apptainer: dist/kgtextvec-VERSION-DEVICE.sif
+	mkdir -p dist
+	apptainer build --force --build-arg device=$(DEVICE) $(SIF_FLAGS) \
+	  dist/kgtextvec-$(VERSION)-$(DEVICE).sif containers/kgtextvec.def
 
 bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --help for more)
 	PYTHONPATH=src .venv/bin/python -m benchmarks

@@ -44,6 +44,12 @@ pins lock.txt lock-test.txt | grep -vE "^($apart)==" > constraints.part
 compile lock-storage.txt $everything test.in s3.in storage.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt lock-test.txt | sed -E "s/\\|($apart)\\b/|-/g")" > lock-storage.txt.part
 mv lock-storage.txt.part lock-storage.txt
+# An image holds every step and every extra, at the versions of the other locks where they agree.
+pins lock.txt lock-test.txt lock-links.txt lock-consumers.txt lock-storage.txt | sort -u |
+    grep -vE "^($apart)==" > constraints.part
+compile lock-image.txt $everything links.in faiss.in s3.in kubernetes.in --constraint constraints.part |
+    drop "$from_torch" > lock-image.txt.part
+mv lock-image.txt.part lock-image.txt
 rm constraints.part preferred.part
 # The documentation site shares nothing with the rest. uv keeps the versions of its output file.
 uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -14,7 +14,8 @@ import pytest
 import yaml
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
-from kgtextvec import launch
+from kgtextvec import __version__, launch
+from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
 from kgtextvec.locations import project_folder
 
@@ -96,6 +97,48 @@ def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
     assert launch.with_profile(["--workflow-profile", "slurm"]) == ["--workflow-profile", "slurm"]
     (tmp_path / "profiles/default").mkdir(parents=True)
     assert launch.with_profile([]) == ["--workflow-profile", "profiles/default"]
+
+
+def refused(capsys: pytest.CaptureFixture, *words: str) -> str:
+    """The one line that `kgtextvec run` ends with before Snakemake starts."""
+    assert main(["run", *words]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        (["--default-storage-provider", "zenodo"], "snakemake-storage-plugin-zenodo"),
+        (["--executor=aws-batch", "-j", "2"], "snakemake-executor-plugin-aws-batch"),
+    ],
+)
+def test_a_plugin_that_is_not_installed_is_named(tmp_path, monkeypatch, capsys, words, package):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    error = refused(capsys, *words)
+    assert error.startswith("ERROR: --") and error.count("\n") == 1
+    assert f"its plugin is not installed. Run pip install {package}, or" in error
+    profile = tmp_path / "mine/profile.yaml"
+    profile.parent.mkdir()
+    name, _, value = " ".join(words[:2]).removeprefix("--").replace("=", " ").partition(" ")
+    profile.write_text(f"{name}: {value.split()[0]}\n")
+    assert package in refused(capsys, "--workflow-profile", "mine")
+
+
+def test_results_of_a_newer_version_are_left_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    launcher = tmp_path / launch.SNAKEFILE
+    launcher.parent.mkdir()
+    launcher.write_text(launch.LAUNCHER.format(version="0.10.0"))
+    error = refused(capsys)
+    assert error.startswith(
+        "ERROR: .kgtextvec/Snakefile: the results here are of kgtextvec 0.10.0, and this is "
+    )
+    assert "0.10.0" in launcher.read_text()
+    launcher.write_text(launch.LAUNCHER.format(version="0.0.9"))
+    launch.snakemake_command([])
+    assert f'"{__version__}"' in launcher.read_text()
 
 
 def test_every_profile_repeats_the_default_one():

@@ -20,6 +20,8 @@ from kgtextvec.errors import InputError, Stopped, without_escapes
 from kgtextvec.files import as_input_error
 from kgtextvec.signals import stoppable
 
+# In the environment of jobs in an image: the version that started the run.
+WANTED_VERSION = "KGTEXTVEC_WANTED_VERSION"
 # verb: (module, what it does). The module holds a function of the verb's name (embed-shard:
 # embed_shard), from whose signature the flags follow. Only the module of the verb that is called
 # gets imported, so that a small job starts fast.
@@ -106,6 +108,8 @@ def run_verb(words: Sequence[str]) -> int:
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
     verb = parser.parse_args(words[:1]).verb
     try:
+        if WANTED_VERSION in os.environ:
+            import_module("kgtextvec.versions").check_version(os.environ[WANTED_VERSION])
         module = import_module(f"kgtextvec.{VERBS[verb][0]}")
         call(getattr(module, verb.replace("-", "_")), verb, words[1:])
     except BrokenPipeError:

@@ -1,6 +1,7 @@
 """`kgtextvec run` and `demo`: the workflow without a checkout."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.locations import project_folder
 from kgtextvec.progress import say
+from kgtextvec.versions import check_version
 from kgtextvec.yaml_files import read_yaml
 
 CONFIGS = ("config.yaml", "config/config.yaml")
@@ -32,6 +34,7 @@ rule default:
 """
 # Words that say how many jobs run at once; without any of them all cores are used.
 SIZES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
+EXECUTORS = ("local", "dryrun", "touch")  # those without a plugin of their own
 CONFIG_FILES = ("--configfile", "--configfiles")
 DEMO_RESULTS = (
     ("vectors", "all-MiniLM-L6-v2/entities/pca64/embeddings.npy"),
@@ -59,6 +62,7 @@ def run(
     if not any(option_in(words, name) for name in SIZES):
         words += ["--cores", "all"]
     words = with_profile(words)
+    check_plugins(words)
     check_bucket(words)
     start_snakemake(words)
 
@@ -160,6 +164,22 @@ def with_profile(words: Sequence[str]) -> list[str]:
     return found
 
 
+def check_plugins(words: Sequence[str]) -> None:
+    """Check that Snakemake's plugins for the executor and the storage are installed.
+
+    Raises InputError that names the package; Snakemake would list its own options.
+    """
+    for option, kind in (("executor", "executor"), ("default-storage-provider", "storage")):
+        plugin = setting_of(words, option)
+        if not plugin or plugin in EXECUTORS or plugin == "none":
+            continue
+        if find_spec(f"snakemake_{kind}_plugin_{plugin.replace('-', '_')}") is None:
+            raise InputError(
+                f"--{option} {plugin}: its plugin is not installed. Run pip install"
+                f" snakemake-{kind}-plugin-{plugin}, or correct the name."
+            )
+
+
 def check_bucket(words: Sequence[str]) -> None:
     """Look once at the bucket of --default-storage-provider s3, if the package can.
 
@@ -167,14 +187,19 @@ def check_bucket(words: Sequence[str]) -> None:
     traceback for every file.
     """
     names = ("default-storage-provider", "default-storage-prefix", "storage-s3-endpoint-url")
-    profile = Path(value_of(words, "workflow-profile") or "") / "profile.yaml"
-    of_profile = read_yaml(profile) if profile.is_file() else {}
-    provider, prefix, endpoint = (value_of(words, name) or of_profile.get(name) for name in names)
+    provider, prefix, endpoint = (setting_of(words, name) for name in names)
     if provider != "s3" or not prefix or "SNAKEMAKE_STORAGE_S3_ACCESS_KEY" in os.environ:
         return
     from kgtextvec.embed.bucket import open_bucket
 
     open_bucket(prefix, endpoint)
+
+
+def setting_of(words: Sequence[str], name: str) -> str | None:
+    """Return the value of an option: of the words, else of the profile that they name."""
+    profile = Path(value_of(words, "workflow-profile") or "") / "profile.yaml"
+    of_profile = read_yaml(profile) if profile.is_file() else {}
+    return value_of(words, name) or of_profile.get(name)
 
 
 def value_of(words: Sequence[str], name: str) -> str | None:
@@ -190,11 +215,31 @@ def value_of(words: Sequence[str], name: str) -> str | None:
 def snakemake_command(words: Sequence[str]) -> list[str]:
     """Return the command that runs the package's workflow; writes its Snakefile to this folder."""
     snakefile = directory_in(words) / SNAKEFILE
+    check_last_version(snakefile)
     text = LAUNCHER.format(version=__version__)
     if not snakefile.is_file() or snakefile.read_text("utf-8") != text:
         with whole_file(snakefile) as part:
             part.write_text(text, "utf-8")
     return [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *words]
+
+
+def check_last_version(snakefile: Path) -> None:
+    """Raise InputError if a newer version has run the workflow in this folder.
+
+    An older one would take the newer one's results for outdated, and make them all again.
+    """
+    text = snakefile.read_text("utf-8") if snakefile.is_file() else ""
+    last = re.search(r'included_snakefile\("([\d.]+)"\)', text)
+    if last and numbers_in(last[1]) > numbers_in(__version__):
+        raise InputError(
+            f"{snakefile}: the results here are of kgtextvec {last[1]}, and this is {__version__}."
+            " Install that version or a newer one; or delete this file to make all results again."
+        )
+
+
+def numbers_in(version: str) -> list[int]:
+    """Return the numbers of a version, which order it: 0.10.1 is [0, 10, 1]."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def start_snakemake(words: Sequence[str]) -> NoReturn:
@@ -208,11 +253,9 @@ def included_snakefile(version: str) -> str:
 
     A run that another version started comes here on a remote machine whose image is older.
     """
-    if version != __version__:
-        print(
-            f"ERROR: the run was started by kgtextvec {version}, this machine has {__version__}."
-            " Install the same version on both.",
-            file=sys.stderr,
-        )
+    try:
+        check_version(version)
+    except InputError as error:
+        print(f"ERROR: {error}", file=sys.stderr)
         sys.exit(2)
     return str(project_folder() / "Snakefile")

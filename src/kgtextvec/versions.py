@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import version
 
 from kgtextvec import __version__
+from kgtextvec.errors import InputError
 
 
 def versions_of(*packages: str) -> dict[str, str]:
@@ -13,3 +14,12 @@ def versions_of(*packages: str) -> dict[str, str]:
         "python": ".".join(map(str, sys.version_info[:3])),
         **{name: version(name) for name in packages},
     }
+
+
+def check_version(wanted: str) -> None:
+    """Raise InputError unless this is the version that started the run."""
+    if wanted != __version__:
+        raise InputError(
+            f"the run was started by kgtextvec {wanted}, this machine has {__version__}."
+            " Install the same version on both."
+        )

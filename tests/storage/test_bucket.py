@@ -187,6 +187,30 @@ def test_an_object_that_goes_between_list_and_get_is_missing(proxy: FaultyProxy,
     assert np.isnan(found_in(store, part)).all()
 
 
+def test_an_object_that_changes_between_list_and_get_is_set_aside(
+    proxy: FaultyProxy, bucket, capsys
+):
+    """Other vectors under the name of a part whose keys have been read."""
+    store = open_store(f"s3://{bucket}/v", ABOUT)
+    part, other = part_of(["a", "b"]), part_of(["a", "b", "c"])
+    key, theirs = (f"v/{store.name}/{store.write(one)}" for one in (part, other))
+    data = objects(bucket)[theirs]
+    client = boto3.client("s3", region_name="us-east-1")
+    client.delete_object(Bucket=bucket, Key=theirs)
+    gets: list[str] = []
+
+    def change_it(method: str, path: str, n: int) -> None:
+        if method == "GET" and path.endswith(".safetensors"):
+            gets.append(path)
+            if len(gets) == 4:  # size of the header, header, keys, and now all of it
+                client.put_object(Bucket=bucket, Key=key, Body=data)
+
+    proxy.fault = change_it
+    assert np.isnan(found_in(store, part)).all()
+    assert len(gets) == 4
+    assert "set aside to s3://" in capsys.readouterr().err
+
+
 def test_a_writer_killed_at_any_moment_leaves_whole_parts(bucket, tmp_path):
     code = textwrap.dedent(f"""
         from test_bucket import ABOUT, open_store, part_of

@@ -164,13 +164,29 @@ def check_plan(plan: "Plan") -> None:
         check_links(plan, plan.links)
     if "leakage" in config.evaluate.scores:
         check_leakage(plan)
-    if not plan.in_conda:
+    if plan.in_image:
+        check_image(plan)
+    elif not plan.in_conda:
         check_packages(plan)
     elif not (plan.root / "src").is_dir():
         raise InputError(
             "--sdm conda: an installed package has no engine for conda's environments. Run from a"
             " checkout, or leave --sdm conda out."
         )
+
+
+def check_image(plan: "Plan") -> None:
+    """Check that there is an image for --sdm apptainer."""
+    image = plan.config.image
+    if plan.in_conda:
+        raise InputError("--sdm conda apptainer: jobs run in the one or the other. Leave one out.")
+    if image is None:
+        raise InputError(
+            "config, image: --sdm apptainer runs jobs in an image, and none is named. Build one"
+            " (docs/containers.md) and give its path or address."
+        )
+    if "://" not in image and not Path(image).exists():
+        raise InputError(f"config, image: {image}: no such file. Correct the path, or build it.")
 
 
 def check_packages(plan: "Plan") -> None:
@@ -255,7 +271,7 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
                 f"config, evaluate.link_prediction.spaces: {space} is not among spaces. Choose"
                 f" among {', '.join(plan.spaces)}, or add it there."
             )
-    if not plan.in_conda and find_spec("pykeen") is None:
+    if not (plan.in_conda or plan.in_image) and find_spec("pykeen") is None:
         raise InputError(
             "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links` (from a"
             " checkout) or `pip install 'kgtextvec[links]'`, or leave the section out."
@@ -288,7 +304,7 @@ def check_device(plan: "Plan") -> None:
         return
     if not any(any(Path("/dev").glob(name)) for name in GPU_FILES):
         why = "this machine has no GPU"
-    elif not plan.in_conda and is_cpu_build("torch"):
+    elif not (plan.in_conda or plan.in_image) and is_cpu_build("torch"):
         why = "the PyTorch here is the one for CPUs"
     else:
         return

@@ -13,7 +13,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from kgtextvec.__main__ import VERBS
+from kgtextvec import __version__
+from kgtextvec.__main__ import VERBS, WANTED_VERSION
 from kgtextvec.errors import InputError
 from kgtextvec.registry import FORMS, SPACES
 from kgtextvec.settings.base import Settings, flag_of, flags, pick, read_settings, settings_of
@@ -58,12 +59,20 @@ Param = Callable[[Wildcards], object]
 class Plan(TablesTogether):
     """The config, checked, and what follows from it alone."""
 
-    def __init__(self, raw: dict[str, Any], catalogue: Path, root: Path, in_conda: bool) -> None:
+    def __init__(
+        self,
+        raw: dict[str, Any],
+        catalogue: Path,
+        root: Path,
+        in_conda: bool,
+        in_image: bool = False,
+    ) -> None:
         """Check the config against the catalogue's file; `root` is the workflow's folder.
 
-        `in_conda`: jobs run in conda environments. Raises InputError, one line that names the key.
+        `in_conda`: jobs run in conda environments; `in_image`: in the config's image.
+        Raises InputError, one line that names the key.
         """
-        self.root, self.in_conda = root, in_conda
+        self.root, self.in_conda, self.in_image = root, in_conda, in_image
         listed = read_yaml(catalogue)
         self.config = read_settings(Config, raw, "config, ")
         self.entries = {
@@ -171,7 +180,12 @@ class Plan(TablesTogether):
     # --- params ----------------------------------------------------------------------------
 
     def engine(self, wildcards: Wildcards, resources: object) -> str:
-        """Return the engine's command; it takes `resources`, so that no path becomes a param."""
+        """Return the engine's command; it takes `resources`, so that no path becomes a param.
+
+        An image has an engine of its own, which must be of this version.
+        """
+        if self.in_image:
+            return f"{WANTED_VERSION}={__version__} python -P -m kgtextvec"
         python = "python" if self.in_conda else shlex.quote(sys.executable)
         source = self.root / "src"
         more = "${PYTHONPATH:+:$PYTHONPATH}"

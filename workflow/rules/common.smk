@@ -74,6 +74,8 @@ def checked_plan():
             root=ROOT,
             in_conda=DeploymentMethod.CONDA
             in workflow.deployment_settings.deployment_method,
+            in_image=DeploymentMethod.APPTAINER
+            in workflow.deployment_settings.deployment_method,
         )
         # As a module of another workflow, files may be made by rules of that one.
         if workflow.is_main_process and workflow.modifier.is_main_snakefile():
@@ -88,6 +90,11 @@ def checked_plan():
 
 
 plan = checked_plan()
+if plan.in_image:
+
+    container: plan.config.image
+
+
 config |= plan.shown_in_report()
 inputs = Inputs(plan, storage, one_disk)
 content = Content(plan, inputs, checkpoints, rules)

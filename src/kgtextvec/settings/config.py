@@ -58,5 +58,8 @@ class Config(Mode, kw_only=True):
     """Downloaded files."""
     lock: Annotated[FilePath, RUN] = "config/models.lock.yaml"
     """Digests of downloaded files, recorded at the first download; commit this file."""
+    image: Annotated[FilePath | None, RUN] = None
+    """Where jobs run with `--sdm apptainer`: a `.sif` file, or an address such as
+    `docker://registry/name:tag` (docs/containers.md)."""
     pathvars: Annotated[dict[str, str], RUN] = field(default_factory=dict)
     """Snakemake's own key, to move results, resources or logs."""

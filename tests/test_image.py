@@ -1,0 +1,129 @@
+"""`--sdm apptainer` and the image, as far as can be seen without a container runtime.
+
+A stand-in for apptainer runs the command of a job with the paths of the image only. What this
+shows: every rule runs in the image named by the config, with the image's own engine; nothing
+reruns for it; an image of another version is refused. docs/containers.md says what was run in a
+real image.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_models import tiny_bert
+from workflow_run import ROOT, Project, entities
+
+from kgtextvec import __version__
+from kgtextvec.__main__ import WANTED_VERSION, main
+
+APPTAINER = """#!/bin/bash
+set -e
+[ "$1" = --version ] && {{ echo "apptainer version 1.4.5"; exit 0; }}
+while [ "$1" != exec ]; do shift; done
+shift
+while [[ "$1" == --* ]]; do [ "$1" = --home ] && cd "$2"; shift 2; done
+image=$1 shell=$2; shift 2
+echo "$image $*" | grep -oE '^[^ ]+|kgtextvec [a-z-]+' | paste -sd' ' >> "{base}/used"
+exec env -i PATH="{base}/image:/usr/bin:/bin" OMP_NUM_THREADS=1 "$shell" "$@"
+"""
+PYTHON = """#!/bin/sh
+PYTHONPATH={source} exec {python} "$@"
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    project = Project(
+        tmp_path / "project",
+        {
+            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+            "models": ["cased"],
+            "spaces": ["full", "pca4"],
+            "exports": ["npy", "tsv"],
+            "catalogue": {"cased": {"source": "path:raw/cased"}},
+            "evaluate": {"scores": []},
+            "report": {"maps": False, "notebooks": False},
+            "image": "image.sif",
+        },
+        as_users_do=True,
+    )
+    tiny_bert(project.folder / "raw/cased")
+    project.write_entities(entities(20))
+    (project.folder / "image.sif").touch()
+    return project
+
+
+@pytest.fixture
+def runtime(tmp_path, monkeypatch) -> Path:
+    """A folder with the stand-in, first in PATH, and with the image's python."""
+    base = tmp_path / "apptainer"
+    for path, text in (("bin/apptainer", APPTAINER), ("image/python", PYTHON)):
+        (base / path).parent.mkdir(parents=True)
+        (base / path).write_text(text.format(base=base, source=ROOT / "src", python=sys.executable))
+        (base / path).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{base / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return base
+
+
+def test_every_rule_runs_in_the_image_and_nothing_reruns_for_it(project, runtime):
+    project.run("--sdm", "apptainer")
+    used = (runtime / "used").read_text().split("\n")
+    calls = {line.removeprefix("image.sif kgtextvec ") for line in used if line}
+    assert calls == {
+        "download-model", "unpack-model", "convert-model", "read-texts", "embed-shard",
+        "gather-shards", "fit-pca", "apply-pca", "export-table", "draw-quality",
+    }  # fmt: skip
+    assert "Nothing to be done" in project.run().text
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "message"),
+    [
+        ({}, ["apptainer"], "config, image: --sdm apptainer runs jobs in an image"),
+        ({"image": "x.sif"}, ["apptainer"], "config, image: x.sif: no such file"),
+        ({"image": "image.sif"}, ["apptainer", "conda"], "--sdm conda apptainer: jobs run in"),
+    ],
+)
+def test_what_is_wrong_with_the_image_is_one_line(project, runtime, config, words, message):
+    del project.config["image"]
+    project.config |= config
+    done = project.run("-n", "--sdm", *words, ok=False)
+    assert done.code == 2
+    assert [line for line in done.text.splitlines() if line.startswith("ERROR: ")] == [
+        line for line in done.text.splitlines() if message in line
+    ]
+    assert message in done.text
+
+
+def test_an_image_of_another_version_is_refused(monkeypatch, capsys):
+    monkeypatch.setenv(WANTED_VERSION, "0.0.1")
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err == (
+        f"ERROR: the run was started by kgtextvec 0.0.1, this machine has {__version__}."
+        " Install the same version on both.\n"
+    )
+
+
+def versions(name: str) -> dict[str, str]:
+    text = (ROOT / "requirements" / name).read_text("utf-8")
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\\n]+)", text, re.MULTILINE))
+
+
+def test_the_image_has_the_versions_of_the_lock():
+    """python-dateutil apart, of which botocore wants an older one (lock.sh)."""
+    image, lock = versions("lock-image.txt"), versions("lock.txt")
+    assert {name for name in lock if image.get(name) != lock[name]} == {"python-dateutil"}
+    links = versions("lock-links.txt")
+    assert {name: image.get(name) for name in links} == links
+
+
+def test_what_the_package_is_built_from_goes_into_the_image():
+    ignored = (ROOT / ".containerignore").read_text("utf-8").splitlines()
+    kept = {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    needed = {
+        name.partition("/")[0]
+        for name in re.findall(r'^    "(.+)",$', (ROOT / "setup.py").read_text(), re.M)
+    }
+    assert needed <= {name.partition("/")[0] for name in kept}

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from snakemake.resources import Resource
 
 from .plan import Param, Plan, Wildcards
 
+LOCAL_COPIES = Path(".snakemake/storage")  # Snakemake's default
+LOCKS = ".snakemake/locks"
 SMALL_TABLE = 3e6  # bytes: about 10,000 rows
 FEW_TEXTS = 2e5  # bytes: a model takes longer to load than to embed them
 
@@ -50,6 +53,19 @@ def starts_jobs_itself(workflow: Any) -> bool:
     """Return whether jobs are this Snakemake's own children, with its own Python."""
     here: bool = workflow.is_main_process and workflow.executor_plugin.common_settings.local_exec
     return here and not workflow.deployment_settings.deployment_method
+
+
+def remove_left_copies(workflow: Any) -> None:
+    """Delete local copies of files in a storage that a killed run left in the working directory.
+
+    Snakemake 9.27 takes an output with such a copy for write-protected, since it asks whether the
+    output's URL can be written to, and stops. A run that is going on has a lock, and keeps them.
+    """
+    copies = Path(workflow.storage_settings.local_storage_prefix)
+    if not workflow.is_main_process or workflow.storage_settings.keep_storage_local:
+        return
+    if copies == LOCAL_COPIES and copies.is_dir() and not any(Path(LOCKS).glob("*")):
+        shutil.rmtree(copies, ignore_errors=True)
 
 
 def remember_parameters(rules: Iterable[Any]) -> None:

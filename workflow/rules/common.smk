@@ -52,6 +52,7 @@ from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.jobs import (
     JobThreads,
     remember_parameters,
+    remove_left_copies,
     remove_unneeded,
     starts_jobs_itself,
 )
@@ -100,6 +101,7 @@ inputs = Inputs(plan, storage, one_disk)
 content = Content(plan, inputs, checkpoints, rules)
 targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
+remove_left_copies(workflow)
 if workflow.is_main_process:
     report_jobs(logger, workflow.output_settings)
 GPU = 0 if plan.config.embed.device == "cpu" else 1

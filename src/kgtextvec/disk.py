@@ -22,6 +22,7 @@ INDEX_ROW_BYTES = 80  # of a row in index.parquet
 BYTES_PER_NUMBER = {"tsv": 11, "npy": 0}  # npy is the space's own file; others hold float32
 ELMO_PARAMETERS = 94_000_000
 ELMO_LAYERS = 3
+WORDS_OF_WORD2VEC = 2_000_000
 WORD_BYTES = 6  # of a corpus, with its tag or its space
 COUNTED_BYTES = 1 << 20  # read at once
 READERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".xz": lzma.open}
@@ -159,7 +160,8 @@ def word_vector_bytes(corpora: dict[str, Any], kind: str | None, dims: int) -> i
     """Estimate the bytes of all layers' vectors of all words in a probe's corpora."""
     there = [Path(file) for file in corpora["files"] if Path(file).is_file()]
     words = sum(path.stat().st_size for path in there) // WORD_BYTES
-    layers = ELMO_LAYERS if kind == "elmo" else transformer_layers(dims) + 1
+    known = {"elmo": ELMO_LAYERS, "words": 1}
+    layers = known.get(kind or "", transformer_layers(dims) + 1)
     return words * layers * dims * (2 if corpora["stored"] == "float16" else 4)
 
 
@@ -188,6 +190,8 @@ def count_parameters(kind: str, dims: int) -> int:
         return 0
     if kind == "elmo":
         return ELMO_PARAMETERS
+    if kind == "words":
+        return WORDS_OF_WORD2VEC * dims
     return 12 * transformer_layers(dims) * dims**2 + 31_000 * dims
 
 

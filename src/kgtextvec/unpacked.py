@@ -60,6 +60,12 @@ class UnpackedFile(io.RawIOBase):
             )
         return data
 
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return the number of bytes."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def close(self) -> None:
         """Close the file."""
         self.inner.close()

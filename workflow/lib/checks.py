@@ -227,6 +227,12 @@ def check_models(plan: "Plan") -> None:
         entry = plan.catalogue[model]
         check_keys_of_kind(model, entry)
         check_adapter(plan, model, entry.adapter_of)
+        if entry.kind in ("endpoint", "words") and plan.config.mode == "faithful":
+            where = "at its server" if entry.kind == "endpoint" else "without a transformer"
+            raise InputError(
+                f"config, mode: faithful concerns how a model is run, and {model} runs {where}."
+                " Leave it out, or set the mode to correct."
+            )
         if entry.kind == "endpoint":
             check_endpoint_use(plan, model)
         elif model not in plan.finetuned:
@@ -250,11 +256,6 @@ def check_endpoint_use(plan: "Plan", model: str) -> None:
         raise InputError(
             f"config, probe: {model} is an endpoint, which gives no vectors of words. Leave it or"
             " the section out."
-        )
-    if plan.config.mode == "faithful":
-        raise InputError(
-            f"config, mode: faithful concerns how a model is run, and {model} runs at its server."
-            " Leave it out, or set the mode to correct."
         )
 
 

@@ -52,6 +52,7 @@ from .checks import add_finetuned, add_hub_models, check_plan
 from .together import TablesTogether
 
 Wildcards = Any  # Snakemake's own: model, table, … are attributes
+WITHOUT_GPU = ("endpoint", "words")  # kinds of model that never run on one
 # What Snakemake calls to get a param of a job.
 Param = Callable[[Wildcards], object]
 
@@ -369,7 +370,7 @@ class Plan(TablesTogether):
 
     def gpus(self, wildcards: Wildcards) -> int:
         """Return how many GPUs a model takes."""
-        on_cpu = self.config.embed.device == "cpu" or self.kind_of(wildcards) == "endpoint"
+        on_cpu = self.config.embed.device == "cpu" or self.kind_of(wildcards) in WITHOUT_GPU
         return 0 if on_cpu else 1
 
 

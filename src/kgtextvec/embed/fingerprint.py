@@ -22,11 +22,13 @@ ALWAYS_IN_KEY = {
     ),
     "elmo": ("pooling", "precision", "initial_state", "tokens"),
     "endpoint": (),
+    "words": ("tokens",),
 }  # fmt: skip
 # `mode` acts through special_tokens and lower_case; an ELMo's layers are chosen from stored
 # vectors, and those of transformers are part of the recipe.
 NEVER_IN_KEY = ("mode", "layers")
-SERVERS_OWN = ("precision",)  # of an endpoint: settings for all models that it has no use for
+# Settings for all models, of which these kinds have no use.
+UNUSED = {"endpoint": ("precision",), "words": ("precision",)}
 # In the key by what they come to, whoever chose it: see recipe_in_key.
 IN_KEY_RESOLVED = ("normalize", "prompt", "truncate_dims")
 
@@ -47,6 +49,10 @@ def resolve(
             long_text="",
             prompt=options.prompt or "",
             max_characters=options.max_characters,
+        )
+    if record["kind"] == "words":
+        return EncoderSettings(
+            device="cpu", precision="", long_text="", max_tokens=0, tokens=options.tokens
         )
     faithful = mode.mode == "faithful"
     is_transformer = record["kind"] == "transformer"
@@ -97,9 +103,9 @@ def choices_for(record: ModelRecord, options: EncoderOptions, mode: Mode) -> Cho
 def choices_in_manifest(
     record: ModelRecord, options: EncoderOptions, mode: Mode
 ) -> dict[str, dict[str, Any]]:
-    """Return {name: {value, by}} of how a text became a vector; {} for an endpoint."""
-    is_endpoint = record["kind"] == "endpoint"
-    return {} if is_endpoint else choices_for(record, options, mode).to_dict()
+    """Return {name: {value, by}} of how a text became a vector; {} for endpoints and words."""
+    without = record["kind"] in ("endpoint", "words")
+    return {} if without else choices_for(record, options, mode).to_dict()
 
 
 def recipe_in_key(record: ModelRecord, settings: EncoderSettings) -> dict[str, Any]:
@@ -134,8 +140,7 @@ def fingerprint_of(
     later = {
         key: value
         for key, value in changed(*given, acts="vectors", kind=kind).items()
-        if key not in (*always, *NEVER_IN_KEY, *IN_KEY_RESOLVED)
-        and not (kind == "endpoint" and key in SERVERS_OWN)
+        if key not in (*always, *NEVER_IN_KEY, *IN_KEY_RESOLVED) and key not in UNUSED.get(kind, ())
     }
     engine: dict[str, Any] = {}
     if kind == "elmo":

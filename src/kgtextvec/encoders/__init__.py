@@ -27,7 +27,8 @@ class EncoderSettings:
     such as 2_Dense, or Normalize; `unit`: scale vectors to unit length at the end, after
     `truncate_dims`. `prompt` is put before each text; `include_prompt`: whether it is pooled;
     `lower_text`: lower-case texts before the tokenizer. Only an endpoint has use for
-    `max_characters` and `access`; of the others it takes `prompt`.
+    `max_characters` and `access`; of the others it takes `prompt`. Static words have use for
+    `tokens` alone.
     """
 
     device: str = "cpu"
@@ -120,6 +121,10 @@ def load_encoder(
         from kgtextvec.encoders.endpoint.encoder import EndpointEncoder
 
         return EndpointEncoder.load(folder, int(about["dims"]), settings)
+    if about["kind"] == "words":
+        from kgtextvec.encoders.static_words import StaticWordsEncoder
+
+        return StaticWordsEncoder(folder, settings)
     from kgtextvec.encoders.transformer.encoder import TransformerEncoder
 
     return TransformerEncoder(folder, settings, lease)

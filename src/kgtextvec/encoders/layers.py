@@ -54,6 +54,10 @@ def load_reader(folder: Path, about: ModelRecord, settings: EncoderSettings) -> 
     Of the settings, device, precision (an ELMo always computes in float32), max_tokens,
     batch_tokens and initial_state count.
     """
+    if about["kind"] == "words":
+        from kgtextvec.encoders.static_words import StaticWordsLayers
+
+        return StaticWordsLayers(folder, settings)
     reader = ElmoLayers if about["kind"] == "elmo" else TransformerLayers
     return reader(folder, settings)
 

@@ -15,6 +15,8 @@ KEYS_OF_ENDPOINT = {
     "kind", "source", "model", "dims", "identity", "api_key_env", "requests", "max_characters",
     "prompt", "license", "citation",
 }  # fmt: skip
+# Of static words: a text is the mean of its words, whatever other keys would say.
+KEYS_OF_WORDS = {"kind", "source", "sha256", "dims", "parameters", "tokens", "license", "citation"}
 ONLY_OF_ENDPOINT = ("model", "identity", "api_key_env", "requests", "max_characters")
 
 
@@ -32,7 +34,14 @@ def check_keys_of_kind(name: str, entry: Model) -> None:
                     f"{where}.{key}: is for `kind: endpoint`, and this is a {entry.kind}. Remove"
                     " it, or set the kind."
                 )
-        if entry.layers is not None:
+        if entry.kind == "words":
+            for key in given:
+                if key not in KEYS_OF_WORDS:
+                    raise InputError(
+                        f"{where}.{key}: does not apply to word vectors, whose mean is a text's"
+                        " vector. Remove it."
+                    )
+        elif entry.layers is not None:
             try:
                 check_layers(name, entry.kind, entry.layers)
             except InputError as error:

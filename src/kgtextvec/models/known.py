@@ -32,6 +32,8 @@ ELMO = re.compile(
     r"options\.json|weights\.hdf5|[\w.+-]+\.hdf5|[\w.+-]*options\.json|[\w.+-]+\.txt|checkpoint"
     r"|[\w.+-]+\.(index|meta|data-\d{5}-of-\d{5})"
 )
+# word2vec's binary or text form, and fastText's and GloVe's text.
+WORD_VECTORS = re.compile(r"[\w.+-]+\.(bin|txt|vec)(\.(gz|xz|bz2|zst))?")
 # The folder from which training of an ELMo continues, as finetune-model leaves it.
 TUNED = "checkpoint"
 TUNED_FILES = {f"{TUNED}/state.json", f"{TUNED}/tensors.bin"}
@@ -44,6 +46,8 @@ def is_known(name: str, kind: str = "transformer") -> bool:
 
     A transformer has files in folders such as 1_Pooling, too.
     """
+    if kind == "words":
+        return bool(WORD_VECTORS.fullmatch(name))
     if kind == "elmo":
         return bool(ELMO.fullmatch(name)) or name in TUNED_FILES
     folder, _, base = name.rpartition("/")

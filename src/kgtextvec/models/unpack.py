@@ -79,7 +79,7 @@ def unpack_model(
     if not first.is_file():
         raise InputError(f"{first}: not there any more. Run download-model again.")
     with whole_folder(out) as folder:
-        if len(files) == 1 and archive_form(first):
+        if len(files) == 1 and kind != "words" and archive_form(first):
             unpack_archive(first, folder, kind, subdir, files[0]["sha256"])
             check_digests_inside(folder, record.get("inside") or {}, first)
         elif len(files) == 1 and kind == "transformer":

@@ -66,7 +66,7 @@ def cache_tokens(
         else "every word has its vector, no sentence was cut"
     )
     keys = ("model", "kind", "source", "revision", "weights_sha256", "tokenizer_sha256")
-    is_elmo = record["kind"] == "elmo"
+    is_elmo, is_transformer = (record["kind"] == kind for kind in ("elmo", "transformer"))
     write_record(
         out.with_suffix(".json"),
         {
@@ -78,7 +78,7 @@ def cache_tokens(
             "dims": reader.dims,
             "precision": reader.precision,
             "stored": cache.stored,
-            "max_tokens": None if is_elmo else settings.max_tokens,
+            "max_tokens": settings.max_tokens if is_transformer else None,
             "initial_state": options.initial_state if is_elmo else None,
             "counts": reader.counts,
             "words_digest": corpora.sentences.digest,

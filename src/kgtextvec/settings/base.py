@@ -25,6 +25,7 @@ RUN = Meta(extra={"acts": "run"})
 TRANSFORMER_ONLY = Meta(extra={"only": ("transformer",)})
 ELMO_ONLY = Meta(extra={"only": ("elmo",)})
 ENDPOINT_ONLY = Meta(extra={"only": ("endpoint",)})
+READS_WORDS = Meta(extra={"only": ("elmo", "words")})
 NOT_ELMO = Meta(extra={"only": ("transformer", "endpoint")})
 NOT_ENDPOINT = Meta(extra={"only": ("transformer", "elmo")})
 

@@ -10,6 +10,7 @@ from kgtextvec.settings.base import (
     ENDPOINT_ONLY,
     NOT_ELMO,
     NOT_ENDPOINT,
+    READS_WORDS,
     RUN,
     TRANSFORMER_ONLY,
     Count,
@@ -56,8 +57,8 @@ class EncoderOptions(TokenOptions):
     """Which layers a token's vector is made of. Transformers: `last` (default), `average` of all
     layers and the embeddings, `first_last` (mean of the first layer and the last). ELMo: `average`
     (default), `top`, `token`, `concat`, or the number of a layer."""
-    tokens: Annotated[WordSplitter, ELMO_ONLY] = "treebank_hyphen"
-    """ELMo: how a text is split into words."""
+    tokens: Annotated[WordSplitter, READS_WORDS] = "treebank_hyphen"
+    """ELMo and word vectors: how a text is split into words."""
     max_characters: Annotated[Count | None, ENDPOINT_ONLY] = None
     """Endpoint: characters of a text at most; longer texts are cut, and counted."""
 
@@ -65,8 +66,9 @@ class EncoderOptions(TokenOptions):
 class ModelTraits(EncoderOptions):
     """The keys of a catalogue entry that describe the model, wherever its files come from."""
 
-    kind: Literal["transformer", "elmo", "endpoint"] = "transformer"
-    """What the weights are; `endpoint` is a server that computes the vectors."""
+    kind: Literal["transformer", "elmo", "words", "endpoint"] = "transformer"
+    """What the weights are; `words` are static word vectors (word2vec), `endpoint` is a server that
+    computes the vectors."""
     dims: Count | None = None
     """Dims of the model's vectors, before `truncate_dims`; checked when given."""
     do_lower_case: bool | None = None

@@ -68,7 +68,7 @@ class HubSource(FolderSource):
     def files_placed_by_hand(self, present: Iterable[str], kind: str) -> list[str]:
         """Return the files that a model needs; a transformer's only if config.json is there."""
         names = wanted(present, kind)
-        return names if kind == "elmo" or is_model(names) else []
+        return names if kind != "transformer" or is_model(names) else []
 
     def get_files(self, address: str, to: Destination) -> Files:
         """Fetch the files that a model needs."""

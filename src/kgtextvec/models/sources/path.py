@@ -44,8 +44,7 @@ class PathSource(FolderSource):
                 )
         if not names:
             raise InputError(
-                f"{folder}: holds no file of a model (options.json, weights.hdf5). Correct the"
-                " path."
+                f"{folder}: holds no file of a model of the kind {to.kind}. Correct the path."
             )
         return {name: files[name] for name in names}
 

@@ -1,11 +1,13 @@
 """Run the benchmarks and write benchmarks/results.json; small by default.
 
     python -m benchmarks [embed reduce export …] [--full]
+    python -m benchmarks e2e --full [--sizes 500 2000] [--rounds 5] [--tables FOLDER] [--rows …]
 
 Every row is {name, ours, theirs, ratio, target} and what else a benchmark tells: both sides, taken
 in turn in this run, each beside a check that the results agree. A disagreement stops the run.
 The file is a list of rows: the last run of each benchmark, whose name and date each row tells;
-those that aren't run now keep theirs. `python -m benchmarks.plots` draws from it.
+those that aren't run now keep theirs, and so do the rows of e2e that aren't measured now, or were
+on another processor. `python -m benchmarks.plots` draws from it.
 """
 
 import argparse
@@ -14,7 +16,9 @@ import platform
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from benchmarks.e2e_table import ROWS, write_table
 from kgtextvec.reduce.blas import choose_kernels
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -49,25 +53,57 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SMALL))
     parser.add_argument("--full", action="store_true", help="the sizes of RESULTS.md: hours")
+    group = parser.add_argument_group("e2e alone")
+    group.add_argument("--sizes", type=int, nargs="+", help="numbers of texts")
+    group.add_argument("--rounds", type=int, help="pairs for each; 0: one, with cold libraries")
+    group.add_argument("--rows", nargs="+", choices=ROWS, help="default: all")
+    group.add_argument("--tables", type=Path, help="folder: entities.tsv, relation_types.tsv")
     arguments = parser.parse_args()
     choose_kernels()  # before numpy is loaded: both sides of the PCA rows have fit-pca's kernels
     for name in arguments.names or SMALL:
-        sizes = (FULL if arguments.full else SMALL)[name]
+        sizes: dict[str, Any] = dict((FULL if arguments.full else SMALL)[name])
+        if name == "e2e":
+            asked = {"counts": arguments.sizes, "repeats": arguments.rounds}
+            asked |= {"parts": arguments.rows, "own": arguments.tables}
+            sizes |= {key: value for key, value in asked.items() if value is not None}
         date = datetime.now(UTC).date().isoformat()
         print(f"{name}: {sizes}, {platform.machine()}, Python {platform.python_version()}")
-        rows = import_module(f"benchmarks.bench_{name}").bench(**sizes)
-        for row in rows:
+        rows = []
+        for row in import_module(f"benchmarks.bench_{name}").bench(**sizes):
             print(json.dumps(row), flush=True)
-        if rows:  # none where the device that it measures is not there
-            keep(name, [row | {"benchmark": name, "date": date} for row in rows])
+            rows.append(row | {"benchmark": name, "date": date})
+            if name == "e2e":
+                keep_e2e(rows[-1])
+        if rows and name != "e2e":  # none where the device that it measures is not there
+            keep(name, rows)
     print(f"written to {RESULTS}")
 
 
 def keep(name: str, rows: list[dict[str, object]]) -> None:
     """Put the rows of one benchmark's run into results.json; the others stay as they are."""
-    before = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
-    kept = [row for row in before if row["benchmark"] != name]
-    RESULTS.write_text(json.dumps(kept + rows, indent=2) + "\n", "utf-8")
+    write_results([row for row in read_results() if row["benchmark"] != name] + rows)
+
+
+def keep_e2e(row: dict[str, Any]) -> None:
+    """Put a row of e2e in the place of its like; write the table and the picture anew."""
+    from benchmarks.plots import draw_e2e  # matplotlib imports numpy, before kernels are chosen
+
+    same = ("benchmark", "name", "processor")
+    found = [one for one in read_results() if any(one.get(key) != row[key] for key in same)]
+    write_results([*found, row])
+    write_table([one for one in read_results() if one["benchmark"] == "e2e"])
+    draw_e2e([one for one in read_results() if one.get("processor") == row["processor"]])
+
+
+def read_results() -> list[dict[str, Any]]:
+    """Return the rows of results.json; none where there is no file."""
+    found: list[dict[str, Any]] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
+    return found
+
+
+def write_results(rows: list[dict[str, Any]]) -> None:
+    """Write results.json."""
+    RESULTS.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """The product from start to finish, beside a script of thirty lines (thirty_lines.py).
 
-    python -m benchmarks.bench_e2e [--texts 500 2000] [--repeats 5] [--tables FOLDER] [--rows …]
+    python -m benchmarks e2e [--full] [--sizes 500 2000] [--rounds 5] [--tables FOLDER] [--rows …]
 
 Both turn entities and relation types into vectors, full and pca100, as .npy and TSV, with
 all-MiniLM-L6-v2 as the package of the demo carries it. Seconds are those of the whole tree of
 processes, wall and CPU (user and system), the two sides in turn; a ratio is the median of the
 pairs' ratios. `--tables`: a folder with entities.tsv and relation_types.tsv of one's own, whose
-rows are taken; by default rows are made from the sample's. The rows:
+rows are taken; by default rows are made from the sample's. Each row is written to results.json,
+RESULTS.md and e2e.svg as soon as it is measured, in place of the same row of the same processor, so
+a run that is stopped keeps what it has. The rows:
 
     e2e       the product and the script, for each number of texts
     again     the product once more with nothing changed, then with one description changed
@@ -15,14 +17,12 @@ rows are taken; by default rows are made from the sample's. The rows:
     plan      `snakemake -n` on the sample; dry runs of 300 models x 3 tables, and 10,000 shards
 """
 
-import argparse
 import csv
-import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -129,9 +129,13 @@ def check_agreement(ours: Path, theirs: Path) -> float:
 
 
 def in_pairs(n_texts: int, repeats: int, own: Path | None, scratch: Path) -> list[Row]:
-    """Run both sides in turn, each in new folders; the first pair only fills the disk's cache."""
+    """Run both sides in turn, each in new folders; the first pair only fills the disk's cache.
+
+    Of 10,000 texts or more each pair counts: reading libraries from the disk is nothing there.
+    """
     pairs: list[tuple[Cost, Cost]] = []
-    for turn in range(repeats + 1):
+    turns = range(1, repeats + 1) if repeats and n_texts >= 10_000 else range(repeats + 1)
+    for turn in turns:
         here = scratch / f"{n_texts}-{turn}"
         write_tables(here / "tables", n_texts, own)
         config = write_config(here / "ours", here / "tables")
@@ -141,16 +145,19 @@ def in_pairs(n_texts: int, repeats: int, own: Path | None, scratch: Path) -> lis
         if not turn % 2:
             theirs = script(here / "tables", here / "s")
         off = check_agreement(here / "ours", here / "s")
+        shutil.rmtree(here)
         if turn or not repeats:
             pairs.append((ours, theirs))
-        if turn < repeats:
-            shutil.rmtree(here)
+            print(f"{n_texts:,} texts, pair {len(pairs)}: {ours}, {theirs}", flush=True)
     target = TARGETS.get(n_texts)
+    of = f" of {own.name}" if own else ""
     return [
         {
-            "name": f"{n_texts:,} texts, {what} seconds (1 - cosine {off:.0e})",
+            "name": f"{n_texts:,} texts{of}, {what} seconds",
             "kind": f"e2e {what}",
             "texts": n_texts,
+            "rounds": len(pairs),
+            "one_minus_cosine": round(off, 9),
             **beside([(getattr(a, what), getattr(b, what)) for a, b in pairs]),
             "target": f"<= {target}" if target else None,
         }
@@ -255,18 +262,19 @@ def bench(
     repeats: int = 1,
     parts: list[str] | None = None,
     own: Path | None = None,
-) -> list[Row]:
-    """Run the parts, and the pairs for each number of texts; returns their rows."""
-    rows: list[Row] = []
-    asked = ["e2e", *PARTS] if parts is None else parts
+) -> Iterator[Row]:
+    """Run the parts, and the pairs for each number of texts; yields their rows as they come.
+
+    The parts that take seconds are first.
+    """
+    asked = [*PARTS, "e2e"] if parts is None else parts
     with tempfile.TemporaryDirectory() as name:
-        if "e2e" in asked:
-            for n_texts in counts or [500]:
-                rows += in_pairs(n_texts, repeats, own, Path(name))
-        for part in asked:
-            if part != "e2e":
-                rows += PARTS[part](Path(name), own)
-    return [row | {"processor": processor()} for row in rows]
+        for part in (part for part in PARTS if part in asked):
+            for row in PARTS[part](Path(name), own):
+                yield row | {"processor": processor()}
+        for n_texts in (counts or [500]) if "e2e" in asked else ():
+            for row in in_pairs(n_texts, repeats, own, Path(name)):
+                yield row | {"processor": processor()}
 
 
 def processor() -> str:
@@ -275,19 +283,3 @@ def processor() -> str:
     named = [line.split(": ")[1] for line in words.splitlines() if line.startswith("model name")]
     widest = next((name for name in ("avx512f", "avx2") if name in words), "neither")
     return f"{(named or ['unknown'])[0]}, {widest}, {os.cpu_count()} cores"
-
-
-def main() -> None:
-    """Print the rows as JSON lines."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--texts", type=int, nargs="+", default=[500, 2_000])
-    parser.add_argument("--repeats", type=int, default=5, help="0: one pair, its first run")
-    parser.add_argument("--tables", type=Path, help="folder: entities.tsv, relation_types.tsv")
-    parser.add_argument("--rows", nargs="+", choices=["e2e", *PARTS], help="default: all")
-    asked = parser.parse_args()
-    for row in bench(asked.texts, asked.repeats, asked.rows, asked.tables):
-        print(json.dumps(row), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -48,7 +48,7 @@ def test_small_and_full_sizes_are_for_the_same_benchmarks():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_it_runs_and_tells_its_rows(name):
-    rows = import_module(f"benchmarks.bench_{name}").bench(**TINY[name])
+    rows = list(import_module(f"benchmarks.bench_{name}").bench(**TINY[name]))
     assert rows and all({"name", "ours", "target"} <= set(row) for row in rows)
     assert all(row["ours"] > 0 for row in rows)
     json.dumps(rows)
@@ -71,6 +71,33 @@ def test_without_a_gpu_its_rows_are_not_measured(tmp_path, monkeypatch, capsys):
     runner.main()
     assert "not measured" in capsys.readouterr().out
     assert len(json.loads((tmp_path / "results.json").read_text())) == 1
+
+
+def test_rows_of_e2e_replace_their_like_in_results_table_and_picture(tmp_path, monkeypatch):
+    runner, table = import_module("benchmarks.__main__"), import_module("benchmarks.e2e_table")
+    plots = import_module("benchmarks.plots")
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(table, "TABLES", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(plots.draw_e2e, "__defaults__", (tmp_path / "e2e.svg",))
+    (tmp_path / "RESULTS.md").write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    made = {"benchmark": "e2e", "date": "2026-01-02", "target": "<= 1.1"}
+    pair = made | {"texts": 500, "rounds": 3, "theirs": 20.0, "kind": "e2e cpu", "name": "500, cpu"}
+    one = made | {"name": "the demo, CPU seconds", "wall": 9, "peak_mb": 7, "ours": 5}
+    for row in (
+        pair | {"ours": 11.0, "ratio": 0.55, "processor": "A, avx2"},
+        pair | {"ours": 12.0, "ratio": 0.6, "processor": "B, avx512f"},
+        one | {"processor": "A, avx2"},
+        pair | {"ours": 13.0, "ratio": 0.65, "processor": "A, avx2"},
+        pair | {"ours": 8, "ratio": 0.4, "processor": "A, avx2", "kind": "e2e wall", "name": "w"},
+    ):
+        runner.keep_e2e(row)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert "| 500, cpu | 3 | 13.0 | 20.0 | 0.65 | <= 1.1 |" in text and "11.0" not in text
+    assert "| 500, cpu | 3 | 12.0 | 20.0 | 0.6 | <= 1.1 |" in text
+    assert "| the demo | 5 | 9 | 7 | <= 1.1 |" in text
+    assert "A, avx2" in (tmp_path / "e2e.svg").read_text()
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 4
 
 
 def test_results_of_one_run_leave_the_others(tmp_path, monkeypatch):
@@ -112,6 +139,7 @@ def test_the_picture_of_start_to_finish_has_both_sides(tmp_path):
 
 def test_made_tables_have_as_many_distinct_texts_as_asked(tmp_path):
     e2e = import_module("benchmarks.bench_e2e")
+    assert ("e2e", *e2e.PARTS) == import_module("benchmarks.e2e_table").ROWS
     e2e.write_tables(tmp_path / "tables", 3_000, None)
     with (tmp_path / "tables/entities.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))

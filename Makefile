@@ -44,7 +44,7 @@ help:  ## list the targets
 	@touch $@
 
 demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
-	.venv/bin/snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host reason progress
+	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host reason progress
 	@echo
 	@echo "vectors:   results/all-MiniLM-L6-v2/entities/pca64/embeddings.npy (and .tsv, .parquet)"
 	@echo "map:       results/all-MiniLM-L6-v2/entities/pca64/map.html (open it in a browser)"

@@ -1,15 +1,19 @@
 """Kill each verb, and Snakemake itself, at random moments; a rerun must give the same bytes.
 
-`python tests/kills.py --rounds 20` prints a table. In each round a step is killed once, by kill -9
-or by SIGTERM in turns, at a moment drawn by a fixed seed from the time that it takes, and then run
-again: what it wrote must be what an undisturbed run writes, byte for byte, and no temporary file
-may be left. Steps run in forked children, so that a kill meets the work, not the imports.
+`python tests/kills.py --rounds 20` prints a table. In each round a step is killed once, by kill -9,
+SIGTERM and Ctrl-C in turns, at a moment drawn by a fixed seed from the time that it takes, and then
+run again: what it wrote must be what an undisturbed run writes, byte for byte, and neither a
+temporary file nor a process may be left. Steps run in forked children, so that a kill meets the
+work, not the imports.
+
+`--early 5` sends SIGTERM and Ctrl-C to `python -m kgtextvec VERB …` while it imports and begins:
+all it may say is one line, "stopped: …".
 """
 
 import argparse
+import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,174 +21,33 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import damage
 import numpy as np
 from damage import Words
+from kill_commands import COMMANDS, FINDS_FAULTS, IN_PYTHON, NEVER_OVERWRITE, READERS, ROOT, make
 
 from kgtextvec.__main__ import main
 from kgtextvec.files import digest_of, sha256_of
+from kgtextvec.job_client import stop_in_one_line
 
-Command = Callable[[Path, Path], Words]
-# What writes nothing that is read again, or never overwrites; Snakemake is killed by itself.
-LEFT_OUT = {"lint", "verify", "disk", "perplexity", "store", "models", "init", "run", "demo"}
-# What reads more than the files that tests/damage.py makes.
-READ_MORE = {"finetune-model", "export-aligned", "cache-tokens", "probe-model", "compare-spaces"}
-READ_MORE |= {"entities", "relation-types", "reduce-dimensions"}
-NEEDS_PYKEEN = {"predict-links"}
-BY_KERNEL = {"compare-spaces", "render-notebook"}  # nbclient answers SIGTERM in its own way
 WARM = (
     "torch", "transformers.models.bert.modeling_bert", "sklearn.decomposition", "h5py", "numba",
     "openTSNE", "matplotlib.figure", "nbclient",
 )  # fmt: skip
-SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+STEPS = [*COMMANDS, *IN_PYTHON]
+EARLY_SECONDS = 2.0  # imports take as long
+STOPPED = "stopped: run the same command again to resume\n"
+LEAVE_SECONDS = 20  # within which a kernel notices that its client is gone
 RESUMED = {"work", "store", "downloads", ".snakemake"}
 TIMES = {"seconds", "tokens_per_second", "record_digest", "digest", "command", "path",
          "texts_embedded", "texts_from_store", "tokens_embedded"}  # fmt: skip
 TIMED_PAGES, SUFFIXES_LEFT = {"finetune.html", "quality.html"}, (".part", ".tmp")
-
-
-def download(home: Path, out: Path) -> Words:
-    entry = json.dumps({"source": f"path:{home / 'raw'}"})
-    lock = ["--lock", out / "lock.yaml", "--downloads", out / "downloads"]
-    return ["download-model", "tiny", "--entry", entry, *lock, "--out", out / "d.json"]
-
-
-def share(home: Path, out: Path) -> Words:
-    return ["share-file", home / "model/model.safetensors", "--out", out / "copy"]
-
-
-def convert(home: Path, out: Path) -> Words:
-    return ["convert-model", home / "raw", "--model", "tiny", "--out", out / "model"]
-
-
-def read(home: Path, out: Path) -> Words:
-    words = ["read-texts", home / "table.tsv", "--table=t", "--kind=entities"]
-    return [*words, "--out-dir", out / "t"]
-
-
-def embed(home: Path, out: Path) -> Words:
-    return [*damage.embed(home, out), "--part-seconds", "0.01", "--batch-tokens", "512"]
-
-
-def aligned(home: Path, out: Path) -> Words:
-    words = ["export-aligned", home / "full/embeddings.npy", "--to", home / "ids.tsv"]
-    return [*words, "--form", "dglke", "--out-dir", out / "aligned"]
-
-
-def biomedgps(home: Path, out: Path) -> Words:
-    return damage.biomedgps(home / "full", out / "e.tsv")
-
-
-def draw_map(home: Path, out: Path) -> Words:
-    return ["draw-map", home / "full", "--layouts", "tsne", "--texts", home / "texts/t/shards",
-            "--out-dir", out]  # fmt: skip
-
-
-def notebook(home: Path, out: Path) -> Words:
-    template = Path(__file__).resolve().parents[1] / "workflow/notebooks/explore.ipynb"
-    return ["render-notebook", home / "full", "--template", template, "--pca",
-            "--out-notebook", out / "e.ipynb", "--out-html", out / "e.html"]  # fmt: skip
-
-
-def compare(home: Path, out: Path) -> Words:
-    template = Path(__file__).resolve().parents[1] / "workflow/notebooks/compare.ipynb"
-    results = out / "results"  # the notebook names files as seen from where it lies
-    shutil.copytree(home / "results", results, dirs_exist_ok=True)
-    shutil.copy(home / "scores.tsv", results)
-    read = ["--scores", results / "scores.tsv", "--texts", home / "texts/t/manifest.json"]
-    return ["compare-spaces", results / "tiny/t/full/manifest.json", *read, "--template", template,
-            "--out-html", results / "c.html", "--out-notebook", results / "c.ipynb"]  # fmt: skip
-
-
-def finetune(home: Path, out: Path) -> Words:
-    return ["finetune-model", home / "checkpoint", "--text", home / "text.txt", "--out",
-            out / "tuned", "--work", out / "work", "--device", "cpu", "--threads", "1",
-            "--epochs", "3", "--snapshot-minutes", "0.002"]  # fmt: skip
-
-
-def corpora(home: Path) -> Words:
-    return ["--model", home / "elmo", "--train", home / "train.tsv", "--test", home / "test.tsv"]
-
-
-def tokens(home: Path, out: Path) -> Words:
-    return ["cache-tokens", "ner", *corpora(home), "--threads", "1", "--device", "cpu",
-            "--out", out / "v.npy"]  # fmt: skip
-
-
-def probe(home: Path, out: Path) -> Words:
-    return ["probe-model", "ner", *corpora(home), "--vectors", home / "v.npy", "--epochs", "1",
-            "--seeds", "1", "--threads", "1", "--out", out / "p.json"]  # fmt: skip
-
-
-def script(home: Path, out: Path, verb: str) -> Words:
-    table, model = home / "table.tsv", home / "model"
-    if verb == "reduce-dimensions":
-        return [verb, "-e", home / "script.tsv", "-o", out / "r.tsv", "-m", "pca", "-d", "2"]
-    flag = "-e" if verb == "entities" else "-r"
-    table = table if verb == "entities" else home / "relations.tsv"
-    return [verb, flag, table, "-m", model, "-o", out / "s.tsv", "--work", out / "work"]
-
-
-COMMANDS: dict[str, Command] = {
-    "download-model": download,
-    "share-file": share,
-    "unpack-model": damage.unpack,
-    "convert-model": convert,
-    "finetune-model": finetune,
-    "read-texts": read,
-    "embed-shard": embed,
-    "gather-shards": damage.gather,
-    "fit-pca": damage.fit,
-    "apply-pca": damage.apply,
-    "export-table": partial(damage.export, form="tsv"),
-    "export-bundle": partial(damage.export, form="pgvector"),
-    "export-aligned": aligned,
-    "export-biomedgps": biomedgps,
-    "export-entity2d": damage.entity2d,
-    "write-loaders": damage.loaders,
-    "evaluate-space": damage.evaluate,
-    "cache-tokens": tokens,
-    "probe-model": probe,
-    "collect-scores": damage.collect,
-    "draw-quality": damage.quality,
-    "draw-map": draw_map,
-    "render-notebook": notebook,
-    "compare-spaces": compare,
-    "entities": partial(script, verb="entities"),
-    "relation-types": partial(script, verb="relation-types"),
-    "reduce-dimensions": partial(script, verb="reduce-dimensions"),
-}
-
-
-def make(home: Path, verbs: Sequence[str]) -> int:
-    """Make what some steps read; return 0."""
-    from finetune_models import tiny_checkpoint
-    from finetune_runs import write_text
-    from probe_corpora import elmo, write_ner
-
-    damage.make(home, with_map="export-entity2d" in verbs)
-    if not READ_MORE & {*verbs}:
-        return 0
-    ids = "".join(f"{i}\tGene::A:{3 * i}\n" for i in range(20))
-    (home / "ids.tsv").write_text(ids)
-    (home / "relations.tsv").write_text("relation_type\tdescription\nA::t::G:G\tIt treats.\n")
-    tiny_checkpoint(home / "checkpoint")
-    write_text(home / "text.txt")
-    (home / "raw-elmo").mkdir()
-    elmo(home / "raw-elmo").rename(home / "elmo")
-    write_ner(home / "train.tsv", 30, 0)
-    write_ner(home / "test.tsv", 10, 1)
-    for words in (damage.collect(home, home), tokens(home, home), script(home, home, "entities")):
-        code, errors = damage.quiet(words)
-        assert code == 0, (words, errors)
-    (home / "s.tsv").rename(home / "script.tsv")
-    return 0
 
 
 @dataclass
@@ -196,9 +59,17 @@ class Tally:
     faults: list[str] = field(default_factory=list)
 
 
-def start(words: Words, log: Path) -> int:
-    """Run a verb in a forked child; return its number."""
-    return in_child(lambda: main([str(word) for word in words]), log)
+def begin(home: Path, out: Path, step: str) -> int:
+    """Run a step in a forked child; return its number."""
+    if step in IN_PYTHON:
+        return in_child(partial(IN_PYTHON[step], home, out), home / "log")
+    return in_child(partial(run_as_program, COMMANDS[step](home, out)), home / "log")
+
+
+def run_as_program(words: Words) -> int:
+    """Run a verb as `python -m kgtextvec` does; return its exit code."""
+    stop_in_one_line()
+    return main([str(word) for word in words])
 
 
 def in_child(work: Callable[[], int], log: Path) -> int:
@@ -242,6 +113,8 @@ def results_of(out: Path) -> dict[str, str]:
             continue
         if path.suffix == ".json":
             found[name] = digest_of(untimed(json.loads(path.read_text())))
+        elif path.suffix == ".yaml":  # says where it is
+            found[name] = digest_of(path.read_text().replace(str(out), ""))
         elif not name.endswith(".sha256"):
             found[name] = sha256_of(path)
     return found
@@ -264,35 +137,55 @@ def leftovers(*folders: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def kill_verb(home: Path, verb: str, rounds: int) -> Tally:
-    """Kill a verb in each round, then run it again and compare."""
-    tally, moments = Tally(), np.random.default_rng([*verb.encode()])
-    undisturbed = home / "undisturbed" / verb
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of the processes whose working folder is in a folder.
+
+    Those that end by themselves are given time to.
+    """
+    until = time.monotonic() + LEAVE_SECONDS
+    while True:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "cwd").readlink().is_relative_to(folder):
+                    found.append((process / "cmdline").read_text().replace("\0", " "))
+        if not found or time.monotonic() > until:
+            return found
+        time.sleep(0.2)
+
+
+def kill_step(home: Path, step: str, rounds: int) -> Tally:
+    """Kill a step in each round, then run it again and compare."""
+    tally, moments = Tally(), np.random.default_rng([*step.encode()])
+    undisturbed = home / "undisturbed" / step
     undisturbed.mkdir(parents=True)
     began = time.monotonic()
-    code = wait(start(COMMANDS[verb](home, undisturbed), home / "log"))
+    code = usual = wait(begin(home, undisturbed, step))
     took = time.monotonic() - began
-    if code:
+    if code and step not in FINDS_FAULTS:
         tally.faults.append(f"undisturbed: {(home / 'log').read_text()[-300:]}")
         return tally
     right = results_of(undisturbed)
     for turn in range(rounds):
-        number = SIGNALS[0 if verb in BY_KERNEL else turn % 2]
-        out = home / "killed" / f"{verb}-{turn}"
+        number = SIGNALS[turn % len(SIGNALS)]
+        out = home / "killed" / f"{step}-{turn}"
         out.mkdir(parents=True)
-        words = COMMANDS[verb](home, out)
-        pid = start(words, home / "log")
+        pid = begin(home, out, step)
         time.sleep(moments.uniform(0, took))
         os.kill(pid, number)
         ended = wait(pid)
         tally.rounds += 1
-        tally.killed += ended != 0
+        tally.killed += ended != usual
         said = (home / "log").read_text()
-        unborn = ended == -signal.SIGTERM and not said  # before it could be asked
-        if number == signal.SIGTERM and ended and not unborn and not said.count("stopped: "):
-            tally.faults.append(f"round {turn}: SIGTERM ended in {ended}: {said[-300:]}")
-        code = wait(start(words, home / "log"))
-        if code:
+        unborn = ended == -number and not said  # before it could be asked
+        asked = number != signal.SIGKILL and step not in IN_PYTHON
+        if asked and ended != usual and not unborn and not said.endswith(STOPPED):
+            tally.faults.append(f"round {turn}: {number.name} ended in {ended}: {said[-300:]}")
+        if left := processes_in(out):
+            tally.faults.append(f"round {turn}: still running: {left}")
+        made = step in NEVER_OVERWRITE and results_of(out) == right
+        code = 0 if made else wait(begin(home, out, step))
+        if code and step not in FINDS_FAULTS:
             tally.faults.append(f"round {turn}: rerun: {(home / 'log').read_text()[-300:]}")
         elif results_of(out) != right:
             found = results_of(out)
@@ -300,6 +193,39 @@ def kill_verb(home: Path, verb: str, rounds: int) -> Tally:
             tally.faults.append(f"round {turn}: other bytes: {sorted(other)[:5]}")
         if left := leftovers(home):
             tally.faults.append(f"round {turn}: left: {left[:3]}")
+    return tally
+
+
+def stop_early(home: Path, verb: str, words: list[str], rounds: int) -> Tally:
+    """Ask a verb to stop while it imports and begins, in each round at another moment."""
+    tally, moments = Tally(), np.random.default_rng([*verb.encode()])
+    code = """
+import os, runpy, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+os.write(1, b"begun")  # what Python does to a signal before is not ours
+try:
+    runpy.run_module("kgtextvec", run_name="__main__", alter_sys=True)
+finally:
+    os.write(1, b"ended")
+"""
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    for turn in range(rounds):
+        job = subprocess.Popen(
+            [sys.executable, "-P", "-c", code, *words], cwd=home, env=env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert job.stdout
+        assert job.stdout.read(5) == b"begun"
+        time.sleep(moments.uniform(0, EARLY_SECONDS))
+        job.send_signal(SIGNALS[1 + turn % 2])
+        output, errors = job.communicate()
+        said = errors.decode()
+        tally.rounds += 1
+        tally.killed += job.returncode in (130, 143)
+        ended = output.endswith(b"ended") and "stopped" not in said
+        sound = ended or (job.returncode in (130, 143) and said.endswith(STOPPED))
+        if not sound or "Traceback" in said:
+            tally.faults.append(f"round {turn}: ended in {job.returncode}: {said[-600:]}")
     return tally
 
 
@@ -328,6 +254,7 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
         made.write_relation_types(RELATION_TYPES)
         return made
 
+    source = {"PYTHONPATH": str(ROOT / "src")}
     tally, moments = Tally(), np.random.default_rng(0)
     undisturbed = project("undisturbed")
     began = time.monotonic()
@@ -337,13 +264,15 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
     for turn in range(rounds):
         made = project(f"killed-{turn}")
         words = made.command()
+        if turn % 3 == 2:
+            words = [sys.executable, "-m", "kgtextvec", "run", "--config", "mine.yaml", "-c2"]
         running = subprocess.Popen(
-            words, cwd=made.folder, env=made.env(), stdout=subprocess.DEVNULL,
+            words, cwd=made.folder, env=made.env() | source, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         time.sleep(moments.uniform(0, took))
-        number = SIGNALS[turn % 2]
-        if turn % 4 < 2:
+        number = SIGNALS[turn % len(SIGNALS)]
+        if turn // 3 % 2 == 0 and number != signal.SIGINT:  # a terminal sends it to all
             running.send_signal(number)
         else:
             os.killpg(running.pid, number)  # its jobs too
@@ -351,6 +280,8 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
         tally.rounds += 1
         tally.killed += ended != 0
         made.run("--unlock", ok=False)
+        if left := processes_in(made.folder):
+            tally.faults.append(f"round {turn}: still running: {left}")
         again = made.run(ok=False)
         if again.code:
             tally.faults.append(f"round {turn}: rerun: {again.text[-400:]}")
@@ -364,28 +295,38 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
     return tally
 
 
-def main_of_table(rounds: int, verbs: list[str], snakemake_rounds: int) -> int:
+def main_of_table(rounds: int, steps: list[str], snakemake_rounds: int, early: int) -> int:
     """Print the table; return 1 if anything was lost or left over."""
     tallies: dict[str, Tally] = {}
     os.environ["OMP_NUM_THREADS"] = "1"
     print("| step | rounds | killed at work | faults |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        if verbs:
+        home = Path(folder) / "steps"
+        home.mkdir()
+        asked: dict[str, Callable[[], Tally]] = {}
+        if steps and rounds + early:
             for name in WARM:
                 import_module(name)
-            (home / "verbs").mkdir()
-            log = home / "log"
-            assert wait(in_child(partial(make, home / "verbs", verbs), log)) == 0, log.read_text()
-        for verb in [*verbs, *(["snakemake"] if snakemake_rounds else [])]:
-            if verb == "snakemake":
-                found = kill_snakemake(home / verb, snakemake_rounds)
-            else:
-                found = kill_verb(home / "verbs", verb, rounds)
-            tallies[verb] = found
-            print(f"| {verb} | {found.rounds} | {found.killed} | {len(found.faults)} |", flush=True)
+            log = Path(folder) / "log"
+            assert wait(in_child(partial(make, home, steps), log)) == 0, log.read_text()
+        if rounds:
+            asked = {step: partial(kill_step, home, step, rounds) for step in steps
+                     if step not in READERS}  # fmt: skip
+        if early:
+            out = home / "early"
+            out.mkdir()
+            for step in steps:
+                verb = step.split()[0]
+                if step not in IN_PYTHON and f"{verb}, early" not in asked:
+                    words = [str(word) for word in (READERS | COMMANDS)[step](home, out)]
+                    asked[f"{verb}, early"] = partial(stop_early, home, verb, words, early)
+        if snakemake_rounds:
+            asked["snakemake"] = partial(kill_snakemake, Path(folder), snakemake_rounds)
+        for step, work in asked.items():
+            found = tallies[step] = work()
+            print(f"| {step} | {found.rounds} | {found.killed} | {len(found.faults)} |", flush=True)
             for fault in found.faults:
-                print(f"{verb}: {fault}", file=sys.stderr)
+                print(f"{step}: {fault}", file=sys.stderr)
     outcomes = Counter(bool(tally.faults) for tally in tallies.values())
     print(f"{outcomes[False]} of {len(tallies)} steps without a fault")
     return 1 if outcomes[True] else 0
@@ -393,8 +334,10 @@ def main_of_table(rounds: int, verbs: list[str], snakemake_rounds: int) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="kills per verb")
-    parser.add_argument("--verbs", nargs="*", default=list(COMMANDS), choices=list(COMMANDS))
+    parser.add_argument("--rounds", type=int, default=20, help="kills per step")
+    parser.add_argument("--early", type=int, default=0, help="requests to stop per verb")
+    choices = [*STEPS, *READERS]
+    parser.add_argument("--steps", nargs="*", default=choices, choices=choices)
     parser.add_argument("--snakemake", type=int, default=0, help="kills of Snakemake itself")
     given = parser.parse_args()
-    sys.exit(main_of_table(given.rounds, given.verbs, given.snakemake))
+    sys.exit(main_of_table(given.rounds, given.steps, given.snakemake, given.early))

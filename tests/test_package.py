@@ -93,6 +93,8 @@ def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
     assert launch.with_profile(["-n"]) == ["-n", "--workflow-profile", str(profiles / "default")]
     for words in (["--workflow-profile", "slurm"], ["--workflow-profile=slurm"]):
         assert launch.with_profile(words) == ["--workflow-profile", str(profiles / "slurm")]
+    words = launch.with_profile(["-n", "--", "results/scores.tsv"])
+    assert words[-2:] == ["--", "results/scores.tsv"], "targets stay behind the options"
     (tmp_path / "slurm").mkdir()
     assert launch.with_profile(["--workflow-profile", "slurm"]) == ["--workflow-profile", "slurm"]
     (tmp_path / "profiles/default").mkdir(parents=True)

@@ -17,7 +17,7 @@ from test_embed import command, environment
 from workflow_run import ROOT, Project, entities
 
 sys.path.insert(0, str(ROOT / "workflow"))
-from lib.terminal import StatusLine, end_message, job_title, last_progress
+from lib.terminal import STOPPED, StatusLine, end_message, job_title, last_progress
 
 # Two jobs that log as the engine does, and one that fails.
 SNAKEFILE = f"""
@@ -44,8 +44,13 @@ name_jobs(workflow.modifier.rules)
 SHOWN = r"embed: model biobert, table genes, space pca2"
 
 
-def in_terminal(words: list[str], folder: Path, interrupt: bytes = b"") -> tuple[int, str]:
-    """Run a command on a pseudo-terminal of 200 columns; press Ctrl-C once it shows something."""
+def in_terminal(
+    words: list[str], folder: Path, interrupt: bytes = b"", after: float = 0
+) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal of 200 columns.
+
+    Press Ctrl-C some seconds after it has shown what `interrupt` says.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(folder)
@@ -63,6 +68,7 @@ def in_terminal(words: list[str], folder: Path, interrupt: bytes = b"") -> tuple
             break
         shown += got
         if interrupt and interrupt in shown:
+            time.sleep(after)
             os.write(terminal, b"\x03")
             interrupt = b""
     os.close(terminal)
@@ -106,8 +112,38 @@ def test_the_shell_command_is_shown_if_asked_for(tmp_path):
 def test_ctrl_c_ends_in_one_line(tmp_path):
     code, shown = in_terminal(snakemake(tmp_path), tmp_path, interrupt=b"ETA")
     assert code == 1
-    assert "Traceback" not in shown
     assert "^C" in shown
+    assert "Traceback" not in shown and "STOPPED" not in shown and "FAILED" not in shown
+    assert shown.count("stopped: ") == 1
+    assert plain(shown).splitlines()[-1] == STOPPED
+
+
+# A signal that meets Python's own start is answered when the package can answer.
+RUN = """
+import runpy, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+print("begun", flush=True)
+runpy.run_module("kgtextvec", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1, 0.3, 0.6, 1, 1.5, 2.5])
+def test_ctrl_c_at_any_moment_of_kgtextvec_run_is_one_line(tmp_path, seconds):
+    """While it imports itself and Snakemake, while it plans, and while its first job starts."""
+    tables = {"entities": {"file": "entities.tsv", "kind": "entities"}}
+    config = {"tables": tables, "models": ["all-MiniLM-L6-v2"], "spaces": ["full"]}
+    project = Project(tmp_path / "project", config)
+    project.command()
+    project.write_entities(entities(20))
+    words = [sys.executable, "-c", RUN, "run", "--config", "mine.yaml", "--cores", "1"]
+    words += ["--", "results/texts/entities/manifest.json"]
+    code, shown = in_terminal(words, project.folder, interrupt=b"begun", after=seconds)
+    assert "Traceback" not in shown and "Exception ignored" not in shown
+    if code:  # else it was through before
+        assert plain(shown).splitlines()[-1].endswith(STOPPED)
+        assert shown.count("stopped: ") == 1
+    again = subprocess.run(words, cwd=project.folder, env=environment(), capture_output=True)
+    assert again.returncode == 0, again.stderr.decode()
 
 
 def plain(shown: str) -> str:

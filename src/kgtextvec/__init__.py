@@ -1,10 +1,12 @@
 """kgtextvec: texts of a biomedical knowledge graph in, initial embeddings out."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: a job answers Ctrl-C soon after Python has started.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ def open(path: "Path | str", verify: bool = False) -> "Space":
 
 
 def encode(
-    texts: Sequence[str],
+    texts: "Sequence[str]",
     model: str = "all-MiniLM-L6-v2",
     *,
     pooling: str | None = None,
@@ -49,6 +51,8 @@ def encode(
     Raises InputError, one line, for a text that is empty or no string, an unknown model, or a
     setting that doesn't suit the model. An interrupted call stores what is finished.
     """
+    from pathlib import Path
+
     from kgtextvec.api import encode_texts
 
     options: dict[str, Any] = {

@@ -2,9 +2,10 @@
 
 import sys
 
-from kgtextvec.job_client import run_at_server
+from kgtextvec.job_client import run_at_server, stop_in_one_line
 
 if __name__ == "__main__":
+    stop_in_one_line()
     run_at_server("kgtextvec", sys.argv[1:])
 
 import argparse
@@ -116,12 +117,21 @@ def run_verb(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
+        if stop := stop_behind(error):
+            raise stop from None
         shown = as_input_error(error, Path(verb))
         if not isinstance(shown, InputError):
             raise
         print(f"ERROR: {without_escapes(str(shown))}", file=sys.stderr)
         return 2
     return 0
+
+
+def stop_behind(error: BaseException | None) -> Stopped | None:
+    """Return the stop that an error was made of: Python does so while a class is being made."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 if __name__ == "__main__":

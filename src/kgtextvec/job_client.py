@@ -1,15 +1,18 @@
 """Gives a job to the server of jobs (job_server), which has the job's libraries imported.
 
-Runs before anything else is imported, so it takes a few small modules only. As a script it starts
-any module as `python -m` does: `python job_client.py ipykernel_launcher -f connection.json`.
+Runs before anything else is imported, so it takes a few small modules only, larger ones where they
+are needed. As a script it starts any module as `python -m` does:
+`python job_client.py ipykernel_launcher -f connection.json`.
 """
 
-import json
 import os
 import signal
-import socket
 import struct
 import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
 
 SOCKET_VARIABLE = "KGTEXTVEC_JOB_SERVER"  # the path of the server's socket; empty: no server
 SOURCE_FOLDER = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (no pathlib yet)
@@ -28,6 +31,9 @@ def run_at_server(module: str, words: list[str]) -> None:
     path = os.environ.get(SOCKET_VARIABLE)
     if not path:
         return
+    import json
+    import socket
+
     mask = os.umask(0)
     os.umask(mask)
     folder = os.getcwd()  # noqa: PTH109
@@ -35,10 +41,7 @@ def run_at_server(module: str, words: list[str]) -> None:
     # What the server may import for the job: a module's name, or a verb of ours.
     name = (words[0] if module == "kgtextvec" and words else module).encode()[:NAME_BYTES]
     server = socket.socket(socket.AF_UNIX)
-    before = {number: signal.getsignal(number) for number in PASSED_ON}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as in a shell's background
-            signal.signal(number, stop)
+    stop_in_one_line()
     try:
         server.connect(path)
         server.sendall(name.ljust(NAME_BYTES, b"\0"))
@@ -49,24 +52,35 @@ def run_at_server(module: str, words: list[str]) -> None:
         pid = None
     if pid is not None:
         end_as(wait_for(server, pid))
-    for number, handler in before.items():
-        signal.signal(number, handler)
     server.close()
 
 
+def stop_in_one_line() -> None:
+    """Let SIGTERM and Ctrl-C end this process in one line: before its work, and after it.
+
+    A signal that came while both were blocked is answered now.
+    """
+    for number in PASSED_ON:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as in a shell's background
+            signal.signal(number, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+
+
 def stop(number: int, frame: object) -> None:
-    """End in one line while the server imports libraries; the job, if there is one, ends too."""
+    """End at once; a job that the server imports libraries for, or has started, ends too."""
     os.write(2, b"stopped: run the same command again to resume\n")
     os._exit(128 + number)
 
 
-def read_number(server: socket.socket) -> int | None:
+def read_number(server: "socket.socket") -> int | None:
     """Read a number that the server sends; None when it has gone away."""
-    data = server.recv(NUMBER.size, socket.MSG_WAITALL)
+    from socket import MSG_WAITALL
+
+    data = server.recv(NUMBER.size, MSG_WAITALL)
     return NUMBER.unpack(data)[0] if len(data) == NUMBER.size else None
 
 
-def wait_for(server: socket.socket, pid: int) -> int:
+def wait_for(server: "socket.socket", pid: int) -> int:
     """Pass signals on to the job until it ends; return its exit code, negative for a signal."""
 
     def pass_on(number: int, frame: object) -> None:
@@ -90,6 +104,8 @@ def wait_for(server: socket.socket, pid: int) -> int:
 
 def end_as(code: int) -> None:
     """End this process as the job ended: with its exit code, or by the same signal."""
+    if -code in PASSED_ON:  # before the job could answer
+        stop(-code, None)
     if code < 0:
         if -code not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-code, signal.SIG_DFL)
@@ -98,5 +114,6 @@ def end_as(code: int) -> None:
 
 
 if __name__ == "__main__":
+    stop_in_one_line()
     run_at_server(sys.argv[1], sys.argv[2:])
     os.execv(sys.executable, [sys.executable, "-m", *sys.argv[1:]])  # noqa: S606

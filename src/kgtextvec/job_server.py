@@ -341,6 +341,7 @@ class Job:
             sys.modules["numpy"].random.seed()  # no two jobs share a state
         if self.module == "kgtextvec":
             program = import_module("kgtextvec.__main__")
+            program.stop_in_one_line()
             sys.argv = [str(program.__file__), *self.words]
             code: int = program.main()
             return code

@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,6 +15,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.locations import project_folder
 from kgtextvec.progress import say
+from kgtextvec.signals import STOPPING
 from kgtextvec.versions import check_version
 from kgtextvec.yaml_files import read_yaml
 
@@ -60,7 +63,7 @@ def run(
     """
     words = with_config(snakemake)
     if not any(option_in(words, name) for name in SIZES):
-        words += ["--cores", "all"]
+        words = with_words(words, "--cores", "all")
     words = with_profile(words)
     check_plugins(words)
     check_bucket(words)
@@ -74,17 +77,17 @@ def demo(
 
     Maps and notebooks are made if their packages are installed (the extra `maps`).
     """
-    words = [*snakemake, "--configfile", str(project_folder() / "config/demo.yaml")]
+    words = with_words(snakemake, "--configfile", str(project_folder() / "config/demo.yaml"))
     if not any(option_in(words, name) for name in SIZES):
-        words += ["--cores", "all"]
+        words = with_words(words, "--cores", "all")
     made = [name for name, _ in DEMO_RESULTS]
     if not has_maps():
         say("maps and notebooks are left out: pip install 'kgtextvec[maps]' adds them")
-        words += ["--config", "report={maps: false, notebooks: false}"]
+        words = with_words(words, "--config", "report={maps: false, notebooks: false}")
         made = ["vectors", "quality", "comparison"]
-    code = os.spawnv(os.P_WAIT, sys.executable, snakemake_command(with_profile(words)))
+    code = wait_for_snakemake(with_profile(words))
     if code:
-        sys.exit(abs(code))
+        sys.exit(code)
     for name, path in DEMO_RESULTS:
         if name in made and (Path("results") / path).exists():
             say(f"{name + ':':12}results/{path}")
@@ -124,11 +127,17 @@ def with_config(words: Sequence[str]) -> list[str]:
         return found
     for name in CONFIGS:
         if (directory_in(found) / name).is_file():
-            return [*found, "--configfile", str(directory_in(found) / name)]
+            return with_words(found, "--configfile", str(directory_in(found) / name))
     raise InputError(
         "no config.yaml in this folder. Write one with `kgtextvec init FILE…`, or name one with"
         " --config FILE."
     )
+
+
+def with_words(words: Sequence[str], *more: str) -> list[str]:
+    """Return the words with more options; `--` ends the options, targets follow it."""
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[:end], *more, *words[end:]]
 
 
 def directory_in(words: Sequence[str]) -> Path:
@@ -151,8 +160,8 @@ def with_profile(words: Sequence[str]) -> list[str]:
     found = list(words)
     if not option_in(found, "--workflow-profile"):
         if (directory_in(found) / "profiles/default").is_dir():
-            return [*found, "--workflow-profile", str(directory_in(found) / "profiles/default")]
-        return [*found, "--workflow-profile", str(profiles / "default")]
+            profiles = directory_in(found) / "profiles"
+        return with_words(found, "--workflow-profile", str(profiles / "default"))
     for place, word in enumerate(found):
         name, equals, value = word.partition("=")
         value = value if equals else "".join(found[place + 1 : place + 2])
@@ -220,7 +229,8 @@ def snakemake_command(words: Sequence[str]) -> list[str]:
     if not snakefile.is_file() or snakefile.read_text("utf-8") != text:
         with whole_file(snakefile) as part:
             part.write_text(text, "utf-8")
-    return [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), *words]
+    module = "kgtextvec.start_snakemake"
+    return [sys.executable, "-m", module, "--snakefile", str(snakefile), *words]
 
 
 def check_last_version(snakefile: Path) -> None:
@@ -244,8 +254,25 @@ def numbers_in(version: str) -> list[int]:
 
 def start_snakemake(words: Sequence[str]) -> NoReturn:
     """Replace this process by snakemake, so that signals and the exit code are its own."""
+    command = snakemake_command(words)
     sys.stdout.flush()
-    os.execv(sys.executable, snakemake_command(words))
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until it can answer
+    os.execv(sys.executable, command)
+
+
+def wait_for_snakemake(words: Sequence[str]) -> int:
+    """Run snakemake as a child; return its exit code.
+
+    A Ctrl-C in the terminal is for snakemake, which gets it too; SIGTERM is passed on.
+    """
+    command = snakemake_command(words)
+    sys.stdout.flush()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both can answer
+    child = subprocess.Popen(command)  # noqa: S603 (our own command, as a list)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    return abs(child.wait())
 
 
 def included_snakefile(version: str) -> str:

@@ -1,14 +1,20 @@
 """Requests to stop (SIGTERM, Ctrl-C): a job ends in one line, at once or with its work stored."""
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
+from kgtextvec import job_client
 from kgtextvec.errors import Stopped
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+NOBODYS = (signal.SIG_DFL, signal.default_int_handler, job_client.stop)
+AGAIN_SECONDS = 0.01
 
 
 @contextmanager
@@ -17,26 +23,57 @@ def stoppable() -> Iterator[None]:
 
     Only in the main thread, and only where nobody else handles the signal.
     """
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    ours = [
+        number
+        for number in STOPPING
+        if threading.current_thread() is threading.main_thread() and before[number] in NOBODYS
+    ]
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in ours:  # the next one ends the process at once
             signal.signal(each, signal.SIG_DFL)
         raise Stopped("run the same command again to resume", number)
 
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    ours = [
-        number
-        for number in STOPPING
-        if threading.current_thread() is threading.main_thread()
-        and before[number] in (signal.SIG_DFL, signal.default_int_handler)
-    ]
+    def repeat(lost: BaseException) -> None:
+        number = lost.exit_code - 128 if isinstance(lost, Stopped) else signal.SIGINT
+        signal.signal(number, stop)
+        send_soon(number)
+
     for number in ours:
         signal.signal(number, stop)
+    unraisable = sys.unraisablehook
+    sys.unraisablehook = repeat_lost(Stopped, repeat)
     try:
         yield
     finally:
+        sys.unraisablehook = unraisable
         for number in ours:
             signal.signal(number, before[number])
+
+
+def repeat_lost(
+    kind: type[BaseException], repeat: Callable[[BaseException], None]
+) -> Callable[[Any], None]:
+    """Return a sys.unraisablehook that calls `repeat` with a stop that Python drops.
+
+    A signal may come inside a callback whose errors Python only prints, such as that of a lock of
+    an import; then it has to be sent again.
+    """
+    usual = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if isinstance(lost.exc_value, kind):
+            repeat(lost.exc_value)
+        else:
+            usual(lost)
+
+    return hook
+
+
+def send_soon(number: int) -> None:
+    """Send a signal to this process when it is out of the callback that it is in."""
+    threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
 
 
 @contextmanager

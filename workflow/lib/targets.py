@@ -177,6 +177,7 @@ class Targets:
         flags = [word for name, path in on_disk.items() for word in (f"--{name}", path)]
         subprocess.run(
             [sys.executable, "-P", "-m", "kgtextvec", "disk", json.dumps(asked), *flags],
+            start_new_session=True,  # a Ctrl-C is Snakemake's to answer, which then kills it
             env=os.environ | {"PYTHONPATH": str(plan.root / "src")},
             check=False,
         )

@@ -7,23 +7,26 @@ a failure it prints the message that the job ended with, and where its log is.
 
 import logging
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, TextIO
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from kgtextvec.progress import clock
+from kgtextvec.signals import STOPPING, repeat_lost, send_soon
 
 REFRESH_SECONDS = 0.5
 LONG_SECONDS = 3.0  # a job that runs longer is on the status line, whatever its log says
 TAIL_BYTES = 1 << 14
 LAST_WORDS = "At least one job did not complete successfully."
+STOPPED = "stopped: run the same command again to resume"
 STARTS = ("ERROR: ", "stopped: ")
 CLEAR = "\r\x1b[K"
 
@@ -137,6 +140,19 @@ class JobReport(logging.Handler):
         self.running: dict[int, ShownJob] = {}
         self.failed: dict[int, ShownJob] = {}
         self.watcher: threading.Thread | None = None
+        self.interrupted = False
+
+    def interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Answer Ctrl-C; a further one is for the jobs alone, which then end at once."""
+        if not self.interrupted:
+            self.interrupted = True
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # of tasks that were cut short
+            raise KeyboardInterrupt
+
+    def repeat(self, lost: BaseException) -> None:
+        """Have a Ctrl-C sent again that Python has dropped."""
+        self.interrupted = False
+        send_soon(signal.SIGINT)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note that a job begins, ends or fails; say why it failed."""
@@ -152,17 +168,17 @@ class JobReport(logging.Handler):
             job = self.running.pop(fields["jobid"], None)
             job = job or ShownJob(fields["rule_name"], tuple(fields["log"]))
             self.failed[fields["jobid"]] = job
-            if end_message(job.logs):
+            if end_message(job.logs) and not self.interrupted:
                 what = "STOPPED" if job.was_stopped() else "FAILED"
                 self.logger.error(f"{what}: {job.failure()}")
 
     def summary(self) -> str:
         """Return which jobs failed for good, with their messages and logs; "" if none did."""
         jobs = list(self.failed.values())
+        if self.interrupted or (jobs and all(job.was_stopped() for job in jobs)):
+            return STOPPED
         if not jobs:
             return ""
-        if all(job.was_stopped() for job in jobs):
-            return "stopped: run the same command again to resume"
         number = "1 job failed" if len(jobs) == 1 else f"{len(jobs)} jobs failed"
         return "\n".join([f"{number}:", *(f"  {job.failure()}" for job in jobs)])
 
@@ -204,6 +220,10 @@ class EngineFailures(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to print a record."""
         event, words = getattr(record, "event", None), str(record.msg)
+        if self.report.interrupted and event in (LogEvent.JOB_ERROR, LogEvent.ERROR):
+            last = words.endswith(LAST_WORDS)
+            record.msg = STOPPED if last else record.msg
+            return last
         if event == LogEvent.JOB_ERROR:
             return not end_message(record.__dict__["log"])
         if event == LogEvent.ERROR and words.endswith(LAST_WORDS):
@@ -228,6 +248,10 @@ def report_jobs(logger: logging.Logger, output: Any) -> JobReport:
                 handler.setStream(report.status)
     logger.addHandler(report)
     sys.excepthook = end_in_one_line
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            signal.signal(number, report.interrupt)  # Snakemake takes SIGTERM when jobs start
+        sys.unraisablehook = repeat_lost(KeyboardInterrupt, report.repeat)
     return report
 
 
@@ -236,6 +260,6 @@ def end_in_one_line(
 ) -> None:
     """Show an uncaught exception: Ctrl-C as one line, all others as Python does."""
     if issubclass(kind, KeyboardInterrupt):
-        print("stopped: run the same command again to resume", file=sys.stderr)  # noqa: T201
+        print(STOPPED, file=sys.stderr)  # noqa: T201
     else:
         sys.__excepthook__(kind, error, trace)

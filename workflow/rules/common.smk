@@ -14,6 +14,11 @@ ROOT = Path(str(workflow.current_basedir)).parents[1]
 if (ROOT / "src").is_dir():
     sys.path.insert(0, str(ROOT / "src"))
 
+from kgtextvec.job_client import stop_in_one_line
+
+if workflow.is_main_process:
+    stop_in_one_line()  # until report_jobs answers Ctrl-C
+
 
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""

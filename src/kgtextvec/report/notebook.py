@@ -12,8 +12,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,7 @@ from kgtextvec.pages.theme import GROUP_COLOURS, OTHERS_COLOUR
 from kgtextvec.progress import say
 from kgtextvec.records import read_unedited
 from kgtextvec.settings.spaces import Examples
+from kgtextvec.signals import STOPPING
 from kgtextvec.space import Space, checked_space
 
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -155,14 +158,13 @@ def execute(notebook: Any, folder: Path, template: Path) -> None:
 
     Raises InputError that names the cell if one fails; its traceback is printed first.
     """
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     with private_kernel() as kernel:
-        client = NotebookClient(
+        client = notebook_client()(
             notebook,
             km=kernel,
             timeout=SECONDS_A_CELL,
@@ -170,20 +172,66 @@ def execute(notebook: Any, folder: Path, template: Path) -> None:
             resources={"metadata": {"path": str(folder)}},
         )
         try:
-            client.execute(cleanup_kc=True)
-        except asyncio.CancelledError:  # what the event loop makes of a request to stop
-            raise Stopped("run the same command again to resume", signal.SIGTERM) from None
+            asyncio.run(run_cells(client))
         except CellExecutionError as error:
             say(str(error))
             raise InputError(
                 f"{template}: a cell failed on {folder}: {error.ename}: {error.evalue}."
                 " The traceback is above; correct the notebook or the file it names."
             ) from None
-        except (CellTimeoutError, DeadKernelError) as error:
+        except (CellTimeoutError, RuntimeError) as error:  # RuntimeError: also while it starts
             raise InputError(
                 f"{template}: the kernel died or took over {SECONDS_A_CELL} s"
                 f" ({str(error).splitlines()[0]}). Give the job more memory, or a smaller table."
             ) from None
+
+
+@cache
+def notebook_client() -> Any:
+    """Return nbclient's client without its handlers of signals, which end in a traceback."""
+    from nbclient import NotebookClient
+
+    class Client(NotebookClient):  # type: ignore[misc]
+        @asynccontextmanager
+        async def async_setup_kernel(self, **options: Any) -> AsyncIterator[None]:
+            try:
+                await self.async_start_new_kernel(**options)
+                await self.async_start_new_kernel_client()
+                yield
+            finally:
+                if self.km is not None:  # else nbclient has done so
+                    await self._async_cleanup_kernel()
+
+    return Client
+
+
+async def run_cells(client: Any) -> None:
+    """Run the cells of a client's notebook. A request to stop kills the kernel; raises Stopped."""
+    signals: list[int] = []
+    loop, work = asyncio.get_running_loop(), asyncio.ensure_future(client.async_execute())
+
+    def stop(number: int) -> None:
+        if not signals:
+            client.shutdown_kernel = "immediate"
+            work.cancel()
+        signals.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        before = {number: one for number, one in before.items() if one is not signal.SIG_IGN}
+    for number in before:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        await asyncio.wait([work])
+        if signals:
+            work.cancelled() or work.exception()  # which then is of no interest
+            raise Stopped("run the same command again to resume", signals[0])
+        work.result()
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 @contextmanager

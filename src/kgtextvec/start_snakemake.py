@@ -1,0 +1,15 @@
+"""Snakemake, in a process that Ctrl-C ends in one line also while Snakemake imports itself.
+
+`python -m kgtextvec.start_snakemake WORDS…` is `python -m snakemake WORDS…`.
+"""
+
+import runpy
+
+from kgtextvec.job_client import stop_in_one_line
+
+if __name__ == "__main__":
+    stop_in_one_line()
+    try:
+        runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    finally:
+        stop_in_one_line()  # Python has threads to wait for

@@ -269,6 +269,8 @@ def wait_for_snakemake(words: Sequence[str]) -> int:
     sys.stdout.flush()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # until both can answer
     child = subprocess.Popen(command)  # noqa: S603 (our own command, as a list)
+    for number in signal.sigpending() & {*STOPPING}:  # it came before there was a child
+        child.send_signal(number)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: child.send_signal(number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)

@@ -41,7 +41,10 @@ def test_the_weights_of_a_bert_follow_from_its_dims(name):
 def test_the_list_shows_dims_weights_memory_and_licence(tmp_path, capsys):
     models()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["name", "kind", "dims", "weights", "memory", "source", "license"]
+    columns = ["name", "kind", "dims", "weights", "memory", "checked", "source", "license"]
+    assert lines[0].split() == columns
+    checked = [line.split()[0] for line in lines if "  yes  " in line]
+    assert checked == [name for name, entry in CATALOGUE.items() if "sha256" in entry]
     assert [line.split()[0] for line in lines[1:]] == list(CATALOGUE)
     (line,) = [line for line in lines if line.startswith("bge-m3 ")]
     assert "1024" in line and "568 M" in line and "5.0 GB" in line and line.endswith("MIT")

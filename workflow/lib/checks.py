@@ -185,8 +185,6 @@ def check_image(plan: "Plan") -> None:
             "config, image: --sdm apptainer runs jobs in an image, and none is named. Build one"
             " (docs/containers.md) and give its path or address."
         )
-    if "://" not in image and not Path(image).exists():
-        raise InputError(f"config, image: {image}: no such file. Correct the path, or build it.")
 
 
 def check_packages(plan: "Plan") -> None:

@@ -29,6 +29,8 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
     config = plan.config
     for key, asked in named_lists(plan):
         yield from ((key, path) for path in plan.files(asked))
+    if config.image and "://" not in config.image:
+        yield "config, image", config.image
     for name, wanted in plan.finetuned.items():
         if wanted.text not in plan.tables:
             yield f"config, finetune.{name}.text", wanted.text

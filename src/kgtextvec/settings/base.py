@@ -42,7 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     """
 
 
-FilePath = Annotated[str, Meta(min_length=1)]
+# Also tells a path from other texts: what names a file is looked at when the plan is made.
+FilePath = Annotated[str, Meta(min_length=1, extra={"is_path": True})]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0)]
 TableName = Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]

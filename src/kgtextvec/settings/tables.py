@@ -34,7 +34,7 @@ class Reading(NodeRows, kw_only=True):
     """Prefixes that are removed from labels: `["biolink:"]`."""
     header: tuple[ColumnName, ...] = ()
     """The names of the columns, for a file without a header."""
-    text: FilePath | Annotated[tuple[FilePath, ...], Meta(min_length=1)] | None = None
+    text: ColumnName | Annotated[tuple[ColumnName, ...], Meta(min_length=1)] | None = None
     """What is embedded: columns, of which the first that isn't empty is taken, or a template such
     as `"{label}: {name}. {description}"`; by default `[description, name]`, for relation types
     `[description]`."""

@@ -1,12 +1,12 @@
 """Compare the result files of this checkout with those of another commit, digest by digest.
 
-    python -m benchmarks.same_bytes REVISION [--work FOLDER] [--tables FOLDER]
+    python -m benchmarks.same_bytes REVISION [--work FOLDER] [--tables FOLDER] [--model FOLDER]
 
 Runs the whole workflow twice, with the source of REVISION (in a git worktree) and with this one,
 on the sample and, with `--tables`, on the folder's entities_2k.tsv and relation_types.tsv: the
-model all-MiniLM-L6-v2, full and pca64, every export, every score. Both runs have a working
-directory and a vector store of their own. Prints the files that differ and exits with 1 if any
-does. REVISION's results in `--work` are used again.
+model all-MiniLM-L6-v2, or the transformers folder `--model` pooled by mean; full and pca64, every
+export, every score. Both runs have a working directory and a vector store of their own. Prints the
+files that differ and exits with 1 if any does. REVISION's results in `--work` are used again.
 """
 
 import argparse
@@ -34,7 +34,7 @@ COMPARED = (
 TELL_OF_THE_RUN = ("manifest.json", "README.md")
 
 
-def config(tables: Path, triples: Path | None) -> dict:
+def config(tables: Path, triples: Path | None, model: Path | None) -> dict:
     """Return the config of a run; `tables` holds entities and relation types."""
     entities = next(tables / name for name in ("entities_2k.tsv", "entities.tsv")
                     if (tables / name).exists())  # fmt: skip
@@ -53,6 +53,9 @@ def config(tables: Path, triples: Path | None) -> dict:
         "report": {"maps": True, "notebooks": False},
         "lock": ".kgtextvec/models.lock.yaml",
     }
+    if model:
+        found["models"] = [model.name]
+        found["catalogue"] = {model.name: {"source": f"path:{model.absolute()}", "pooling": "mean"}}
     if triples:
         found["evaluate"] = {"triples": str(triples)}
         found["align"] = {"to": str(triples), "form": "triples", "missing": "mean_of_label"}
@@ -106,6 +109,7 @@ def main() -> int:
     parser.add_argument("revision")
     parser.add_argument("--work", type=Path, default=ROOT / ".kgtextvec/same_bytes")
     parser.add_argument("--tables", type=Path, help="folder of entities_2k.tsv, relation_types.tsv")
+    parser.add_argument("--model", type=Path, help="folder of a transformers model")
     parser.add_argument("--base-only", action="store_true", help="make REVISION's results alone")
     asked = parser.parse_args()
     work = asked.work.absolute()
@@ -116,9 +120,10 @@ def main() -> int:
             cwd=ROOT,
             check=True,
         )
-    inputs = {"sample": config(ROOT / "resources/sample", ROOT / "resources/sample/triples.tsv")}
+    sample = ROOT / "resources/sample"
+    inputs = {"sample": config(sample, sample / "triples.tsv", asked.model)}
     if asked.tables:
-        inputs["tables"] = config(asked.tables.absolute(), None)
+        inputs["tables"] = config(asked.tables.absolute(), None, asked.model)
     for name, wanted in inputs.items():
         run(base / "source", base / name, wanted)
     if asked.base_only:

@@ -14,6 +14,7 @@ TINY = {
     "reduce": {"rows": 3_000, "dims": 64, "components": 16, "equal_rows": 3_000, "rounds": 1},
     "export": {"rows": 1_500, "dims": 64, "part": 100, "rounds": 1},
     "texts": {"rows": 3_000, "fewer": 1_000, "rounds": 1},
+    "formats": {"rows": 1_000, "more": 1_000, "facts": 1_000, "named": 1_000, "rounds": 1},
     "lengths": {"n_texts": 4, "counts": [30]},
     "e2e": {"counts": [120], "repeats": 0, "parts": ["e2e"]},
     # On a CPU: what it does is the same, its figures mean nothing.

@@ -84,6 +84,16 @@ def test_a_part_whose_header_is_not_there_or_does_not_fit_is_an_error(tmp_path):
         edges_of([*paths, *other])
 
 
+def test_only_text_has_a_header_that_a_trainer_might_count(tmp_path):
+    """Parquet and JSON lines of three columns are followed as they are."""
+    lines = '{"subject": "EX:2", "predicate": "r", "object": "EX:1"}\n'
+    (path,) = written(tmp_path, {"edges.jsonl": lines})
+    assert ID_ORDERS["triples"].ids([path], EdgeReading())["entities"] == ["EX:2", "EX:1"]
+    (path,) = written(tmp_path, {"edges.tsv": "subject\tpredicate\tobject\nEX:2\tr\tEX:1\n"})
+    with pytest.raises(InputError, match="line 1 is a header"):
+        ID_ORDERS["triples"].ids([path], EdgeReading())
+
+
 def test_the_log_says_once_how_parts_are_read(tmp_path, capsys):
     paths = written(tmp_path, {f"{n}.tsv": "a\tr\tb\n" for n in range(9)} | KGX)
     read_ids(paths, ["head"], EdgeReading(), "utf-8", 200, "graph")

@@ -42,7 +42,8 @@ def read_appearance(paths: Sequence[Path], how: EdgeReading) -> dict[str, list[s
     relations: dict[str, None] = {}
     files = open_edges(paths, how)
     for file in files:
-        if file.header and file.width == 3 and how.header == "auto" and not file.is_parquet:
+        text = not (file.is_parquet or file.is_json)
+        if text and file.header and file.width == 3 and how.header == "auto":
             raise InputError(
                 f"{file.path}: line 1 is a header ({', '.join(file.names or [])}); trainers that"
                 " don't skip it number its words as ids. Remove it, for both; or set graph.header:"

@@ -9,12 +9,15 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from evaluate_fixtures import make_space, write_triples
 from test_links import ranked_slowly
 from tiny_models import tiny_bert
 from workflow_run import Project, entities
 
+from kgtextvec.errors import InputError
 from kgtextvec.evaluate.graph import read_graph_triples
 from kgtextvec.evaluate.link_models import Start, Trainer, model_scorer, rank_test_triples
 from kgtextvec.evaluate.link_split import split_for_links
@@ -247,6 +250,49 @@ def test_what_is_exported_is_what_a_trainer_loads(name, tmp_path):
     np.testing.assert_allclose(flat / flat[0, 0], vectors / vectors[0, 0], rtol=1e-4)
     size = [np.sqrt((given[start].astype(float) ** 2).mean()) for start in ("random", "scaled")]
     assert size[0] == pytest.approx(size[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_relations_start_from_their_texts_where_asked(name, tmp_path):
+    """What PyKEEN's loading page gives: entities and relations as exported; its scale, too."""
+    cut, vectors = cut_of(tmp_path / "families")
+    starts = ("random", "as_exported", "scaled", "relations_from_text")
+    trainer = trainer_of(cut, tmp_path, starts=starts)
+    texts = np.random.default_rng(1).normal(size=(len(cut.names), DIMS)).astype(np.float32)
+    given = dict(trainer.starts(name, vectors, 7, texts))
+    assert list(given) == list(starts)
+    asked = given["relations_from_text"]
+    assert asked.entities.equal(given["as_exported"].entities)
+    np.testing.assert_array_equal(asked.relations.numpy().reshape(texts.shape), texts)
+    assert not asked.relations.equal(given["as_exported"].relations)
+    assert "relations_from_text" not in dict(trainer.starts(name, vectors, 7))
+    if name != "TransE":  # the line of the page, but for the chance of the drawn numbers
+        factor = (2 / DIMS) ** 0.5 / np.sqrt(np.square(vectors).mean())
+        scaled = given["scaled"].entities.numpy().reshape(vectors.shape)
+        np.testing.assert_allclose(scaled, vectors * factor, rtol=0.05)
+
+
+def test_the_relations_space_is_read_by_the_names_in_the_triples(tmp_path):
+    space, triples = families(tmp_path)
+    types = make_space(
+        tmp_path / "types", np.ones((1, DIMS)), ["A:B"], kind="relation_types", table="types"
+    )
+    index = pq.read_table(types / "index.parquet")
+    for name in ("id", "node_id"):
+        place = index.column_names.index(name)
+        index = index.set_column(place, name, pa.array(["likes"]))
+    pq.write_table(index, types / "index.parquet")
+    starts = {"models": ("TransE",), "starts": ("as_exported", "relations_from_text")}
+    budget = {"epochs": 1, "seeds": 1}
+    out = tmp_path / "out.json"
+    with pytest.raises(InputError, match="needs --relations"):
+        told(space, triples, out, **starts, **budget)
+    training, device = LinkTraining(**starts, **budget), Device(device="cpu")
+    files = {"triples": [triples], "out": out, "relations": types}
+    predict_links(space, training=training, device=device, threads=1, **files)
+    runs = json.loads(out.read_text())["runs"]
+    assert [run["start"] for run in runs] == ["as_exported", "relations_from_text"]
+    assert runs[0]["loss"] != runs[1]["loss"]
 
 
 def test_equal_seeds_give_equal_scores_and_logs_are_plain_lines(tmp_path):

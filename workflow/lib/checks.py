@@ -18,11 +18,11 @@ from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
-from kgtextvec.settings.scores import LinkPrediction
 from kgtextvec.settings.tables import Table
 from kgtextvec.settings.training import FineTune
 
 from .named import named_files, named_lists
+from .score_checks import check_leakage, check_links
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -255,42 +255,6 @@ def check_endpoint_use(plan: "Plan", model: str) -> None:
             f"config, probe: {model} is an endpoint, which gives no vectors of words. Leave it or"
             " the section out."
         )
-
-
-def check_links(plan: "Plan", links: LinkPrediction) -> None:
-    """Check that link prediction has a graph, its spaces, and PyKEEN where it would run."""
-    if not (plan.tables_of("entities") and plan.graph_asked):
-        raise InputError(
-            "config, evaluate.link_prediction: needs a table of entities, and graph.file or"
-            " evaluate.triples, the graph to train on."
-        )
-    for space in links.spaces or ():
-        if space not in plan.spaces:
-            raise InputError(
-                f"config, evaluate.link_prediction.spaces: {space} is not among spaces. Choose"
-                f" among {', '.join(plan.spaces)}, or add it there."
-            )
-    if not (plan.in_conda or plan.in_image) and find_spec("pykeen") is None:
-        raise InputError(
-            "config, evaluate.link_prediction: PyKEEN is not installed. Run `make links` (from a"
-            " checkout) or `pip install 'kgtextvec[links]'`, or leave the section out."
-        )
-
-
-def check_leakage(plan: "Plan") -> None:
-    """Check that the score `leakage` has what it masks, and room for its tables of masked texts."""
-    where = "config, evaluate.scores: leakage"
-    if not plan.graph_asked:
-        raise InputError(f"{where} needs graph.file, the edges whose ends are masked. Set it.")
-    if plan.config.evaluate.test_triples:
-        raise InputError(f"{where} hides entities itself. Leave it or evaluate.test_triples out.")
-    if not plan.masked:
-        raise InputError(
-            f"{where} needs a table of entities whose text is more than the name. Add a column to"
-            " its text, or leave the score out."
-        )
-    for name in set(plan.masked) & set(plan.tables):
-        raise InputError(f"config, tables.{name}: {where} uses that name. Rename the table.")
 
 
 def check_device(plan: "Plan") -> None:

@@ -229,30 +229,6 @@ class Content:
 
         return value
 
-    def masked_space(self, wildcards: Wildcards) -> Any:
-        """Return the outputs of the job that makes the space of masked texts, if it is wanted."""
-        for masked, table in self.plan.masked.items():
-            if table == wildcards.table:
-                names = {"model": wildcards.model, "table": masked, "space": wildcards.space}
-                return self.space(SimpleNamespace(**names))
-        return None
-
-    def of_masked(self, name: str) -> Input:
-        """Return an input: that file of the space of the table's masked texts, if it is wanted."""
-
-        @until_made
-        def value(wildcards: Wildcards) -> object:
-            made = self.masked_space(wildcards)
-            return ancient(getattr(made, name)) if made else []
-
-        return value
-
-    @until_made
-    def masked_texts(self, wildcards: Wildcards) -> object:
-        """Return the shards of the table's masked texts, if these are wanted."""
-        names = [masked for masked, table in self.plan.masked.items() if table == wildcards.table]
-        return [ancient(self.texts(name).shards) for name in names]
-
     @until_made
     def scores(self, wildcards: Wildcards) -> object:
         """Return the space's scores, when any are wanted."""
@@ -345,12 +321,6 @@ class Content:
     def space_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the space."""
         return space_digest_in(self.space(wildcards).manifest)
-
-    def scored_digest(self, wildcards: Wildcards) -> str:
-        """Return the digest of the space, and of that of the masked texts if it is wanted."""
-        made = self.masked_space(wildcards)
-        more = f" {space_digest_in(made.manifest)}" if made else ""
-        return self.space_digest(wildcards) + more
 
     def bundle_digests(self, wildcards: Wildcards) -> list[str]:
         """Return the digests of the bundle's spaces, and which inverse relations it has, if any."""

@@ -30,6 +30,8 @@ def load_helpers():
         "inputs",
         "contents",
         "content",
+        "score_inputs",
+        "score_checks",
         "targets",
         "terminal",
         "jobs",
@@ -62,6 +64,7 @@ from kgtextvec_workflow.jobs import (
     starts_jobs_itself,
 )
 from kgtextvec_workflow.plan import Plan, grown, one_of
+from kgtextvec_workflow.score_inputs import ScoreInputs
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
 from snakemake.logging import logger
@@ -104,6 +107,7 @@ if plan.in_image:
 config |= plan.shown_in_report()
 inputs = Inputs(plan, storage, one_disk)
 content = Content(plan, inputs, checkpoints, rules)
+score_inputs = ScoreInputs(plan, content)
 targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
 remove_left_copies(workflow)

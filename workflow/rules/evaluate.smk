@@ -46,10 +46,10 @@ checkpoint evaluate_space:
         texts=content.of_texts("shards"),
         triples=inputs.graph("triples"),
         test_triples=inputs.graph("test_triples"),
-        masked_manifest=content.of_masked("manifest"),
-        masked=content.of_masked("vectors"),
-        masked_index=content.of_masked("index"),
-        masked_texts=content.masked_texts,
+        masked_manifest=score_inputs.of_masked("manifest"),
+        masked=score_inputs.of_masked("vectors"),
+        masked_index=score_inputs.of_masked("index"),
+        masked_texts=score_inputs.masked_texts,
     output:
         scores="<results>/{model}/{table}/{space}/scores.json",
         sums="<results>/{model}/{table}/{space}/scores_by_row.parquet",
@@ -64,7 +64,7 @@ checkpoint evaluate_space:
     params:
         engine=plan.engine,
         run=plan.run(plan.of_scoring),
-        digest=content.scored_digest,
+        digest=score_inputs.scored_digest,
         settings=plan.settings(plan.of_scoring, edges=True),
         recipe=plan.recipe("evaluate_space"),
     shell:
@@ -82,6 +82,9 @@ rule predict_links:
         index=content.of_space("index"),
         triples=inputs.graph("triples"),
         test_triples=inputs.graph("test_triples"),
+        relations_manifest=score_inputs.of_relations("manifest"),
+        relations=score_inputs.of_relations("vectors"),
+        relations_index=score_inputs.of_relations("index"),
     output:
         links="<results>/{model}/{table}/{space}/link_prediction.json",
     log:
@@ -96,13 +99,13 @@ rule predict_links:
     params:
         engine=plan.engine,
         run=plan.run(plan.of_links),
-        digest=content.space_digest,
+        digest=score_inputs.linked_digest,
         settings=plan.settings(plan.of_links, edges=True),
         recipe=plan.recipe("predict_links"),
     shell:
         '{params.engine} predict-links "$(dirname {input.vectors:q})" --triples {input.triples:q}'
-        " --test-triples {input.test_triples:q} {params.settings} {params.run} --threads {threads}"
-        " --out {output.links:q} > {log:q} 2>&1"
+        " --test-triples {input.test_triples:q} --relations {input.relations:q}"
+        " {params.settings} {params.run} --threads {threads} --out {output.links:q} > {log:q} 2>&1"
 
 
 rule collect_scores:

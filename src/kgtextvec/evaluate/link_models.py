@@ -75,8 +75,10 @@ class Trainer:
         )
         return model.to(torch.device(self.device))
 
-    def starts(self, name: str, vectors: Floats, seed: int) -> Iterator[tuple[str, Start]]:
-        """Yield the initial embeddings that are asked for; relations start alike in all.
+    def starts(
+        self, name: str, vectors: Floats, seed: int, of_relations: Floats | None = None
+    ) -> Iterator[tuple[str, Start]]:
+        """Yield the initial embeddings that are asked for; relations start alike in all but one.
 
         `vectors`: the space's, centred and scaled by one factor, so that their numbers have the
         root mean square of the random ones: only their information differs. `shuffled`: the same,
@@ -84,7 +86,8 @@ class Trainer:
         hold them; numbers 2i and 2i + 1 make a complex one, as PyKEEN has it.
         `as_exported_halves`: numbers i and d/2 + i do, as in DGL-KE; for the models of complex
         numbers alone. `scaled`: as they are, but for one factor, to the root mean square of the
-        random ones.
+        random ones. `relations_from_text`: as exported, and relations start at `of_relations`
+        (r, d), which are as exported, too.
         """
         import torch
 
@@ -114,6 +117,9 @@ class Trainer:
         for start in self.training.starts:
             if start in made:
                 yield start, Start(made[start](), relations)
+            elif start == "relations_from_text" and of_relations is not None:
+                texts = torch.from_numpy(of_relations.astype(np.float32)).reshape(relations.shape)
+                yield start, Start(exported, texts)
 
     def train(self, name: str, start: Start, seed: int, what: str) -> tuple[Any, list[float]]:
         """Return the trained model and the loss of each epoch; `what` names it in the log.

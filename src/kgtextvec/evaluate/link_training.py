@@ -26,7 +26,9 @@ from kgtextvec.evaluate.link_split import Split
 from kgtextvec.matrices import refuse_non_finite, take_rows
 from kgtextvec.progress import say
 from kgtextvec.settings.scores import LinkTraining
-from kgtextvec.space import Space
+from kgtextvec.space import Floats, Space, checked_space
+
+FROM_TEXT = "relations_from_text"
 
 
 def check_trainable(space: Space, models: tuple[str, ...]) -> None:
@@ -44,6 +46,29 @@ def check_trainable(space: Space, models: tuple[str, ...]) -> None:
         )
 
 
+def relation_space(path: Path | None, space: Space, starts: tuple[str, ...]) -> Space | None:
+    """Open the relation types' space where a start takes its vectors. Raises InputError."""
+    if FROM_TEXT not in starts:
+        return None
+    if path is None:
+        raise InputError(f"--starts: {FROM_TEXT} needs --relations, the relation types' space.")
+    found = checked_space(path)
+    if found.dims != space.dims:
+        raise InputError(
+            f"{found.folder}: has {found.dims} dims, {space.folder} has {space.dims}. Give spaces"
+            " of one model and one name."
+        )
+    return found
+
+
+def relation_vectors(texts: Space | None, names: list[str]) -> Floats | None:
+    """Return the vectors of relations by name, (r, d). Raises InputError where one has no row."""
+    if texts is None:
+        return None
+    with texts.vectors_checked():
+        return texts.align(names)
+
+
 def link_notes(cut: Split) -> list[str]:
     """Return a note on triples that had to be left out."""
     lost = cut.counts["without_row"]
@@ -51,9 +76,18 @@ def link_notes(cut: Split) -> list[str]:
 
 
 def train_all(
-    space: Space, cut: Split, training: LinkTraining, seed: int, device: str, folder: Path
+    space: Space,
+    cut: Split,
+    training: LinkTraining,
+    seed: int,
+    device: str,
+    folder: Path,
+    relations: Floats | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train all, and return the scores and what each training reached."""
+    """Train all, and return the scores and what each training reached.
+
+    `relations` (r, d): text vectors of the split's relations, if a start takes them.
+    """
     vectors = take_rows(space.matrix, cut.rows)
     for place in np.flatnonzero(~np.isfinite(vectors).all(axis=1))[:1]:
         refuse_non_finite(space.matrix, int(cut.rows[place]), vectors[[place]])
@@ -66,7 +100,7 @@ def train_all(
     for name in training.models:
         of_model: dict[str, list[Values]] = {"popularity": [popularity]}
         for each in range(seed, seed + training.seeds):
-            for start, embeddings in trainer.starts(name, vectors, each):
+            for start, embeddings in trainer.starts(name, vectors, each, relations):
                 began = time.monotonic()
                 what = f"{name}, {start}, seed {each}"
                 model, losses = trainer.train(name, embeddings, each, what)

@@ -21,6 +21,9 @@ def predict_links(
     test_triples: Annotated[
         list[Path], "the triples to predict; by default some of --triples, set aside by the seed"
     ] = [],  # noqa: B006
+    relations: Annotated[
+        Path | None, "for relations_from_text: the space of the relation types, or a file of it"
+    ] = None,
     edges: EdgesFlag = "",
     training: LinkTraining = LinkTraining(),
     seeded: Seeded = Seeded(),
@@ -44,7 +47,13 @@ def predict_links(
         from kgtextvec.evaluate.graph import read_graph_triples
         from kgtextvec.evaluate.link_models import LOSS
         from kgtextvec.evaluate.link_split import split_for_links, split_for_links_as_given
-        from kgtextvec.evaluate.link_training import check_trainable, link_notes, train_all
+        from kgtextvec.evaluate.link_training import (
+            check_trainable,
+            link_notes,
+            relation_space,
+            relation_vectors,
+            train_all,
+        )
         from kgtextvec.evaluate.readers import identity
         from kgtextvec.evaluate.scorecard import names_and_digests
         from kgtextvec.gpu_lock import leased
@@ -62,9 +71,11 @@ def predict_links(
             cut = split_for_links(read, seeded.seed)
         # Apple's GPUs lack complex numbers, which two of the models are made of.
         chosen = choose_device(device.device, runs_on_mps=False)
+        texts = relation_space(relations, space, training.starts)
         with threadpool_limits(threads or None), leased(chosen) as place, space.vectors_checked():
             set_threads(threads)
-            scores, runs = train_all(space, cut, training, seeded.seed, place, Path(folder))
+            trained = training, seeded.seed, place, Path(folder)
+            scores, runs = train_all(space, cut, *trained, relation_vectors(texts, cut.names))
     files = {"triples": triples, "test_triples": test_triples}
     write_record(
         out,

@@ -42,13 +42,22 @@ class LinkTraining(Settings):
     """Which models to train; ComplEx and RotatE need even dims."""
     starts: Annotated[
         tuple[
-            Literal["random", "vectors", "shuffled", "as_exported", "as_exported_halves", "scaled"],
+            Literal[
+                "random",
+                "vectors",
+                "shuffled",
+                "as_exported",
+                "as_exported_halves",
+                "scaled",
+                "relations_from_text",
+            ],
             ...,
         ],
         Meta(min_length=1),
     ] = ("random", "vectors", "shuffled", "as_exported")
-    """Initial entity embeddings. `as_exported`: the numbers as in the exported files; `scaled`:
-    these times one factor; `vectors`: centred as well (docs/evaluate.md)."""
+    """Initial embeddings of entities. `as_exported`: the numbers as in the exported files;
+    `scaled`: these times one factor; `vectors`: centred as well; `relations_from_text`:
+    `as_exported` for the relations too (docs/evaluate.md)."""
     seeds: Count = 3
     """Trainings of each model from each start; two or more give intervals."""
     epochs: Count = 50

@@ -126,6 +126,9 @@ def compare_to_baselines(best: ComparedSpace, asked: Headline, pairs: TablePairs
     found = pairs.over_baseline.get(best.name) or recorded_gain(best, asked, baseline)
     if found is None:
         sentence = f"{best.name} was not compared in pairs with {rival}."
+    elif found.within(MARGIN):
+        sentence = f"{best.name} is equivalent within {MARGIN} to {rival}"
+        sentence += f" (difference {in_words(found)})."
     elif not found.clear:
         sentence = f"There is no clear difference between {best.name} and {rival}"
         sentence += f" (difference {in_words(found)})."

@@ -22,7 +22,9 @@ from kgtextvec.models.download import find_files
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.unpack import unpack_model
 from kgtextvec.probe.cache import cache_tokens
-from kgtextvec.settings.models import EncoderOptions, Model
+from kgtextvec.probe.run import probe_model
+from kgtextvec.settings.models import Device, EncoderOptions, Model
+from kgtextvec.settings.training import ProbeTraining
 
 DIMS = 7
 WORDS = ["gene", "binds", "the", "IL", "-", "2", "Alzheimer", "β-catenin", "of", "TP53", "tp53"]
@@ -155,6 +157,38 @@ def test_a_probe_reads_the_words_of_its_corpus(tmp_path):
     assert vectors.shape == (about["words"], 1, DIMS)
     kept = {vector.tobytes() for vector in vectors[:, 0]}
     assert kept == {TABLE[word].astype(vectors.dtype).tobytes() for word in WORDS[:4]}
+
+
+def write_tagged(path: Path, n_sentences: int, seed: int) -> Path:
+    """Write sentences in which every `gene` is an entity, whatever comes before."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for _ in range(n_sentences):
+        words = rng.choice(WORDS[:4], rng.integers(4, 10))
+        lines += [f"{word}\t{'B-X' if word == 'gene' else 'O'}" for word in words] + [""]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def test_a_probe_learns_what_the_word_alone_tells(tmp_path):
+    model = converted(tmp_path, "v.bin", binary())
+    files = {
+        "train": [write_tagged(tmp_path / "a", 120, 0)],
+        "test": [write_tagged(tmp_path / "b", 40, 1)],
+    }
+    cache_tokens("ner", model=model, **files, out=tmp_path / "tokens.npy")
+    probe_model(
+        "ner",
+        model=model,
+        vectors=tmp_path / "tokens.npy",
+        **files,
+        out=tmp_path / "ner.json",
+        training=ProbeTraining(least_steps=150, seeds=(0,), controls=(), batch_size=8),
+        device=Device(device="cpu"),
+        threads=1,
+    )
+    scores = read_json(tmp_path / "ner.json")["scores"]["entity_probe"]["all"]["all"]
+    assert scores["vectors"]["f1"]["value"] > 0.95
 
 
 REFUSED = {

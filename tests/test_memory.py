@@ -1,6 +1,8 @@
 """What does not fit into memory is halved, whatever kind of error says so."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from tiny_models import tiny_bert, tiny_mpnet
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.memory import model_fits
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
+from kgtextvec.encoders.transformer.fused import with_fused_norms
+from kgtextvec.encoders.transformer.prepack import sample_output
 from kgtextvec.errors import InputError
 
 TEXTS = ["TP53", "x", "disease " * 40, "protein kinase " * 300, "acute disease of the brain"]
@@ -129,3 +133,32 @@ def test_a_model_that_does_not_fit_is_refused_by_name():
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB.")
     with pytest.raises(RuntimeError, match="size mismatch"), model_fits("big"):
         raise RuntimeError("size mismatch")
+
+
+def bert_layers() -> torch.nn.Module:
+    from transformers import BertConfig, BertModel
+
+    return BertModel(BertConfig(50, 32, 1, 2, 64), add_pooling_layer=False).eval()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("no room"), MemoryError()])
+def test_a_trial_of_fused_norms_that_lacks_memory_says_so(monkeypatch, error):
+    """Else the model would be used the slow way, and be refused at its first batch."""
+
+    def add_norm(*_: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    kernels = ModuleType("kernels")  # the real ones need CUDA
+    kernels.add_norm = add_norm
+    monkeypatch.setitem(sys.modules, "kgtextvec.encoders.transformer.kernels", kernels)
+    with pytest.raises(InputError, match="does not fit into memory"), model_fits("big"):
+        with_fused_norms(bert_layers())
+
+
+def test_fused_norms_that_fail_otherwise_are_left_out(monkeypatch, capfd):
+    kernels = ModuleType("kernels")
+    monkeypatch.setitem(sys.modules, "kgtextvec.encoders.transformer.kernels", kernels)
+    model = bert_layers()
+    plain = sample_output(model)
+    assert torch.equal(sample_output(with_fused_norms(model)), plain)
+    assert "computed apart: ImportError" in capfd.readouterr().err

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kgtextvec.encoders.memory import why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.transformer.prepack import sample_output
 from kgtextvec.progress import say
@@ -46,7 +47,7 @@ def with_fused_norms(model: Any) -> Any:
             return model
         why = "the results differ"
     except Exception as error:  # whatever Triton meets on this machine, the plain way remains
-        why = f"{type(error).__name__}: {str(error)[:120]}"
+        why = why_not(error)
     for module in places:
         del module.forward
     say(f"residuals and norms are computed apart: {why}")

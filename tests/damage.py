@@ -26,7 +26,7 @@ from kgtextvec.files import sha256_of
 Words = list[object]
 Reader = Callable[[Path, Path], Words]
 # Records say how long a step took, and when versions differ; pages hold what they say.
-TIMED = {"manifest.json", "shard.json", "quality.json", "quality.html"}
+TIMED = {"manifest.json", "shard.json", "quality.json", "quality.html", "v.json"}
 
 
 def quiet(words: Words) -> tuple[int, list[str]]:
@@ -106,6 +106,27 @@ def unpack(home: Path, out: Path) -> Words:
     return ["unpack-model", home / "downloaded.json", "--out", out / "unpacked"]
 
 
+def download(home: Path, out: Path) -> Words:
+    entry = json.dumps({"source": f"path:{home / 'raw'}"})
+    lock = ["--lock", home / "lock.yaml", "--downloads", home / "downloads"]
+    return ["download-model", "tiny", "--entry", entry, *lock, "--out", out / "d.json"]
+
+
+def corpora(home: Path) -> Words:
+    return ["--model", home / "elmo", "--train", home / "train.tsv", "--test", home / "test.tsv"]
+
+
+def cache_tokens(home: Path, out: Path) -> Words:
+    return ["cache-tokens", "ner", *corpora(home), "--threads", "1", "--device", "cpu",
+            "--out", out / "v.npy"]  # fmt: skip
+
+
+def probe(home: Path, out: Path) -> Words:
+    return ["probe-model", "ner", *corpora(home), "--vectors", home / "v.npy", "--epochs", "1",
+            "--seeds", "1", "--threads", "1", "--controls", "[]",
+            "--out", out / "p.json"]  # fmt: skip
+
+
 def verify(home: Path, out: Path) -> Words:
     return ["verify", home / "results"]
 
@@ -137,6 +158,10 @@ READERS: dict[str, list[Reader]] = {
     "full/scores.json": [collect],
     "full/layout.parquet": [entity2d],
     "pca2.npz": [apply],
+    "lock.yaml": [download],
+    "elmo/model.safetensors": [cache_tokens],
+    "v.npy": [probe],
+    "v.json": [probe],
     "dglke/manifest.json": [loaders],
     "results/tiny/t/full/embeddings.tsv": [verify],
     "results/tiny/t/full/embeddings.parquet": [verify],
@@ -149,11 +174,12 @@ READERS: dict[str, list[Reader]] = {
 }
 
 
-def make(home: Path, with_map: bool = False) -> Path:
+def make(home: Path, with_map: bool = False, with_probe: bool = False) -> Path:
     """Make one of each kind of file in a folder: a table of 60 rows, a tiny model, its results.
 
-    A map takes ten seconds, since UMAP is compiled for it.
+    A map takes ten seconds, since UMAP is compiled for it. With a probe comes an ELMo.
     """
+    from probe_corpora import elmo, write_ner
     from tiny_models import tiny_bert
 
     raw = tiny_bert(home / "raw")
@@ -164,6 +190,11 @@ def make(home: Path, with_map: bool = False) -> Path:
     lock = ["--lock", home / "lock.yaml", "--downloads", home / "downloads"]
     map_words = ["--layouts", "tsne,umap", "--texts", home / "texts/t/shards"]
     results = home / "results/tiny/t/full"
+    if with_probe:
+        (home / "raw-elmo").mkdir()
+        elmo(home / "raw-elmo").rename(home / "elmo")
+        write_ner(home / "train.tsv", 30, 0)
+        write_ner(home / "test.tsv", 10, 1)
     for words in (
         ["download-model", "tiny", "--entry", entry, *lock, "--out", record],
         ["convert-model", raw, "--model", "tiny", "--entry", entry, "--downloaded", record,
@@ -175,7 +206,9 @@ def make(home: Path, with_map: bool = False) -> Path:
         ["fit-pca", home / "full/embeddings.npy", "--space", "pca2", "--out", home / "pca2.npz"],
         evaluate(home, home / "full"),
         export(home, home, "dglke"),
-        *([["draw-map", home / "full", *map_words, "--out-dir", home / "full"]] * with_map),
+        *([["draw-map", home / "full", *map_words, "--out-dir", home / "full"],
+          ] * with_map),
+        *([cache_tokens(home, home)] * with_probe),
     ):  # fmt: skip
         code, errors = quiet(words)
         assert code == 0, (words, errors)
@@ -196,8 +229,8 @@ def make(home: Path, with_map: bool = False) -> Path:
 
 def kinds(with_map: bool) -> list[str]:
     """Return the kinds of files that `make` makes."""
-    of_map = ("layout.parquet", "map.html")
-    return [name for name in READERS if with_map or not name.endswith(of_map)]
+    slow = ("layout.parquet", "map.html", "elmo/model.safetensors", "v.npy", "v.json")
+    return [name for name in READERS if with_map or not name.endswith(slow)]
 
 
 def place_of(home: Path, name: str) -> Path:
@@ -282,7 +315,7 @@ def main_of_table(flips: int, only: str) -> int:
     bad = 0
     print(f"| file | flips | refused | same result | silent | traceback |\n|{'---|' * 6}")
     with tempfile.TemporaryDirectory() as folder:
-        home = make(Path(folder), with_map=True)
+        home = make(Path(folder), with_map=True, with_probe=True)
         for name in kinds(with_map=True):
             if only not in name:
                 continue

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, sets
+from safetensors.numpy import save
 
 from kgtextvec.embed.store import Part, Store, comparable, keys_of
 
@@ -93,6 +94,41 @@ def test_a_part_that_is_cut_short_is_set_aside(tmp_path, capfd, cut):
     assert np.isnan(collect(store, keys("abc"))).all()
     assert (path.parent / "damaged" / path.name).exists()
     assert "damaged" in capfd.readouterr().err
+
+
+def crafted(**changes: np.ndarray) -> bytes:
+    """A part as the store writes it, its name right, with other tensors in it."""
+    good = part(keys("abc"))
+    tensors = {
+        "keys": good.keys,
+        "vectors": good.vectors,
+        "n_tokens": good.n_tokens,
+        "truncated": good.truncated.astype(np.uint8),
+        "n_unknown": good.n_unknown,
+    }
+    return save({name: each for name, each in (tensors | changes).items() if each is not None})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vectors": np.zeros((3, 4))},
+        {"vectors": np.zeros(3, np.float32)},
+        {"vectors": np.zeros((2, 4), np.float32)},
+        {"keys": np.zeros((3, 5), np.uint8)},
+        {"n_tokens": np.zeros(3, np.int64)},
+        {"truncated": None},
+    ],
+)
+def test_a_part_of_another_form_is_set_aside(tmp_path, capfd, changes):
+    store = Store(tmp_path, FINGERPRINT)
+    for data, found in ((crafted(), True), (crafted(**changes), False)):
+        path = store.put(f"{sha256(data).hexdigest()}.safetensors", data)
+        assert np.isfinite(collect(store, keys("abc"))).all() == found
+        assert path.exists() == found
+        path.unlink(missing_ok=True)
+    assert (store.folder / "damaged" / path.name).exists()
+    assert "set aside" in capfd.readouterr().err
 
 
 WRITER = """

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.checksums import xxh3_of
+from kgtextvec.files import whole_file
 from kgtextvec.probe import PROBE_PACKAGES, RECIPE
 from kgtextvec.progress import say
 from kgtextvec.records import write_record
@@ -82,7 +83,7 @@ def cache_tokens(
             "initial_state": options.initial_state if is_elmo else None,
             "counts": reader.counts,
             "words_digest": corpora.sentences.digest,
-            "vectors_sha256": sha256_of(out),
+            "vectors_xxh3": xxh3_of(out),
             "seconds": round(time.monotonic() - start, 3),
             "versions": versions_of(*PROBE_PACKAGES),
             "recipe": RECIPE["cache_tokens"],

@@ -40,6 +40,7 @@ def probe_model(
     On a CPU equal inputs, seeds and threads give equal numbers. Raises InputError for what the
     user can correct.
     """
+    from kgtextvec.checksums import VectorsCheck
     from kgtextvec.device import choose_device, set_threads
     from kgtextvec.encoders.folder import RECORD
     from kgtextvec.gpu_lock import leased
@@ -50,6 +51,9 @@ def probe_model(
     cache = read_unedited(vectors.with_suffix(".json"))
     if cache["words_digest"] != corpora.sentences.digest:
         raise InputError(f"{vectors}: made from other corpora. Delete it and rerun.")
+    check = VectorsCheck(vectors, cache.get("vectors_sha256"), cache.get("vectors_xxh3"))
+    check.read_file()
+    check.compare()
     name = read_unedited(model / RECORD)["model"]
     set_threads(threads)
 

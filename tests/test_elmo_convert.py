@@ -120,7 +120,7 @@ def broken(**more):
         (broken(dim=None), r"lstm\.dim is missing"),
         (broken(cell_clip=-1), r"lstm\.cell_clip is -1, must be a positive"),
         (broken(cell_clip=float("nan")), r"lstm\.cell_clip is NaN"),
-        (broken(peephole=True), r"lstm\.peephole is an option that no ELMo has"),
+        (broken(peephole=True), r"lstm\.peephole is not an option of an ELMo"),
         (broken(projection_dim=99), "projection_size 99 is over cell_size 12"),
         (broken(use_skip_connections="yes"), r"lstm\.use_skip_connections"),
         (options_of(activation="gelu"), r'char_cnn\.activation is "gelu"'),

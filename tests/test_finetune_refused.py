@@ -80,7 +80,9 @@ def test_weights_without_a_softmax_are_told(tmp_path, text):
     weights = weights_of(options)
     kept = {name: value for name, value in weights.items() if not name.startswith("softmax")}
     model = write_model(tmp_path / "model", options, kept, None)
-    refused(tmp_path, model, text, "lm/softmax/b is missing, so this is no checkpoint of training")
+    refused(
+        tmp_path, model, text, "lm/softmax/b is missing, so this is not a checkpoint of training"
+    )
 
 
 def test_odd_training_options_are_named(tmp_path, text):
@@ -99,7 +101,7 @@ def test_perplexity_needs_sentences_enough(tmp_path):
     model, text = tiny_checkpoint(tmp_path / "model"), tmp_path / "t.txt"
     text.write_text("the gene\n")
     done = kgtextvec("perplexity", "--model", model, "--text", text)
-    assert done.returncode == 2 and "too few sentences (1) to read 256" in done.stderr
+    assert done.returncode == 2 and "1 sentences are too few for a batch of 256" in done.stderr
 
 
 def test_a_folder_that_another_process_trains_in_is_left_alone(tmp_path, text):

@@ -75,7 +75,7 @@ def test_inverses_of_another_model_are_refused(spaces, tmp_path):
         export_bundle(
             spaces, form="pykeen", out_dir=tmp_path / "out", inverse=[other], inverses=FROM_TEXTS
         )
-    with pytest.raises(InputError, match="is no table of relation types"):
+    with pytest.raises(InputError, match="is not a table of relation types"):
         export_bundle(
             spaces, form="pykeen", out_dir=tmp_path / "out", inverse=spaces, inverses=FROM_TEXTS
         )

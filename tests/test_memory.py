@@ -138,7 +138,9 @@ def test_a_model_that_does_not_fit_is_refused_by_name():
 def bert_layers() -> torch.nn.Module:
     from transformers import BertConfig, BertModel
 
-    return BertModel(BertConfig(50, 32, 1, 2, 64), add_pooling_layer=False).eval()
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=50, intermediate_size=64, **size)
+    return BertModel(config, add_pooling_layer=False).eval()
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("no room"), MemoryError()])

@@ -142,7 +142,7 @@ def test_a_repository_that_is_not_there_is_named(server, tmp_path):
     "address", ["hub:", "hub:a/b@", "hub:a/b/c", "hub:a/b@../x", "hub:a/b@x y"]
 )
 def test_an_address_that_names_no_repository_is_refused(tmp_path, address):
-    with pytest.raises(InputError, match="is not hub:owner/name"):
+    with pytest.raises(InputError, match="must be hub:owner/name"):
         run(tmp_path, address)
 
 

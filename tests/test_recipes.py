@@ -131,7 +131,7 @@ def test_what_changes_a_vector_is_in_the_stores_key(decoder):
 
 
 REFUSED_KEYS = {
-    "misspelt_prompt": ({"prompt": "qurey"}, r"prompt: 'qurey' is no prompt .*query, passage"),
+    "misspelt_prompt": ({"prompt": "qurey"}, r"prompt: 'qurey' is not a prompt .*query, passage"),
     "cls": ({"pooling": "cls"}, r"pooling: cls is not for m, a causal model: .*lasttoken"),
     "too_many_dims": ({"truncate_dims": 33}, r"truncate_dims: 33 is more than the 32 dims"),
     "too_many_tokens": ({"max_tokens": 5000}, r"max_tokens: 5000 is more than m can take"),

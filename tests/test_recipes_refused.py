@@ -51,7 +51,7 @@ REFUSED_FILES = {
     "unknown_pooling": (changed("1_Pooling/config.json", pooling_mode="top"), "mode 'top'"),
     "own_function": (
         changed("2_Dense/config.json", activation_function="evil.run"),
-        r"evil\.run is no function of torch\.nn",
+        r"evil\.run is not a function of torch\.nn",
     ),
     "other_task": (
         changed("sentence_bert_config.json", transformer_task="fill-mask"),

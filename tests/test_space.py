@@ -86,7 +86,7 @@ def test_missing_ids_stop_or_are_filled_as_asked(folder):
     np.testing.assert_array_equal(means[1], expected(folder)["Gene::ENTREZ:672"])
     np.testing.assert_allclose(means[2], vectors.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(means[3], vectors.mean(axis=0), atol=1e-6)
-    with pytest.raises(InputError, match="'zeros' is no policy"):
+    with pytest.raises(InputError, match="'zeros' is not a policy"):
         space.align(ids, missing="zeros")
 
 

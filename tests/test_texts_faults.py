@@ -37,7 +37,7 @@ def test_what_is_no_text_encoding_is_refused_in_one_line(tmp_path, capsys, encod
     )
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "is no text encoding that Python knows" in told
+    assert "is not a text encoding that Python knows" in told
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
@@ -95,3 +95,13 @@ def test_packed_triples_are_read_but_no_bomb(tmp_path, ending):
         path.write_bytes(packers[ending](ROW * 3_000_000))
         with pytest.raises(InputError, match=f"^{path}: unpacks to more than 200 times its size"):
             read_columns([path])
+
+
+def test_headers_of_other_case_or_with_blanks_are_read_with_a_warning():
+    names = (" ID", "name", "Label", "Description ", "note")
+    found = checked(table(EYE, names))
+    assert (found["outcome"], found["rows"]) == ("warn", len(EYE))
+    (warning,) = found["table"].findings.warnings()
+    assert "Label" in warning and "Description" in warning
+    twice = checked(table([(*EYE[0], "x")], (" ID", *names[1:], "Id")))
+    assert twice["outcome"] == "error"

@@ -140,7 +140,7 @@ def test_parquet_of_any_types_is_read_as_strings(tmp_path):
         (gzip.compress(b"a\tr\tb\n" * 99, mtime=0)[:-9], "can't be read"),
         (PACK["zstd"](b"a\tr\tb\n" * 99)[:-3], "can't be read"),
         ("<html>\n", "is a web page, XML or JSON"),
-        ('{"subject": 1\n', "line 1 is no JSON object"),
+        ('{"subject": 1\n', "line 1 is not a JSON object"),
         ('{"s": "a", "p": "r", "o": "b"}\n', r"has 3 columns \(s, p, o\); head, relation, tail"),
         ('{"h": "a", "r": "r", "t": "b"}\n{"h": ["a"]}\n', "between lines 1 and 2"),
     ],

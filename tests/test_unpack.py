@@ -170,8 +170,8 @@ REFUSED = {
         lambda: tgz(("m/pytorch_model.bin", b"", {"type": tarfile.GNUTYPE_SPARSE})),
         "sparse",
     ),
-    "zip": (lambda: b"PK\3\4" + bytes(100), "is no tar archive"),
-    "html": (lambda: b"<html>", "damaged|no tar"),
+    "zip": (lambda: b"PK\3\4" + bytes(100), "is not a tar archive"),
+    "html": (lambda: b"<html>", "damaged|not a tar"),
 }
 
 

@@ -149,7 +149,7 @@ def test_a_catalogues_hub_name_is_taken_at_the_catalogues_commit(monkeypatch, tm
     ("words", "why"),
     [
         (["entities", "-e", "nowhere.tsv", "-m", "x", "-o", "o"], "not there"),
-        (["entities", "-e", "{home}/entities.tsv", "-m", "no model", "-o", "o"], "is no folder"),
+        (["entities", "-e", "{home}/entities.tsv", "-m", "no model", "-o", "o"], "is not a folder"),
         (["entities", "-e", "{home}/relation_types.tsv", "-m", "x", "-o", "o"], "id"),
     ],
 )

@@ -19,7 +19,7 @@ def keys_of_line(path: Path, line: str) -> list[str]:
         return list(msgspec.json.decode(line, type=dict[str, Any]))
     except msgspec.DecodeError as error:
         raise InputError(
-            f"{path}: line 1 is no JSON object ({error}). Give one object a line."
+            f"{path}: line 1 is not a JSON object ({error}). Give one object a line."
         ) from None
 
 

@@ -66,7 +66,7 @@ def check_address(url: str) -> None:
         raise InputError("must be the server's address, https://…/v1.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise InputError(
-            "must not hold a password or a query. Put the key into an environment variable and"
+            "must not contain a password or a query. Put the key into an environment variable and"
             " name the variable in api_key_env."
         )
 

@@ -283,7 +283,7 @@ class Fill:
     def __init__(self, space: Space, missing: str, seed: int) -> None:
         if missing not in MISSING:
             raise InputError(
-                f"missing: {missing!r} is no policy. Choose one of {', '.join(MISSING)}."
+                f"missing: {missing!r} is not a policy. Choose one of {', '.join(MISSING)}."
             )
         self.space, self.missing, self.seed = space, missing, seed
 

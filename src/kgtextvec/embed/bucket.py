@@ -157,7 +157,7 @@ def open_bucket(url: str, endpoint: str | None = None) -> Any:
     if scheme not in SCHEMES:
         raise InputError(
             f"{url}: a store is a folder, or a bucket as one of"
-            f" {', '.join(f'{each}://…' for each in SCHEMES)}."
+            f" {', '.join(f'{each}://…' for each in SCHEMES)}. Correct the config's store."
         )
     need_package("obstore", "s3", f"{url}: stores in buckets")
     from obstore.store import from_url

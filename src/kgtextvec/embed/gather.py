@@ -180,7 +180,9 @@ class Shard:
         self.n_unknown = tokens["n_unknown"].to_numpy()
         counts = {len(self.vectors), len(self.n_tokens), int(self.about["texts"])}
         if len(counts) != 1:
-            raise InputError(f"{path}: its files disagree on the number of texts. Rerun it.")
+            raise InputError(
+                f"{path}: its files disagree on the number of texts. Rerun embed-shard."
+            )
 
 
 def check_shards(pieces: list[Shard], table: TextsManifest) -> None:
@@ -199,7 +201,9 @@ def check_shards(pieces: list[Shard], table: TextsManifest) -> None:
             piece.about["texts"],
             piece.about["text_keys_digest"],
         ):
-            raise InputError(f"{piece.path}: made of other texts than the table's. Rerun it.")
+            raise InputError(
+                f"{piece.path}: made of other texts than the table's. Rerun embed-shard."
+            )
         if piece.about["fingerprint"] != first.about["fingerprint"]:
             raise InputError(
                 f"{piece.path}: made with another model or other settings than {first.path}"

@@ -128,7 +128,8 @@ def chosen_prompt(own: ModelRecipe, asked: str | None) -> str:
     if re.fullmatch(r"[\w-]+", asked):
         known = f"It has {', '.join(prompts)}." if prompts else "It has none by name."
         raise InputError(
-            f"prompt: {asked!r} is no prompt of the model's. {known} {did_you_mean(asked, prompts)}"
+            f"prompt: {asked!r} is not a prompt of the model. {known}"
+            f" {did_you_mean(asked, prompts)}"
             " A prompt's text is written as it stands before a text, such as 'query: '."
         )
     return asked

@@ -53,7 +53,8 @@ def split_for_links(triples: Triples, seed: int) -> Split:
     if not taken.any():
         raise InputError(
             f"evaluate.triples: of {len(numbered)} triples none can be set aside for link"
-            " prediction. It needs ten or more, and entities with two or more."
+            " prediction. It needs ten or more, and entities with two or more. Give more"
+            " triples, or leave it out."
         )
     return as_split(rows, names, numbered[~taken], numbered[taken], triples.counts)
 
@@ -77,7 +78,7 @@ def split_for_links_as_given(triples: Triples, test: Triples) -> Split:
     if not fits.any():
         raise InputError(
             "evaluate.test_triples: no triple has both ends and its relation among those of"
-            " evaluate.triples. Link prediction needs entities that were seen in training."
+            " evaluate.triples. Name two files of one graph, with the same ids."
         )
     counts = triples.counts | {f"test_{name}": n for name, n in test.counts.items()}
     counts["left_out_unseen"] = int((asked & ~fits).sum())

@@ -51,7 +51,9 @@ def relation_space(path: Path | None, space: Space, starts: tuple[str, ...]) -> 
     if FROM_TEXT not in starts:
         return None
     if path is None:
-        raise InputError(f"--starts: {FROM_TEXT} needs --relations, the relation types' space.")
+        raise InputError(
+            f"--starts: {FROM_TEXT} needs --relations, the relation types' space. Name it."
+        )
     found = checked_space(path)
     if found.dims != space.dims:
         raise InputError(

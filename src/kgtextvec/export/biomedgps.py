@@ -124,7 +124,9 @@ def export_entity2d(
     check_recorded_digest(layout)
     places = read_parquet(layout)
     if places.num_rows != space.rows:
-        raise InputError(f"{layout}: has {places.num_rows} rows, {space_dir} {space.rows}. Rerun.")
+        raise InputError(
+            f"{layout}: has {places.num_rows} rows, {space_dir} {space.rows}. Rerun draw-map."
+        )
     lacking = [name for name in PLANE_COLUMNS if name not in places.schema.names]
     if lacking or not space.rows:
         raise InputError(

@@ -66,7 +66,9 @@ def open_together(space_dirs: list[Path]) -> list[Space]:
     spaces = [checked_space(folder) for folder in space_dirs]
     kinds = [space.kind.name for space in spaces]
     if len(set(kinds)) != len(kinds):
-        raise InputError(f"{spaces[1].folder}: a second table of {kinds[1]}; one of each kind.")
+        raise InputError(
+            f"{spaces[1].folder}: a second table of {kinds[1]}. Give one of each kind."
+        )
     marks = [
         (space.manifest["model"], space.manifest["space"], space.dims, basis_digest(space))
         for space in spaces

@@ -22,8 +22,8 @@ def read_maps(
     """
     if len(paths) > len(IN_GRAPHS):
         raise InputError(
-            f"config, align.to: names {len(paths)} files; form {form} has two, the map of entities"
-            " and that of relations."
+            f"config, align.to: names {len(paths)} files, and the form {form} has two. Name the map"
+            " of entities and that of relations."
         )
     return {
         kind.name: ids_by_row(path, list(read_map(path)))
@@ -104,9 +104,11 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 def two_fields(path: Path, number: int, fields: Sequence[str]) -> Sequence[str]:
     """Return the fields of a line of a map. Raises InputError unless there are two."""
     if len(fields) != 2:
-        hint = " Triples? Then say form: triples." if len(fields) == 3 else ""
+        hint = (
+            "If these are triples, set form: triples." if len(fields) == 3 else "Correct the line."
+        )
         raise InputError(
-            f"{path}: line {number} has {len(fields)} fields, an id map has two.{hint}"
+            f"{path}: line {number} has {len(fields)} fields, an id map has two. {hint}"
         )
     return fields
 
@@ -143,23 +145,26 @@ def ids_by_row(path: Path, lines: Sequence[tuple[int, str, str]]) -> list[str]:
         try:
             row = int(text)
         except ValueError:
-            hint = ""
+            hint = "Correct the line."
             if identifier.isascii() and identifier.isdigit():
-                hint = " Columns the other way round? dglke has row, id; drkg has id, row."
-            raise InputError(f"{path}: line {line}: {text!r} is no row number.{hint}") from None
+                hint = (
+                    "If the columns are swapped, correct the form: dglke has row, id; drkg id, row."
+                )
+            raise InputError(f"{path}: line {line}: {text!r} is not a row number. {hint}") from None
         if not 0 <= row < len(ids):
             raise InputError(
                 f"{path}: line {line}: row {row} of {identifier!r} isn't in 0 … {len(ids) - 1},"
-                f" and the map has {len(ids)} ids."
+                f" and the map has {len(ids)} ids. Correct the line."
             )
         if ids[row] is not None:
             raise InputError(
                 f"{path}: line {line}: row {row} comes twice, for {ids[row]!r} before."
+                " Correct the line."
             )
         if identifier in seen:
             raise InputError(
                 f"{path}: line {line}: the id {identifier!r} comes twice, first in line"
-                f" {seen[identifier]}."
+                f" {seen[identifier]}. Correct the line."
             )
         ids[row] = identifier
         seen[identifier] = line

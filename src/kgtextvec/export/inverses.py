@@ -60,13 +60,13 @@ def choose_inverses(
     if asked == "negated":
         return Inverses(asked, None)
     if not paths:
-        raise InputError(f"--inverse: missing: the space of {asked}, which has the inverse texts.")
+        raise InputError(
+            f"--inverse: the space of {asked}, with the inverse texts, is missing. Name it."
+        )
     space = checked_space(paths[0])
     relations = [one for one in spaces if one.kind is RELATION_TYPES]
     if space.kind is not RELATION_TYPES:
-        raise InputError(
-            f"{space.folder}: is no table of relation types, for their inverses. Name one."
-        )
+        raise InputError(f"{space.folder}: is not a table of relation types. Name one.")
     for one in relations:
         if (one.manifest["model"], one.dims) != (space.manifest["model"], space.dims):
             raise InputError(f"{space.folder}: of another model or dims than {one.folder}. Rerun.")

@@ -45,7 +45,7 @@ def read_pyg_map(path: Path, kind: str) -> GroupedIds:
         raise InputError(f"{path}: no such file. Set align.to to the consumer's file.") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: is no JSON ({error}). Give the file that PyG's maps were saved to."
+            f"{path}: is not valid JSON ({error}). Give the file that PyG's maps were saved to."
         ) from None
     if kind == RELATION_TYPES.name:
         found = {kind: found}
@@ -53,7 +53,7 @@ def read_pyg_map(path: Path, kind: str) -> GroupedIds:
         isinstance(one, list | dict) for one in found.values()
     ):
         raise InputError(
-            f'{path}: is no JSON of nodes by label; give one such as {{"Gene": ["id", …]}}.'
+            f'{path}: is not a JSON file of nodes by label; give one such as {{"Gene": ["id", …]}}.'
         )
     ids: list[str] = []
     groups = {}

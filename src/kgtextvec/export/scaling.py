@@ -41,7 +41,7 @@ def choose_scaling(asked: str | tuple[float, float], matrices: Sequence[Blocks])
         low, high = asked
         if not low < high or not np.isfinite(asked).all():
             raise InputError(
-                f"config, align.scale: {word} is no range. Give [low, high], low below high."
+                f"config, align.scale: {word} is not a range. Give [low, high], low below high."
             )
         if low == -high:
             factor, shift = high / (max(-numbers.low, numbers.high) or 1.0), 0.0

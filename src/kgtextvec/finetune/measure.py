@@ -62,8 +62,8 @@ def check_rows(corpus: Corpus, rows: int) -> None:
     """Raise InputError unless every row gets a sentence."""
     if not 0 < rows <= len(corpus.spans):
         raise InputError(
-            f"the text has too few sentences ({len(corpus.spans):,}) to read {rows} side by side."
-            " Give more text, or another batch size."
+            f"finetune, text: {len(corpus.spans):,} sentences are too few for a batch of {rows}."
+            " Give more text, or a smaller batch size."
         )
 
 

@@ -158,7 +158,7 @@ def softmax_rows(prefix: Path, checkpoint: Checkpoint) -> int:
     entry = checkpoint.entries.get("lm/softmax/b")
     if entry is None or len(entry.shape) != 1:
         raise InputError(
-            f"{prefix}: lm/softmax/b is missing, so this is no checkpoint of training. {ADVICE}"
+            f"{prefix}: lm/softmax/b is missing, so this is not a checkpoint of training. {ADVICE}"
         )
     return entry.shape[0]
 

@@ -42,7 +42,9 @@ def merge_adapter(model: Any, folder: Path) -> Any:
         found: Any = set_peft_model_state_dict(wrapped, without_head(weights, wrapped))
     except (ValueError, KeyError, TypeError, RuntimeError, OSError, AttributeError) as error:
         what = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: the adapter does not fit its model: {what}") from error
+        raise InputError(
+            f"{folder}: the adapter does not fit its model: {what}. Correct adapter_of."
+        ) from error
     if not before:
         raise InputError(
             f"{folder}: an adapter of the kind {config.peft_type} can't be merged. Take a LoRA, or"

@@ -153,7 +153,7 @@ def file_ending_in(folder: Path, paths: list[Path], ends: tuple[str, ...], what:
     """Return the one file with one of these endings. Raises InputError if there is not one."""
     found = [path for path in paths if path.name.endswith(ends)]
     if len(found) != 1:
-        raise InputError(f"{folder}: holds {len(found)} files of {what}; an ELMo has one.")
+        raise InputError(f"{folder}: holds {len(found)} files of {what}. Leave one.")
     return found[0]
 
 

@@ -93,6 +93,7 @@ def module_of(path: Path, module: Any) -> tuple[str, str]:
         raise InputError(
             f"{path}: module {module['type']} can't be honoured. Only {', '.join(known)} of"
             " sentence-transformers are known; code of a model's own is never run."
+            f" {OTHER_MODEL}"
         )
     return kind, str(module.get("path") or "").strip("/")
 
@@ -133,7 +134,7 @@ def read_head(files: Mapping[str, Path], kind: str, folder: str) -> str:
         )
     activation = values.get("activation_function")
     if kind == "Dense" and activation and not str(activation).startswith("torch.nn."):
-        raise InputError(f"{path}: {activation} is no function of torch.nn; it is not run.")
+        raise InputError(f"{path}: {activation} is not a function of torch.nn. {OTHER_MODEL}")
     return folder
 
 
@@ -154,7 +155,7 @@ def read_transformer_settings(path: Path) -> ModelRecipe:
     if most is not None:
         if not isinstance(most, int) or most < 1:
             raise InputError(
-                f"{path}: max_seq_length {most!r} is no number of tokens. {OTHER_MODEL}"
+                f"{path}: max_seq_length {most!r} is not a number of tokens. {OTHER_MODEL}"
             )
         found["max_tokens"] = most
     if lower:

@@ -59,7 +59,9 @@ def open_tokenizer(folder: Path, **options: bool) -> Any:
         )
     except Exception as error:  # tokenizers and converters raise plain Exception, among others
         what = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: its tokenizer cannot be read: {what}") from error
+        raise InputError(
+            f"{folder}: its tokenizer cannot be read: {what}. Get it again."
+        ) from error
 
 
 def check_length(folder: Path, most: object) -> None:
@@ -173,6 +175,6 @@ def check_ids(folder: Path, tokenizer: Any, rows: int) -> None:
     if 2 * len(vocabulary) < rows:
         raise InputError(
             f"{folder}: the tokenizer has {len(vocabulary)} ids, the model {rows} rows of"
-            " embeddings. They don't belong together, or the vocabulary is cut short."
+            " embeddings. They don't belong together, or the vocabulary is cut. Get both again."
         )
     trial_texts(folder, tokenizer)

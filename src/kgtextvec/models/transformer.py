@@ -144,7 +144,7 @@ def save_heads(folder: Path, own: ModelRecipe, out: Path) -> dict[str, list[int]
             head = load_head(folder / name)
         except Exception as error:
             what = " ".join(str(error).split())[:200]
-            raise InputError(f"{folder / name}: cannot be loaded: {what}") from error
+            raise InputError(f"{folder / name}: cannot be loaded: {what}. Get it again.") from error
         check_finite(folder / name, head)
         (out / name).mkdir()
         head.save(str(out / name))

@@ -41,7 +41,7 @@ def trial_texts(folder: Path, tokenizer: Any) -> tuple[str, str]:
                 return texts
     raise InputError(
         f"{folder}: the tokenizer knows no word of {SENTENCE!r}. Its vocabulary is missing or not"
-        " of this model."
+        " of this model. Get the model's own."
     )
 
 

@@ -85,7 +85,7 @@ def unpack_model(
         elif len(files) == 1 and kind == "transformer":
             refuse_other_forms(str(first), [files[0]["name"]])
             raise InputError(
-                f"{first}: is no tar archive (.tar, .tar.gz, .tar.xz or .tar.bz2). Unpack it and"
+                f"{first}: is not a tar archive (.tar, .tar.gz, .tar.xz or .tar.bz2). Unpack it and"
                 " name the folder with path:, or give the right address."
             )
         else:
@@ -219,7 +219,8 @@ def stage_files(
         if total > limits.total or member.size > free:
             raise InputError(
                 f"{path}: {name} announces {member.size} bytes; {limits.total} are allowed in all"
-                f" and {free} are free on the disk."
+                f" and {free} are free on the disk. If it is sound, free some space,"
+                " or unpack it and use path:."
             )
         if member.kind != "file":
             continue
@@ -290,7 +291,7 @@ def check_digests_inside(folder: Path, sums: dict[str, str], archive: Path) -> N
         if got != known:
             raise InputError(
                 f"{archive}, {name}: checksum mismatch: expected sha256 {known} (catalogue), got"
-                f" {got}."
+                f" {got}. Correct the catalogue, or get the right archive."
             )
 
 

@@ -62,8 +62,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             raise custom_code(tokenizer)
     if values["model_type"] not in CONFIG_MAPPING:
         raise InputError(
-            f"{path}: transformers does not know model_type {values['model_type']!r}. Only models"
-            " without custom code can be used."
+            f"{path}: transformers does not know model_type {values['model_type']!r}. Take"
+            " one that it knows."
         )
     return values
 
@@ -158,7 +158,9 @@ def refusing_damage(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"{folder}: the weights are damaged or cut short ({reason(error)}). Get them again."
             ) from error
-        raise InputError(f"{folder}: the model cannot be loaded: {reason(error)}") from error
+        raise InputError(
+            f"{folder}: the model cannot be loaded: {reason(error)}. Get it again."
+        ) from error
 
 
 def check_dims(name: str, expected: int | None, dims: int) -> None:
@@ -178,7 +180,8 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
     if needed:
         raise InputError(
             f"{folder}: {len(missing)} of {len(names)} weights are missing (first {needed[0]}), so"
-            " they would be random. The file is of another model, or under other names."
+            " they would be random. The file is of another model, or uses other names. Get"
+            " the right one."
         )
     for name, *shapes in sorted(report["mismatched_keys"]):
         if not str(name).startswith(POOLER):
@@ -191,10 +194,11 @@ def check_weight_names(folder: Path, model: Any, report: dict[str, Any]) -> None
     if surplus:
         raise InputError(
             f"{folder}: config.json calls for fewer weights than there are, {len(surplus)} would be"
-            f" left out (first {sorted(surplus)[0]}). It is of another model."
+            f" left out (first {sorted(surplus)[0]}). It is of another model. Get the right one."
         )
     if report.get("error_msgs"):
-        raise InputError(f"{folder}: {' '.join(str(report['error_msgs'][0]).split())[:200]}")
+        why = " ".join(str(report["error_msgs"][0]).split())[:200]
+        raise InputError(f"{folder}: the weights can't be loaded: {why}. Get the right ones.")
 
 
 def check_stored(folder: Path) -> None:
@@ -221,7 +225,7 @@ def check_stored(folder: Path) -> None:
         if isinstance(claimed, int | float) and claimed > most:
             raise InputError(
                 f"{folder}: config.json claims {key} {claimed}, and the weights hold {tensors}"
-                f" tensors of at most {longest} rows. It is of another model."
+                f" tensors of at most {longest} rows. It is of another model. Get the right one."
             )
 
 

@@ -75,7 +75,7 @@ def apply_pca(
         raise InputError(f"apply-pca: {space} is not a reduced space. Name one, such as pca100.")
     projection = form.projection(space, pca)
     if manifest["space"] != "full" or space_dir.resolve() == out_dir.resolve():
-        raise InputError(f"{space_dir}: is the space {manifest['space']}; apply-pca needs `full`.")
+        raise InputError(f"{space_dir}: is the space {manifest['space']}. Give the space `full`.")
     if projection.source_dims not in (None, matrix.dims):
         raise InputError(
             f"{matrix.path}: is {matrix.rows} x {matrix.dims}, {pca} has {projection.source_dims}"

@@ -44,7 +44,7 @@ def codec_name(encoding: str) -> str:
         decoder.decode("id\tlabel\n".encode(encoding), True)
     except (LookupError, UnicodeError, ValueError):
         raise InputError(
-            f"encoding: {plain(encoding)!r} is no text encoding that Python knows. Give one such"
+            f"encoding: {plain(encoding)!r} is not a text encoding that Python knows. Give one such"
             " as utf-8, utf-16, latin-1 or gb18030."
         ) from None
     return found.name

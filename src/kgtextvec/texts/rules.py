@@ -175,7 +175,7 @@ def parse_rule(rule: str) -> TextRule:
     stray = any("{" in piece or "}" in piece for piece in pieces[0::2])
     if stray or not all(names) or not names:
         raise InputError(
-            f"text: {plain(rule)!r} is no template. Write columns in braces, such as"
+            f"text: {plain(rule)!r} is not a template. Write columns in braces, such as"
             " {label}: {name}. {description}; {{ stands for a brace itself."
         )
     return TextRule(rule, tuple(names), tuple(literals))

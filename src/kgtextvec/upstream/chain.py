@@ -82,7 +82,7 @@ def find_model(name: str, work: Path) -> Path:
     found = HUB_NAME.fullmatch(name)
     if not found:
         raise InputError(
-            f"-m {name}: is no folder, no name of config/models.yaml"
+            f"-m {name}: is not a folder, a name of config/models.yaml"
             f" ({', '.join(sorted(catalogue)) or 'not found here'}) and no hub's owner/name. Name"
             " one."
         )

@@ -44,7 +44,9 @@ def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
         if how.dimensions < 1:
             raise InputError(f"-d {how.dimensions}: too few. Ask for 1 or more.")
         if matrix.rows < 2:
-            raise InputError(f"{file}: has {matrix.rows} rows; at least 2 are needed to reduce.")
+            raise InputError(
+                f"{file}: has {matrix.rows} rows, and 2 are the fewest. Give a larger file."
+            )
         reduced = reduce_by_pca(matrix, how) if how.method == "pca" else lay_out(matrix, how)
         write_again(file, reduced, output)
 
@@ -93,7 +95,7 @@ def vectors_of_table(file: Path, folder: Path) -> Matrix:
             if not len(vector) or len(vector) != dims or not np.isfinite(vector).all():
                 raise InputError(
                     f"{file}: row {count} (counting from 1): embedding isn't {dims or 'any'} finite"
-                    " numbers joined by |."
+                    " numbers joined by |. Make the TSV again."
                 )
             numbers.write(vector.tobytes())
     with (folder / "numbers").open("rb") as numbers, (folder / "v.npy").open("wb") as out:

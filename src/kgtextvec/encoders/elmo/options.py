@@ -35,7 +35,7 @@ class Options:
         for key in values if known is not None else ():
             if key not in (known or ()):
                 raise InputError(
-                    f"{path}: {above}{key} is an option that no ELMo has ({', '.join(known or ())}"
+                    f"{path}: {above}{key} is not an option of an ELMo ({', '.join(known or ())}"
                     " are known). Give the options.json of the weights."
                 )
 

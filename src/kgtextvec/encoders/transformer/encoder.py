@@ -242,7 +242,7 @@ class TransformerEncoder:
             raise InputError(
                 f"{self.folder.name}: vectors hold NaN or Inf for {len(bad)} of {len(batch)} texts"
                 f" of a batch, first at row {chunk.first + row} ({chunk.texts[row][:60]!r})."
-                " The weights are damaged, or the model can't take this text."
+                " Get sound weights, or leave the text out."
             )
         return vectors
 

@@ -120,7 +120,7 @@ class Tokenizer:
         if len(found) != 1:
             raise InputError(
                 f"{self.tokenizer.name_or_path}: its tokenizer does not put the same special"
-                " tokens around every text; this model is not supported."
+                " tokens around every text, which is not supported. Take another model."
             )
         prefix, suffix = found.pop()
         return list(prefix), list(suffix)

@@ -36,7 +36,8 @@ def read_counted_map(path: Path) -> MapLines:
         yield number, row, identifier
     if announced != str(count):
         raise InputError(
-            f"{path}: line 1 announces {announced!r} ids, the file has {count}. Is it form openke?"
+            f"{path}: line 1 announces {announced!r} ids, the file has {count}. Give a"
+            " file of the form openke."
         )
 
 

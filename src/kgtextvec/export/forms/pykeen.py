@@ -85,7 +85,7 @@ def read_by_pandas(path: Path) -> list[list[str]]:
         raise InputError(f"{path}: PyKEEN can't read it ({first}). Correct it, for both.") from None
     if table.shape[1] < 3:
         raise InputError(
-            f"{path}: has {table.shape[1]} columns, PyKEEN takes 3: head, relation and tail."
+            f"{path}: has {table.shape[1]} columns, PyKEEN takes 3. Give head, relation and tail."
         )
     table = table.iloc[:, :3]
     note_header(path, table.iloc[0].tolist(), "PyKEEN")
@@ -107,7 +107,7 @@ def read_saved_map(path: Path) -> MapLines:
             yield from ((1, str(row), identifier) for identifier, row in found.items())
         except (ValueError, AttributeError) as error:
             raise InputError(
-                f"{path}: is no JSON object of labels to ids ({error}). Give the map that PyKEEN"
+                f"{path}: is not a JSON object of labels to ids ({error}). Give the map that PyKEEN"
                 " saved."
             ) from None
         return

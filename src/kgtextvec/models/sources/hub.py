@@ -37,7 +37,7 @@ class HubSource(FolderSource):
         """Raise InputError unless the address names a repository."""
         if not HUB_ADDRESS.fullmatch(address) or ".." in address:
             raise InputError(
-                f"{address!r} is not hub:owner/name, hub:owner/name@<branch or tag> or"
+                f"{address!r} must be hub:owner/name, hub:owner/name@<branch or tag> or"
                 " hub:owner/name@<the commit's 40 hex digits>."
             )
 

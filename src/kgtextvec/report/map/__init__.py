@@ -63,7 +63,7 @@ def draw_map(
     if color_by not in index.column_names:
         raise InputError(
             f"{space.index_path}: no column '{color_by}' to colour by."
-            f" There are {', '.join(index.column_names)}."
+            f" Choose one of {', '.join(index.column_names)}."
         )
     rows = sampled(space.rows, max_points, seed)
     shown = index.take(pa.array(rows))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm storage check audit docs tutorial bench wheel image sif clean
+.PHONY: help demo links test slow slurm storage check audit docs tutorial screenshots bench wheel image sif clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -46,6 +46,7 @@ help:  ## list the targets
 demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host reason progress
 	@echo
+	@echo "overview:  results/index.html (open it in a browser: it leads to everything)"
 	@echo "vectors:   results/all-MiniLM-L6-v2/entities/pca64/embeddings.npy (and .tsv, .parquet)"
 	@echo "map:       results/all-MiniLM-L6-v2/entities/pca64/map.html (open it in a browser)"
 	@echo "notebook:  results/all-MiniLM-L6-v2/entities/pca64/explore.html (and .ipynb)"
@@ -101,6 +102,9 @@ docs: .venv/demo-installed .venv/docs-installed  ## build the documentation site
 	NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --quiet --strict
 	@echo "documentation: site/index.html"
 
+screenshots: .venv/test-installed  ## pictures of all pages in results/, three widths, light and dark: screenshots/
+	.venv/bin/python tests/screenshots.py results screenshots
+
 tutorial: wheel  ## follow docs/tutorial.md in an empty folder, from pip install to a trained model
 	PIP_CONSTRAINT=$(CURDIR)/requirements/torch.txt \
 	  $(PYTHON) docs/site/follow_tutorial.py $$(ls -t dist/*.whl | head -n 1)
@@ -126,4 +130,4 @@ bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --he
 
 clean:  ## remove what make demo made, but not the stored vectors
 	rm -rf results/all-MiniLM-L6-v2 results/texts logs .snakemake
-	rm -f results/scores.tsv results/compare.html results/compare.ipynb
+	rm -f results/index.html results/scores.tsv results/compare.html results/compare.ipynb

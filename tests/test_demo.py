@@ -31,7 +31,7 @@ def test_every_file_that_the_docs_name_is_there(demo):
                 "manifest.json", "scores.json", "layout.parquet", "map.html", "map.png", "map.svg",
                 "explore.ipynb", "explore.html", "scores_by_row.parquet",
             }  # fmt: skip
-    for name in ("scores.tsv", "compare.html", "compare.ipynb"):
+    for name in ("index.html", "scores.tsv", "compare.html", "compare.ipynb"):
         assert (demo.folder / "results" / name).exists()
     assert (demo.folder / "results/all-MiniLM-L6-v2/pca64.npz").exists()
 
@@ -90,5 +90,6 @@ def test_the_report_has_every_page_with_its_caption(demo):
     assert sum(name.endswith("explore.html") for name in names) == 4
     assert sum(name.endswith("quality.html") for name in names) == 2
     assert sum(name.endswith("compare.html") for name in names) == 1
-    for category in ("1 texts", "2 maps", "3 notebooks", "4 scores"):
+    assert sum(name.endswith("index.html") for name in names) == 1
+    for category in ("0 overview", "1 texts", "2 maps", "3 notebooks", "4 scores"):
         assert category in text

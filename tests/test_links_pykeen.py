@@ -374,7 +374,8 @@ def test_the_workflow_predicts_links_once_and_again_when_asked_otherwise(tmp_pat
     assert project.run().jobs == Counter()
 
     project.config["evaluate"]["link_prediction"]["epochs"] = 3
-    assert project.run().jobs == {"predict_links": 1, "collect_scores": 1, "compare_spaces": 1}
+    jobs = {"predict_links": 1, "collect_scores": 1, "compare_spaces": 1, "draw_index": 1}
+    assert project.run().jobs == jobs
 
     project.config["evaluate"]["link_prediction"] = None
     assert "predict_links" not in project.run().jobs

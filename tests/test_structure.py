@@ -199,7 +199,7 @@ def test_what_the_engine_imports_is_in_an_environment():
     names |= {"google_crc32c": "google-crc32c", "jupyter_client": "jupyter-client"}
     names |= {"python_calamine": "python-calamine"}
     names |= {"sentence_transformers": "sentence-transformers"}
-    names |= {"IPython": "ipykernel"}  # brings it
+    names |= {"IPython": "ipykernel", "PIL": "matplotlib"}  # bring them
     names |= {"sentence_transformers": "sentence-transformers"}
     pinned = " ".join(path.read_text() for path in (ROOT / "envs").glob("*.yaml"))
     foreign = set()

@@ -65,6 +65,7 @@ def test_the_first_run_does_every_job_once(first_run):
         "apply_pca": 2,
         "export_table": 8,
         "draw_quality": 2,
+        "draw_index": 1,
     }
 
 
@@ -139,6 +140,7 @@ def test_another_model_costs_its_own_jobs(project):
         "fit_pca": 1,
         "apply_pca": 2,
         "export_table": 8,
+        "draw_index": 1,
         "draw_quality": 2,  # the page that tells of a table under all models
     }
     assert project.n_stored() == 2 * before
@@ -147,7 +149,8 @@ def test_another_model_costs_its_own_jobs(project):
 def test_another_number_of_dims_redoes_what_is_reduced(project):
     project.config["spaces"] = ["full", "pca4"]
     before = project.n_stored()
-    assert project.run().jobs == {"fit_pca": 1, "apply_pca": 2, "export_table": 4}
+    jobs = {"fit_pca": 1, "apply_pca": 2, "export_table": 4, "draw_index": 1}
+    assert project.run().jobs == jobs
     assert project.n_stored() == before
 
 
@@ -198,10 +201,14 @@ def test_touched_files_change_nothing(project):
     [
         ("cased/entities/pca8/embeddings.tsv", {"export_table": 1}),
         ("cased/entities/full/embeddings.parquet", {"export_table": 1}),
-        ("cased/relation_types/pca8/embeddings.npy", {"apply_pca": 1}),
+        ("cased/relation_types/pca8/embeddings.npy", {"apply_pca": 1, "draw_index": 1}),
         ("cased/pca8.npz", {"fit_pca": 1}),
-        ("cased/entities/full/embeddings.npy", {"embed_shard": 2, "gather_shards": 1}),
-        ("texts/entities/quality.html", {"draw_quality": 1}),
+        (
+            "cased/entities/full/embeddings.npy",
+            {"embed_shard": 2, "gather_shards": 1, "draw_index": 1},
+        ),
+        ("texts/entities/quality.html", {"draw_quality": 1, "draw_index": 1}),
+        ("index.html", {"draw_index": 1}),
     ],
 )
 def test_a_deleted_result_comes_back_alone(project, name, jobs):

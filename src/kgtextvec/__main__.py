@@ -75,6 +75,7 @@ VERBS = {
     "draw-map": ("report.map", "lay a space out in two dimensions and draw it"),
     "render-notebook": ("report.notebook", "run the explore notebook on a space"),
     "compare-spaces": ("report.compare", "write the page that compares all spaces"),
+    "draw-index": ("report.index", "write the page that leads to everything a run made"),
     "entities": ("upstream.verbs", "as BioMedGPS's script: entities to vectors"),
     "relation-types": ("upstream.verbs", "as BioMedGPS's script: relation types to vectors"),
     "reduce-dimensions": ("upstream.verbs", "as BioMedGPS's script: reduce the vectors of a TSV"),

@@ -40,6 +40,7 @@ SIZES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e
 EXECUTORS = ("local", "dryrun", "touch")  # those without a plugin of their own
 CONFIG_FILES = ("--configfile", "--configfiles")
 DEMO_RESULTS = (
+    ("overview", "index.html"),
     ("vectors", "all-MiniLM-L6-v2/entities/pca64/embeddings.npy"),
     ("map", "all-MiniLM-L6-v2/entities/pca64/map.html"),
     ("notebook", "all-MiniLM-L6-v2/entities/pca64/explore.html"),

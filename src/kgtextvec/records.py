@@ -276,6 +276,16 @@ class TableFindings(TypedDict):
     odd_characters: dict[str, int]
 
 
+class TableQuality(TypedDict):
+    """quality.json: what the index page shows of a table."""
+
+    table: str
+    rows: int
+    texts: int
+    labels: dict[str, int]
+    findings: list[FindingRecord]
+
+
 class ScoreCard(TypedDict):
     """scores.json of a space: scores by name, and notes on what was left out and why."""
 

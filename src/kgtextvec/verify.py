@@ -40,6 +40,7 @@ RULES_OF_FILES = {
     "explore.*": "render_notebook",
     "compare.*": "compare_spaces",
     "scores.tsv": "collect_scores",
+    "index.html": "draw_index",
     "quality.html": "draw_quality",
     "finetune.*": "finetune_model",
 }

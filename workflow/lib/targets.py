@@ -49,22 +49,27 @@ class Targets:
 
     def bundles(self, wildcards: Wildcards) -> list[str]:
         """Return every export below results/exports."""
-        forms = [*self.plan.bundle_forms, *(["aligned"] if self.plan.config.align else [])]
+        forms = self.forms_below_exports()
         found: list[str] = expand(
             "<results>/exports/{form}/{model}/{space}",
-            form=forms,
+            form=[form for form in forms if form != "biomedgps"],
             model=self.plan.models,
             space=self.plan.spaces,
         )
         if self.exported("biomedgps"):
             found += self.biomedgps_reports()
-            forms = [*forms, "biomedgps"]
             if self.plan.bundle["entities"]:
                 found += expand(
                     "<results>/exports/biomedgps/{model}/entity2d.tsv", model=self.plan.models
                 )
         pages: list[str] = expand("<results>/exports/{form}/README.md", form=forms)
         return found + pages
+
+    def forms_below_exports(self) -> list[str]:
+        """Return the forms that have a folder, and a page, in results/exports."""
+        aligned = ["aligned"] if self.plan.config.align else []
+        biomedgps = ["biomedgps"] if self.exported("biomedgps") else []
+        return [*self.plan.bundle_forms, *aligned, *biomedgps]
 
     def biomedgps_reports(self) -> list[str]:
         """Return the reports next to BioMedGPS's vector files, one per model, table and dims."""
@@ -134,7 +139,32 @@ class Targets:
             found += self.in_spaces("map.html", "map.png", "map.svg", "layout.parquet")
         if self.plan.config.report.notebooks:
             found += self.in_spaces("explore.ipynb", "explore.html")
-        return found
+        return [*found, "<results>/index.html"]
+
+    def files_of_spaces(self) -> list[str]:
+        """Return the names of the files in each space's folder, those to look at first."""
+        report, names = self.plan.config.report, []
+        if report.maps:
+            names += ["map.html", "map.png", "map.svg", "layout.parquet"]
+        if report.notebooks:
+            names += ["explore.html", "explore.ipynb"]
+        names += ["embeddings.npy", "index.parquet", "manifest.json"]
+        names += [f"embeddings.{form}" for form in self.plan.space_forms if self.exported(form)]
+        return names + (["scores.json"] if self.plan.config.evaluate.scores else [])
+
+    def pictures(self) -> list[str]:
+        """Return the maps' pictures, when maps are wanted."""
+        return self.in_spaces("map.png") if self.plan.config.report.maps else []
+
+    def all_scores(self) -> list[str]:
+        """Return the table of all scores, when any are wanted."""
+        return ["<results>/scores.tsv"] if self.plan.config.evaluate.scores else []
+
+    def other_files(self) -> list[str]:
+        """Return what the index page links to besides tables, spaces and scores, in <results>."""
+        found = [f"exports/{form}/README.md" for form in self.forms_below_exports()]
+        results = self.link_predictions() + self.probes()
+        return found + [path.removeprefix("<results>/") for path in results]
 
     def report_disk(self) -> None:
         """Estimate the disk space that the run needs; the run begins whatever comes of it."""

@@ -7,6 +7,9 @@ rule draw_quality:
         findings=content.of_texts("findings"),
         texts=content.of_texts("manifest"),
         manifests=content.full_manifests,
+        indexes=content.full_indexes,
+        rows=content.of_texts("rows"),
+        shards=content.of_texts("shards"),
     output:
         json="<results>/texts/{table}/quality.json",
         html=report(
@@ -26,6 +29,7 @@ rule draw_quality:
         recipe=plan.recipe("draw_quality"),
     shell:
         "{params.engine} draw-quality --findings {input.findings:q} --manifest {input.manifests:q}"
+        " --rows {input.rows:q} --texts {input.shards:q}"
         " --out-json {output.json:q} --out-html {output.html:q} > {log:q} 2>&1"
 
 
@@ -113,3 +117,36 @@ rule render_notebook:
         '{params.engine} render-notebook "$(dirname {input.vectors:q})" --template {input.template:q}'
         " --pca {input.pca:q} {params.settings} --out-notebook {output.notebook:q}"
         " --out-html {output.html:q} > {log:q} 2>&1"
+
+
+# By time stamps, as the comparison: it reads small files alone.
+rule draw_index:
+    """Write the page that leads to everything a run made."""
+    input:
+        manifests=targets.in_spaces("manifest.json"),
+        quality=expand("<results>/texts/{table}/quality.json", table=plan.tables),
+        pictures=targets.pictures(),
+        scores=targets.all_scores(),
+        cards=targets.scores(),
+        sums=targets.sums(),
+    output:
+        report(
+            "<results>/index.html",
+            caption="../report/index.rst",
+            category="0 overview",
+            labels={"page": "overview"},
+        ),
+    log:
+        "<logs>/draw_index.log",
+    localrule: True
+    conda:
+        "../../envs/report.yaml"
+    params:
+        engine=plan.engine,
+        files=targets.files_of_spaces(),
+        others=targets.other_files(),
+        recipe=plan.recipe("draw_index"),
+    shell:
+        "{params.engine} draw-index {input.manifests:q} --quality {input.quality:q}"
+        " --files {params.files} --scores {input.scores:q} --others {params.others:q}"
+        " --out {output:q} > {log:q} 2>&1"

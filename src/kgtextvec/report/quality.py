@@ -8,6 +8,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
 from kgtextvec.records import EmbeddedSpace, FindingRecord, TableFindings, read_record, write_record
+from kgtextvec.report.effects import effects_on_vectors, truncated_rows
 
 LABELS_SHOWN = 60
 EMPTY_KINDS = ("empty_text", "no_text")
@@ -25,16 +26,45 @@ MEASURES = {
 }
 
 
+# What an effect is called on the page, and what it means for the vectors.
+EFFECT_WORDS = {
+    "name_only": (
+        "Only a name as text",
+        "The vector says what the model knows about the name, and no more. Add descriptions or"
+        " synonyms, or compare with a text rule such as {label}: {name} (docs/compare.md).",
+    ),
+    "few_words": (
+        "Fewer than three words",
+        "So short a text gives the model little context, and abbreviations are read as words. Add"
+        " columns to the text rule.",
+    ),
+    "shared_text": (
+        "Text shared with another row",
+        "Rows with the same text get the same vector: no model that starts from it can tell them"
+        " apart before training. Add a column to the text rule, such as the name.",
+    ),
+    "truncated": (
+        "Text cut",
+        "What is beyond the model's input length has no influence on the vector. Put the most"
+        " important column first, or set embed.long_text: window.",
+    ),
+}
+
+
 def draw_quality(
     *,
     findings: Annotated[Path, "findings.json in the folder of the table's texts"],
     manifest: Annotated[list[Path] | None, "manifest.json of each model's full space"] = None,
+    rows: Annotated[Path | None, "rows.parquet of the table's texts"] = None,
+    texts: Annotated[Path | None, "folder of its distinct texts (shards)"] = None,
     out_json: Annotated[Path, "the figures"],
     out_html: Annotated[Path, "the same as a page"],
 ) -> None:
     """Write the quality report of one table as JSON and as a self-contained page.
 
-    Raises InputError if a file is missing or damaged, or belongs to another table.
+    With `rows` and `texts` also what the texts do to the vectors, with examples; an index.parquet
+    next to a manifest says which rows the model cut. Raises InputError if a file is missing or
+    damaged, or belongs to another table.
     """
     found = read_record(findings, TableFindings)
     table = findings.resolve().parent.name
@@ -46,10 +76,23 @@ def draw_quality(
                 " Give manifests of one table."
             )
     quality = summarize_quality(table, found, spaces)
+    quality["effects"] = None
+    if rows and texts:
+        indexes = {
+            space["model"]["name"]: path.with_name("index.parquet")
+            for path, space in zip(manifest or [], spaces, strict=True)
+        }
+        cut = {name: truncated_rows(path) for name, path in indexes.items() if path.exists()}
+        quality["effects"] = effects_on_vectors(rows, texts, cut)
     write_record(out_json, quality)
     with whole_file(out_html, record_digest=True) as part:
         part.write_text(
-            render_template("report/templates/quality.html", q=quality, shown=shown_parts(quality)),
+            render_template(
+                "report/templates/quality.html",
+                q=quality,
+                shown=shown_parts(quality),
+                effect_words=EFFECT_WORDS,
+            ),
             "utf-8",
         )
 

@@ -41,7 +41,7 @@ def test_it_shows_with_the_net_off_and_nothing_to_complain_of(file, browser, sch
     assert charts.count() == 6
     for i in range(6):
         box = charts.nth(i).bounding_box()
-        assert box["width"] > 600 and box["height"] > 200
+        assert box["width"] > 500 and box["height"] > 200
     text, ground, letters = (page.evaluate(one) for one in (OF_TEXT, OF_GROUND, OF_CHART))
     assert letters and abs(text - ground) > 0.6
     assert (text < ground) == (scheme == "light")
@@ -53,4 +53,8 @@ def test_a_narrow_window_scrolls_what_is_wide_and_not_the_page(file, browser):
     page = browser.new_page(viewport={"width": 390, "height": 800})
     page.goto(file.as_uri())
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    inside = (
+        "[...document.querySelectorAll('.chart')].every(one => one.scrollWidth <= one.clientWidth)"
+    )
+    assert page.evaluate(inside), "charts fit"
     page.close()

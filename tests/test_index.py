@@ -36,6 +36,7 @@ def page_of(root, **more):
     given = {
         "files": ["map.html", "map.png", "embeddings.npy", "scores.json"],
         "scores": root / "scores.tsv",
+        "texts": sorted(root.glob("texts/*/manifest.json")),
         "quality": sorted(root.glob("texts/*/quality.json")),
         "others": ["exports/pykeen/README.md"],
     }
@@ -55,7 +56,7 @@ def test_every_link_leads_to_a_file_and_every_file_has_a_link(results):
     }
     assert len(expected) == 18 * 4 + 2
     assert links == expected | {"compare.html", "scores.tsv", "exports/pykeen/README.md"}
-    assert "<b>entities</b>: The best of 9 spaces is gamma" in page
+    assert "<b>entities, names</b>: Use gamma, space full (384 dims), text: “{name}. " in page
     assert "20 rows, 19 distinct texts, 1 label<" in page
 
 

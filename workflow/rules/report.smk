@@ -127,6 +127,7 @@ rule draw_index:
         quality=expand("<results>/texts/{table}/quality.json", table=plan.tables),
         pictures=targets.pictures(),
         scores=targets.all_scores(),
+        texts=expand("<results>/texts/{table}/manifest.json", table=plan.tables),
         cards=targets.scores(),
         sums=targets.sums(),
     output:
@@ -148,5 +149,5 @@ rule draw_index:
         recipe=plan.recipe("draw_index"),
     shell:
         "{params.engine} draw-index {input.manifests:q} --quality {input.quality:q}"
-        " --files {params.files} --scores {input.scores:q} --others {params.others:q}"
+        " --files {params.files} --scores {input.scores:q} --texts {input.texts:q} --others {params.others:q}"
         " --out {output:q} > {log:q} 2>&1"

@@ -57,8 +57,8 @@ def figure_style(salt: str, **settings: Any) -> Iterator[None]:
         yield
 
 
-def draw_chart(draw: Callable[[Any], None], height: float, salt: str) -> "Markup":
-    """Return what `draw` draws on a figure of that height (inches) as SVG for a page.
+def draw_chart(draw: Callable[[Any], None], height: float, salt: str, width: float = 9) -> "Markup":
+    """Return what `draw` draws on a figure of that size (inches) as SVG for a page.
 
     `salt` keeps its ids apart from those of the page's other charts.
     """
@@ -68,7 +68,7 @@ def draw_chart(draw: Callable[[Any], None], height: float, salt: str) -> "Markup
 
     written = io.StringIO()
     with figure_style(salt, **AXES):
-        figure = Figure(figsize=(9, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -5,6 +5,6 @@ RECIPE = {
     "draw_quality": 2,
     "draw_map": 1,
     "render_notebook": 2,
-    "compare_spaces": 3,
+    "compare_spaces": 4,
     "draw_index": 1,
 }

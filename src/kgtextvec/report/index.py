@@ -12,8 +12,8 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
 from kgtextvec.records import EmbeddedSpace, TableQuality, read_record
-from kgtextvec.report.compare.scores import by_table, known_scores, read_rows, read_spaces
-from kgtextvec.report.compare.verdict import table_verdict
+from kgtextvec.report.compare.advice import advise
+from kgtextvec.report.compare.scores import known_scores, read_rows, read_spaces
 
 MOST_PICTURES = 60  # more would make the page heavy
 PICTURE_WIDTH = 480  # pixels; the page shows it at half of that or less
@@ -39,6 +39,9 @@ def draw_index(
         list[str] | None, "names of files in each space's folder that the page links to"
     ] = None,
     scores: Annotated[Path | None, "scores.tsv; the page then links to compare.html too"] = None,
+    texts: Annotated[
+        list[Path] | None, "results/texts/TABLE/manifest.json: which tables read the same file"
+    ] = None,
     others: Annotated[
         list[str] | None, "further files in the folder of the results, such as pages of exports"
     ] = None,
@@ -52,10 +55,10 @@ def draw_index(
     folders = [path.parent if path.name == "manifest.json" else path for path in spaces]
     page = PageLinks(out)
     rows = read_rows(scores, known_scores()) if scores else []
-    compared = by_table(read_spaces(folders, [], rows)) if scores else {}
+    advice = advise(read_spaces(folders, texts or [], rows)) if scores else []
     html = render_template(
         "report/templates/index.html",
-        verdicts=[(table, table_verdict(its)[0]) for table, its in compared.items()],
+        advice=[(", ".join(one.tables), one.sentence) for one in advice],
         comparison=page.to(scores.with_name("compare.html"), "comparison") if scores else None,
         all_scores=page.to(scores, "scores.tsv") if scores else None,
         tables=[table_card(path, page) for path in quality or []],

@@ -9,6 +9,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.pages import render_template
 from kgtextvec.pages.numbers import format_bytes, format_rate
 from kgtextvec.pairs import Difference
+from kgtextvec.report.compare.advice import advise
 from kgtextvec.report.compare.leakage import leakage_sentences
 from kgtextvec.report.compare.notebook import render_comparison
 from kgtextvec.report.compare.paired import (
@@ -68,6 +69,7 @@ def compare_spaces(
         "report/templates/compare.html",
         n_spaces=len(read),
         n_models=len(colours),
+        advice=advise(read),
         tables=[
             table_section(table, its, colours, f"t{i}")
             for i, (table, its) in enumerate(tables.items())
@@ -91,11 +93,12 @@ def table_section(
     mine = {space.model: colours[space.model] for space in spaces}
     charts = {}
     if asked:
-        charts = {
-            "bars": draw_bars(spaces, asked, f"{salt}-bars"),
-            "dims": draw_dims(spaces, asked, mine, f"{salt}-dims"),
-            "cost": draw_cost(spaces, asked, mine, f"{salt}-cost"),
-        }
+        scored = [space for space in spaces if asked.of(space)]
+        charts = {"bars": draw_bars(spaces, asked, f"{salt}-bars")}
+        if len({space.dims for space in scored}) > 1:
+            charts["dims"] = draw_dims(spaces, asked, mine, f"{salt}-dims")
+        if len(scored) > 1:  # a single point is no chart
+            charts["cost"] = draw_cost(spaces, asked, mine, f"{salt}-cost")
     return {
         "name": table,
         "rule": rule_of(spaces[0]),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 FEWEST_TICKS = 3
+WIDTH = 5.2  # inches: letters stay readable where a page is 400 pixels wide
 LINES = ("TF-IDF of characters", "TF-IDF of words", "popularity", "commonest label")
 AROUND = 1.6  # room around the points on a logarithmic axis
 APART = 1.12  # from the first to the last of the points that stand at one place
@@ -53,7 +54,7 @@ def draw_bars(spaces: Sequence[ComparedSpace], asked: Headline, salt: str) -> "M
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=LINE, linewidth=0.6)
 
-    return draw_chart(draw, 0.7 + 0.27 * len(bars), salt)
+    return draw_chart(draw, 0.7 + 0.25 * len(bars), salt, WIDTH)
 
 
 def draw_dims(
@@ -75,9 +76,9 @@ def draw_dims(
         log_axis(axes, dims, spread_out(sorted(set(dims)), 0.065), lambda n: f"{n:,.0f}")
         axes.set_xlabel("dims")
         axes.set_ylabel(asked.name)
-        draw_legend_beside(figure)
+        draw_legend_below(figure)
 
-    return draw_chart(draw, height_of(colours), salt)
+    return draw_chart(draw, 3.2 + legend_height(colours), salt, WIDTH)
 
 
 def draw_cost(
@@ -90,18 +91,19 @@ def draw_cost(
     ]
 
     def draw(figure: Any) -> None:
-        shown = [panel for panel in panels if any(map(panel[1], scored))]
-        axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        axes = figure.subplots(len(shown), 1, sharey=True, squeeze=False)[:, 0]
         for one, (words, pick, written) in zip(axes, shown, strict=True):
             draw_points(one, scored, asked, colours, pick)
             found = [float(value) for space in scored if (value := pick(space))]
             log_axis(one, found, round_numbers(found), written)
             one.set_xlabel(words)
-        axes[0].set_ylabel(asked.name)
-        draw_legend_beside(figure)
+            one.set_ylabel(asked.name)
+        draw_legend_below(figure)
 
     scored = [space for space in spaces if asked.of(space)]
-    return draw_chart(draw, height_of(colours), salt)
+    shown = [panel for panel in panels if any(map(panel[1], scored))]
+    height = 2.6 * len(shown) + legend_height(colours)
+    return draw_chart(draw, height, salt, WIDTH)
 
 
 def draw_points(
@@ -190,16 +192,16 @@ def round_numbers(values: Sequence[float]) -> list[float]:
     return spread_out(found, 0.2) if len(found) > FEWEST_TICKS else found
 
 
-def height_of(colours: dict[str, int]) -> float:
-    """Return inches that give the legend room for every model."""
-    return max(4.0, 0.9 + 0.21 * (len(colours) + 2))
+def legend_height(colours: dict[str, int]) -> float:
+    """Return the inches that a legend of all models and baselines takes."""
+    return 0.2 * (len(colours) + len(LINES))
 
 
-def draw_legend_beside(figure: Any) -> None:
-    """List models and baselines once, at the right."""
+def draw_legend_below(figure: Any) -> None:
+    """List models and baselines once, below the charts."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     for axes in figure.axes[1:]:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             if label not in labels:
                 handles, labels = [*handles, handle], [*labels, label]
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8.5)
+    figure.legend(handles, labels, loc="outside lower left", frameon=False, fontsize=8.5)

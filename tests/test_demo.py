@@ -1,16 +1,33 @@
 """The demo, whole: the real model, maps, notebooks, scores, the browsable report."""
 
+import json
+import os
+import re
+import shutil
 import subprocess
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
+pytest.importorskip("playwright.sync_api")
+
+from accessibility import serious_findings
 from plain_loop import plain_loop
 from workflow_run import ROOT, Project
 
 pytestmark = pytest.mark.slow
+PAGES = (
+    "index.html",
+    "compare.html",
+    "texts/entities/quality.html",
+    "all-MiniLM-L6-v2/entities/pca64/map.html",
+    "all-MiniLM-L6-v2/relation_types/full/map.html",
+    "all-MiniLM-L6-v2/relation_types/pca64/explore.html",
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +86,52 @@ def test_the_comparison_says_what_the_demo_is_worth(demo):
     assert "Nothing here says which space is best" in page, "relation types have no triples"
 
 
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """axe-core, from npm, at the version of tests/axe/package-lock.json."""
+    if not shutil.which("npm"):
+        assert os.environ.get("CI") != "true", "npm is needed"
+        pytest.skip("needs node and npm")
+    folder = tmp_path_factory.mktemp("axe") / "node"
+    shutil.copytree(ROOT / "tests/axe", folder)
+    words = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    if done.returncode and os.environ.get("CI") != "true":
+        pytest.skip(f"npm ci: {done.stderr[-200:]}")
+    assert not done.returncode, done.stderr
+    return folder / "node_modules/axe-core/axe.min.js"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_and_anyone_can_use_it(demo, browser, axe, name, scheme):
+    """Nothing serious for axe-core, and no sideways scrolling at three widths."""
+    path = demo.folder / "results" / name
+    assert serious_findings(browser, path, axe, scheme) == []
+    for width in (400, 800, 1440):
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+        page.close()
+
+
+def test_a_page_that_shuts_people_out_would_be_found(tmp_path, browser, axe):
+    page = tmp_path / "page.html"
+    page.write_text('<!doctype html><html lang="en"><title>x</title><p style="color:#bbb">grey</p>')
+    found = serious_findings(browser, page, axe, "light")
+    assert len(found) == 1 and "color-contrast" in found[0]
+
+
+def test_the_index_leads_to_every_page(demo):
+    results = demo.folder / "results"
+    page = (results / "index.html").read_text("utf-8")
+    links = set(re.findall(r'<a href="([^"]+)"', page))
+    assert all((results / link).exists() for link in links)
+    pages = {str(path.relative_to(results)) for path in results.rglob("*.html")}
+    assert pages - {"index.html"} <= links
+    assert page.count("<img src=") == 4
+
+
 def test_the_second_run_does_nothing(demo):
     assert not demo.run().jobs
 
@@ -82,14 +145,22 @@ def test_the_report_has_every_page_with_its_caption(demo):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert (demo.folder / "report.zip").stat().st_size <= 8_000_000
     with zipfile.ZipFile(demo.folder / "report.zip") as archive:
         names = archive.namelist()
         (page,) = [name for name in names if name.endswith("report.html")]
         text = archive.read(page).decode()
+        (index,) = [name for name in names if name.endswith("/index.html")]
+        index_text = archive.read(index).decode()
     assert sum(name.endswith("map.html") for name in names) == 4
     assert sum(name.endswith("explore.html") for name in names) == 4
     assert sum(name.endswith("quality.html") for name in names) == 2
     assert sum(name.endswith("compare.html") for name in names) == 1
     assert sum(name.endswith("index.html") for name in names) == 1
+    # The links of the index lead to the report's own files.
+    moved = re.search(r"const moved = (\{.*\});", index_text)
+    folder = Path(index).parent
+    there = [os.path.normpath(folder / link) for link in json.loads(moved[1]).values()]
+    assert len(there) == 11 and set(there) <= set(names)
     for category in ("0 overview", "1 texts", "2 maps", "3 notebooks", "4 scores"):
         assert category in text

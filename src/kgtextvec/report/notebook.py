@@ -7,6 +7,7 @@ over sockets in it, so it needs no `jupyter` on the PATH, no HOME and no network
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,8 @@ from kgtextvec.space import Space, checked_space
 PLOTLY = "application/vnd.plotly.v1+json"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "pygments_lexer": "ipython3", "file_extension": ".py"}
+# A table that may be wider than the window; the keyboard can scroll what it can reach.
+WIDE_OUTPUT = re.compile(r'(<div class="output_html[^"]*")(>\s*<table)')
 CELL_TEMPLATE = PACKAGE / "report/templates/cells.html"  # nbconvert fills it in
 # The path of a Unix socket has 107 bytes at most; jupyter appends "-5" or so.
 SOCKET_PATH = 100
@@ -323,7 +326,7 @@ def as_page(notebook: Any, title: str) -> str:
     return render_template(
         "report/templates/notebook.html",
         title=title,
-        body=Markup(body),  # noqa: S704
+        body=Markup(WIDE_OUTPUT.sub(r'\1 tabindex="0"\2', body)),  # noqa: S704
         scripts=scripts,
     )
 

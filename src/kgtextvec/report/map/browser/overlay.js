@@ -90,11 +90,18 @@ function drawNames(app, pen, ink, ground) {
   }
 }
 
+// The buttons on the map, as a box in its pixels: no name lies under them.
+function boxOfTools(app) {
+  const tools = document.querySelector(".map-tools").getBoundingClientRect();
+  const map = app.canvas.getBoundingClientRect();
+  return [tools.left - map.left, tools.top - map.top, tools.right - map.left, tools.bottom - map.top];
+}
+
 // Names in the view that don't overlap: the picked point and its neighbours, then the groups, the
 // largest first, then points, if there are few enough in the view. `pen` measures them.
 export function placedNames(app, pen) {
   const found = [];
-  const taken = [];
+  const taken = [boxOfTools(app)];
   const write = (name, x, y, align, weight, size = 13) => {
     const text = name.length > LONGEST ? `${name.slice(0, LONGEST - 1)}…` : name;
     const font = `${weight} ${size}px ${FAMILY}`;
@@ -103,7 +110,9 @@ export function placedNames(app, pen) {
     const left = x - { left: 3, center: wide / 2, right: wide - 3 }[align];
     const half = size * 0.75;
     const box = [left, y - half, left + wide, y + half];
-    if (box[2] < 0 || box[0] > app.camera.width || box[3] < 0 || box[1] > app.camera.height) return false;
+    // A name that the picture's edge would cut is left out, but not that of the picked point.
+    const room = weight === 700 ? -Infinity : 0;
+    if (box[0] < room || box[1] < room || box[2] > app.camera.width - room || box[3] > app.camera.height - room) return false;
     if (taken.some((b) => box[0] < b[2] && b[0] < box[2] && box[1] < b[3] && b[1] < box[3])) return false;
     taken.push(box);
     found.push({ text, x, y, align, font });

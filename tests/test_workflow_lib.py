@@ -163,11 +163,12 @@ def test_targets_follow_the_config(plan_of):
         "<results>/bert/relations/full/embeddings.tsv",
     ]
     assert targets.scores() == []
-    assert targets.pages() == [
+    quality = [
         f"<results>/texts/{table}/quality.{ending}"
         for table in TABLES
         for ending in ("html", "json")
     ]
+    assert targets.pages() == [*quality, "<results>/index.html"]
 
 
 def test_memory_grows_with_each_attempt_and_names_are_taken_literally():

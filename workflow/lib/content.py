@@ -241,6 +241,7 @@ class Content:
         """Return the manifests of a table's full spaces, of every model."""
         return [ancient(self.full(model, wildcards.table).manifest) for model in self.plan.models]
 
+    @until_made
     def full_indexes(self, wildcards: Wildcards) -> list[object]:
         """Return the indexes of a table's full spaces, of every model."""
         return [ancient(self.full(model, wildcards.table).index) for model in self.plan.models]

@@ -42,7 +42,6 @@ WARM = (
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STEPS = [*COMMANDS, *IN_PYTHON]
 EARLY_SECONDS = 2.0  # imports take as long
-STOPPED = "stopped: run the same command again to resume\n"
 LEAVE_SECONDS = 20  # within which a kernel notices that its client is gone
 RESUMED = {"work", "store", "downloads", ".snakemake"}
 TIMES = {"seconds", "tokens_per_second", "record_digest", "digest", "command", "path",
@@ -137,6 +136,12 @@ def leftovers(*folders: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def ends_in_one_line(said: str) -> bool:
+    """Return whether the last line says that the job was stopped, and none is a traceback's."""
+    last = said.rstrip("\n").rpartition("\n")[2]
+    return last.startswith("stopped: ") and "Traceback" not in said
+
+
 def processes_in(folder: Path) -> list[str]:
     """Return the command lines of the processes whose working folder is in a folder.
 
@@ -179,7 +184,7 @@ def kill_step(home: Path, step: str, rounds: int) -> Tally:
         said = (home / "log").read_text()
         unborn = ended == -number and not said  # before it could be asked
         asked = number != signal.SIGKILL and step not in IN_PYTHON
-        if asked and ended != usual and not unborn and not said.endswith(STOPPED):
+        if asked and ended != usual and not unborn and not ends_in_one_line(said):
             tally.faults.append(f"round {turn}: {number.name} ended in {ended}: {said[-300:]}")
         if left := processes_in(out):
             tally.faults.append(f"round {turn}: still running: {left}")
@@ -223,7 +228,7 @@ finally:
         tally.rounds += 1
         tally.killed += job.returncode in (130, 143)
         ended = output.endswith(b"ended") and "stopped" not in said
-        sound = ended or (job.returncode in (130, 143) and said.endswith(STOPPED))
+        sound = ended or (job.returncode in (130, 143) and ends_in_one_line(said))
         if not sound or "Traceback" in said:
             tally.faults.append(f"round {turn}: ended in {job.returncode}: {said[-600:]}")
     return tally

@@ -87,6 +87,18 @@ def test_a_config_file_is_found_or_named(tmp_path, monkeypatch):
     assert found == ["--config", "models=[a]", "--configfile", "config.yaml"]
 
 
+@pytest.mark.parametrize("profile", ["default", "slurm", "kubernetes", "none"])
+def test_a_fault_in_yaml_is_reported_with_its_line_whatever_the_profile(
+    tmp_path, monkeypatch, capsys, profile
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text("tables:\n  a: {file: x, kind: entities\nmodels: [x]\n")
+    with pytest.raises(SystemExit) as ended:
+        launch.run("-n", "--workflow-profile", profile)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("ERROR: config.yaml, line 3, column 7: not valid")
+
+
 def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     profiles = project_folder() / "profiles"

@@ -17,7 +17,7 @@ from kgtextvec.locations import project_folder
 from kgtextvec.progress import say
 from kgtextvec.signals import STOPPING
 from kgtextvec.versions import check_version
-from kgtextvec.yaml_files import read_yaml
+from kgtextvec.yaml_files import check_yaml_files, read_yaml
 
 CONFIGS = ("config.yaml", "config/config.yaml")
 # A remote job finds this file in the folder that it unpacks, and the workflow in its own package.
@@ -66,6 +66,7 @@ def run(
     if not any(option_in(words, name) for name in SIZES):
         words = with_words(words, "--cores", "all")
     words = with_profile(words)
+    check_yaml_files(words)
     check_plugins(words)
     check_bucket(words)
     start_snakemake(words)

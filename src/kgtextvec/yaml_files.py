@@ -75,7 +75,7 @@ def check_yaml_files(words: Sequence[str]) -> None:
 
     Snakemake reads them before any file of the workflow and does not say where the fault is.
     Without a --configfile, config/config.yaml is checked. Ends the process with code 2 and one
-    line at the first fault. Called by the profiles.
+    line at the first fault. Called by `kgtextvec run` and the profiles.
     """
     values = [word.partition("=")[2] if word.startswith("--") else word for word in words]
     paths = [Path(value) for value in values if value.endswith(YAML_NAMES)]

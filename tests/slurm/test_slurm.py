@@ -14,6 +14,7 @@ import psutil
 import pytest
 from cluster import die_with_parent, say
 from safetensors.numpy import load_file
+from test_terminal import in_terminal, plain
 from tiny_models import tiny_bert
 from workflow_run import ROOT, Project, entities
 
@@ -192,6 +193,22 @@ def slurm_jobs() -> list[dict[str, str]]:
 
 def highest_job() -> int:
     return max((int(job["JobId"]) for job in slurm_jobs()), default=0)
+
+
+def test_a_failed_job_ends_with_its_message_and_its_log(cluster, tmp_path):
+    project = Project(tmp_path / "project", config(1))
+    (project.folder / "raw/cased").mkdir(parents=True)
+    project.write_entities([{"id": "X:1", "label": "Gene"}])
+    words = on_slurm(project, 3, "--retries", "0")
+    target = "results/texts/entities/manifest.json"
+    code, shown = in_terminal([*words, "--", target], project.folder)
+    assert code == 1
+    assert re.search(r"^Job \d+: read_texts: table entities$", plain(shown), re.MULTILINE)
+    number, title, error, log = plain(shown).splitlines()[-4:]
+    assert (number, title) == ("1 job failed:", "  read_texts: table entities")
+    assert error.startswith("    ERROR: entities.tsv: line 2 (X:1) has no text")
+    assert log == "    log: logs/texts/entities/read_texts.log"
+    assert "Traceback" not in shown
 
 
 # --- faults ------------------------------------------------------------------------------------

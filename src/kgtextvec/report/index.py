@@ -84,11 +84,10 @@ class PageLinks:
     def to(self, path: Path, name: str) -> tuple[str, str]:
         """Return (address, name) of a file."""
         address = Path(os.path.relpath(path, self.page.parent)).as_posix()
-        if (
-            path.suffix == ".html"
-        ):  # the report keeps a file in a folder called by its path's digest
+        # The report names the folder of a file by the digest of its path.
+        if path.suffix == ".html":
             digest = hashlib.sha256(str(path).encode()).hexdigest()
-            self.report_links[address] = f"../{digest}/{path.name}"
+            self.report_links[address] = f"../{digest[:16]}/{path.name}"
         return address, name
 
 

@@ -41,7 +41,7 @@ WARM = (
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STEPS = [*COMMANDS, *IN_PYTHON]
-EARLY_SECONDS = 2.0  # imports take as long
+EARLY_SECONDS = 1.0  # imports take longer
 LEAVE_SECONDS = 20  # within which a kernel notices that its client is gone
 RESUMED = {"work", "store", "downloads", ".snakemake"}
 TIMES = {"seconds", "tokens_per_second", "record_digest", "digest", "command", "path",
@@ -76,6 +76,7 @@ def in_child(work: Callable[[], int], log: Path) -> int:
 
     The parent must not have computed anything: threads of torch don't survive a fork.
     """
+    log.write_text("")  # a child may be killed before it does so
     pid = os.fork()
     if pid:
         return pid

@@ -8,6 +8,7 @@ edges between `named` entities, whose names come from a table that was read befo
 """
 
 import argparse
+import csv
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-import pyarrow.csv as csv
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from benchmarks.bench_texts import check, write_table
@@ -27,8 +28,17 @@ RELATIONS = 20
 
 
 def write_csv(source: Path, path: Path) -> None:
-    """Write a table as comma-separated text."""
-    with csv.CSVWriter(path, opened(source).schema) as writer:
+    """Write a table as comma-separated text, with quotes where they are needed."""
+    with (
+        source.open(newline="", encoding="utf-8") as table,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows(csv.reader(table, delimiter="\t"))
+
+
+def write_quoted_csv(source: Path, path: Path) -> None:
+    """Write a table as comma-separated text, every field in quotes."""
+    with arrow_csv.CSVWriter(path, opened(source).schema) as writer:
         for batch in opened(source):
             writer.write_batch(batch)
 
@@ -47,19 +57,20 @@ def write_json_lines(source: Path, path: Path) -> None:
             file.writelines(f"{json.dumps(row)}\n" for row in batch.to_pylist())
 
 
-def opened(source: Path) -> csv.CSVStreamingReader:
+def opened(source: Path) -> arrow_csv.CSVStreamingReader:
     """Open a tab-separated table, every column as strings."""
     with source.open(encoding="utf-8") as file:
         names = file.readline().rstrip("\n").split("\t")
-    return csv.open_csv(
+    return arrow_csv.open_csv(
         source,
-        parse_options=csv.ParseOptions(delimiter="\t"),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, "string")),
+        parse_options=arrow_csv.ParseOptions(delimiter="\t"),
+        convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, "string")),
     )
 
 
 WRITERS: dict[str, Callable[[Path, Path], None]] = {
     "csv": write_csv,
+    "quoted.csv": write_quoted_csv,
     "parquet": write_parquet,
     "jsonl": write_json_lines,
 }

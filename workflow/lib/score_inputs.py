@@ -1,13 +1,19 @@
-"""What the scores read besides their own space: masked texts, the relation types' vectors."""
+"""What the scores read besides their own space: masked texts, the relation types' vectors.
 
-from types import SimpleNamespace
-from typing import Any
+They are named as plain files, by time stamp, and not as outputs of a checkpoint: while a job waits
+for one of a checkpoint, Snakemake compares neither its params nor its inputs with those of its last
+run, and a score that is asked for later would never be computed.
+"""
 
-from snakemake.io import ancient
-
-from .content import Content, space_digest_in
-from .inputs import Input, until_made
+from .content import Content
+from .inputs import Input
 from .plan import Plan, Wildcards
+
+SPACE_FILES = {
+    "manifest": "manifest.json",
+    "vectors": "embeddings.npy",
+    "index": "index.parquet",
+}
 
 
 class ScoreInputs:
@@ -16,56 +22,38 @@ class ScoreInputs:
     def __init__(self, plan: Plan, content: Content) -> None:
         self.plan, self.content = plan, content
 
-    def masked_space(self, wildcards: Wildcards) -> Any:
-        """Return the outputs of the job that makes the space of masked texts, if it is wanted."""
-        for masked, table in self.plan.masked.items():
-            if table == wildcards.table:
-                names = {"model": wildcards.model, "table": masked, "space": wildcards.space}
-                return self.content.space(SimpleNamespace(**names))
-        return None
+    def masked_tables(self, wildcards: Wildcards) -> list[str]:
+        """Return the table of masked texts of the wildcards' table, if it is wanted."""
+        return [name for name, table in self.plan.masked.items() if table == wildcards.table]
 
     def of_masked(self, name: str) -> Input:
         """Return an input: that file of the space of the table's masked texts, if it is wanted."""
+        return lambda wildcards: [
+            f"<results>/{wildcards.model}/{table}/{wildcards.space}/{SPACE_FILES[name]}"
+            for table in self.masked_tables(wildcards)
+        ]
 
-        @until_made
-        def value(wildcards: Wildcards) -> object:
-            made = self.masked_space(wildcards)
-            return ancient(getattr(made, name)) if made else []
+    def masked_texts(self, wildcards: Wildcards) -> list[str]:
+        """Return the shards of the table's masked texts, if these are wanted."""
+        return [f"<results>/texts/{table}/shards" for table in self.masked_tables(wildcards)]
 
-        return value
-
-    def relations_space(self, wildcards: Wildcards) -> Any:
-        """Return the outputs of the job that makes the relation types' space, if links take it."""
+    def relation_tables(self) -> list[str]:
+        """Return the table of relation types, if a start of link prediction takes its vectors."""
         links, table = self.plan.links, self.plan.bundle["relation_types"]
-        if links is None or "relations_from_text" not in links.starts:
-            return None
-        of = SimpleNamespace(model=wildcards.model, table=table, space=wildcards.space)
-        return self.content.space(of)
+        wanted = links is not None and "relations_from_text" in links.starts
+        return [table] if wanted and table else []
 
     def of_relations(self, name: str) -> Input:
         """Return an input: that file of the relation types' space, if links take it."""
-
-        @until_made
-        def value(wildcards: Wildcards) -> object:
-            made = self.relations_space(wildcards)
-            return ancient(getattr(made, name)) if made else []
-
-        return value
-
-    @until_made
-    def masked_texts(self, wildcards: Wildcards) -> object:
-        """Return the shards of the table's masked texts, if these are wanted."""
-        names = [masked for masked, table in self.plan.masked.items() if table == wildcards.table]
-        return [ancient(self.content.texts(name).shards) for name in names]
+        return lambda wildcards: [
+            f"<results>/{wildcards.model}/{table}/{wildcards.space}/{SPACE_FILES[name]}"
+            for table in self.relation_tables()
+        ]
 
     def scored_digest(self, wildcards: Wildcards) -> str:
-        """Return the digest of the space, and of that of the masked texts if it is wanted."""
-        made = self.masked_space(wildcards)
-        more = f" {space_digest_in(made.manifest)}" if made else ""
-        return self.content.space_digest(wildcards) + more
+        """Return the digest of the space, and the table of masked texts if it is wanted."""
+        return " ".join([self.content.space_digest(wildcards), *self.masked_tables(wildcards)])
 
     def linked_digest(self, wildcards: Wildcards) -> str:
-        """Return the digest of the space, and of the relation types' if a start takes them."""
-        made = self.relations_space(wildcards)
-        more = f" {space_digest_in(made.manifest)}" if made else ""
-        return self.content.space_digest(wildcards) + more
+        """Return the digest of the space, and the table of relation types if it is wanted."""
+        return " ".join([self.content.space_digest(wildcards), *self.relation_tables()])

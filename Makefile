@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo links test slow slurm storage check audit docs tutorial screenshots bench wheel image sif clean
+.PHONY: help demo gallery links test slow slurm storage check audit docs tutorial screenshots bench wheel image sif clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,6 +26,11 @@ help:  ## list the targets
 
 .venv/links-installed: .venv/demo-installed requirements/lock-links.txt
 	$(PIP) install --require-hashes --no-deps -r requirements/lock-links.txt
+	$(PIP) check
+	@touch $@
+
+.venv/gallery-installed: .venv/demo-installed requirements/lock-gallery.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/lock-gallery.txt
 	$(PIP) check
 	@touch $@
 
@@ -52,6 +57,12 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "notebook:  results/all-MiniLM-L6-v2/entities/pca64/explore.html (and .ipynb)"
 	@echo "quality:   results/texts/entities/quality.html"
 	@echo "compared:  results/compare.html (which space is worth what, in words and charts)"
+
+gallery: .venv/gallery-installed  ## compare text rules on a part of HPO, offline (docs/gallery.md)
+	.venv/bin/python gallery/hpo.py gallery/hpo
+	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile gallery/config.yaml --quiet host reason progress
+	PYTHONPATH=src .venv/bin/python gallery/check.py gallery/results gallery/hpo
+	@echo "comparison: gallery/results/compare.html"
 
 links: .venv/links-installed  ## install what evaluate.link_prediction needs (PyKEEN)
 
@@ -86,6 +97,7 @@ audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilitie
 	$(AUDIT) --require-hashes -r requirements/lock.txt -r requirements/lock-test.txt \
 	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-storage.txt
+	$(AUDIT) --require-hashes --no-deps -r requirements/lock-gallery.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-docs.txt
 	$(AUDIT) --require-hashes --no-deps -r requirements/lock-image.txt
 	$(AUDIT) --no-deps -r requirements/torch.txt

@@ -37,6 +37,9 @@ pins lock.txt lock-test.txt lock-links.txt | sort -u > constraints.part
 compile lock-consumers.txt $everything test.in links.in consumers.in --constraint constraints.part |
     drop "$from_torch" | drop "$(names lock.txt lock-test.txt lock-links.txt)" > lock-consumers.txt.part
 mv lock-consumers.txt.part lock-consumers.txt
+compile $everything gallery.in --constraint constraints.part |
+    drop "$from_torch" | drop "$(names lock.txt)" > lock-gallery.txt.part
+mv lock-gallery.txt.part lock-gallery.txt
 # The tests with S3 have an environment of their own on top of the others': botocore wants an older
 # python-dateutil; cffi and pycparser are in lock.txt for PyPy alone.
 apart='cffi|pycparser|python-dateutil'

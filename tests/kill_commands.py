@@ -87,6 +87,12 @@ def compare(home: Path, out: Path) -> Words:
             "--out-html", results / "c.html", "--out-notebook", results / "c.ipynb"]  # fmt: skip
 
 
+def draw_index(home: Path, out: Path) -> Words:
+    results = home / "results"
+    words = ["draw-index", results / "tiny/t/full", "--quality", results / "texts/t/quality.json"]
+    return [*words, "--out", out / "index.html"]
+
+
 def finetune(home: Path, out: Path) -> Words:
     return ["finetune-model", home / "checkpoint", "--text", home / "text.txt", "--out",
             out / "tuned", "--work", out / "work", "--device", "cpu", "--threads", "1",
@@ -205,6 +211,7 @@ COMMANDS: dict[str, Command] = {
     "probe-model": probe,
     "collect-scores": damage.collect,
     "draw-quality": damage.quality,
+    "draw-index": draw_index,
     "draw-map": draw_map,
     "render-notebook": notebook,
     "compare-spaces": compare,

@@ -1,6 +1,9 @@
 """What leaves the map page: a link to the view, the view as PNG and SVG, names of points in it."""
 
 import json
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,6 @@ from map_space import HOSTILE, LABELS
 from playwright.sync_api import Browser, Page
 
 from kgtextvec.pages.theme import group_colour, group_shape
-from kgtextvec.report.notebook import render_notebook
 
 pytestmark = pytest.mark.slow
 
@@ -115,11 +117,17 @@ def test_a_link_leads_to_the_same_view(browser: Browser, map_page: Page) -> None
 
 def test_the_notebook_has_the_colours_and_shapes_of_the_map(mapped_space: Path) -> None:
     """Four labels: the first four colours of the theme, each with a shape of its own."""
-    render_notebook(
-        mapped_space,
-        template=Path(__file__).parents[1] / "workflow/notebooks/explore.ipynb",
-        out_notebook=mapped_space / "explore.ipynb",
-        out_html=mapped_space / "explore.html",
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "kgtextvec", "render-notebook", str(mapped_space)]
+    # By itself: Playwright has an event loop in this process.
+    subprocess.run(
+        [
+            *(*command, "--template", str(root / "workflow/notebooks/explore.ipynb")),
+            *("--out-notebook", str(mapped_space / "explore.ipynb")),
+            *("--out-html", str(mapped_space / "explore.html")),
+        ],
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(root / "src")},
     )
     plotly = "application/vnd.plotly.v1+json"
     cells = json.loads((mapped_space / "explore.ipynb").read_text("utf-8"))["cells"]

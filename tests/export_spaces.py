@@ -67,6 +67,7 @@ def write_space(folder, kind, index, dims, seed, vectors, more) -> Path:
         "table": kind,
         "kind": kind,
         "space": "pca6",
+        "text": "description,name",
         "rows": n,
         "dims": np.load(folder / "embeddings.npy", mmap_mode="r").shape[1],
         "vectors_digest": sha256_of(folder / "embeddings.npy"),

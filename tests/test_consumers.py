@@ -207,6 +207,20 @@ def test_gensim_finds_each_node_by_its_id(spaces, tmp_path):
         assert_same(found.index_to_key, found.vectors, space)
 
 
+def test_venomx_reads_vectors_and_how_they_were_made(spaces, tmp_path):
+    library("venomx")
+    from venomx.tools.file_io import load_index
+
+    out = bundle(spaces, "venomx", tmp_path)
+    for space, kind in zip(spaces, ("entities", "relation_types"), strict=True):
+        found = load_index(out / f"{kind}.yaml")
+        frame = found.embeddings_frame
+        assert_same(frame["id"].tolist(), np.stack(frame["values"]).astype("f4"), space)
+        made = json.loads((space / "manifest.json").read_text("utf-8"))
+        assert found.embedding_model.name == made["model"]["name"]
+        assert found.embeddings_dimensions == made["dims"]
+
+
 def test_faiss_gives_back_each_row(spaces, tmp_path):
     faiss = library("faiss")
     out = bundle(spaces, "faiss", tmp_path)
@@ -274,7 +288,8 @@ def test_pgvector_has_each_row_and_searches_it(spaces, tmp_path, pglite, table):
     assert [row["row_id"] for row in found["nearest"]] == nearest.tolist()
 
 
-LIBRARIES = {"pykeen": "pykeen", "word2vec": "gensim", "faiss": "faiss", "pyg": "torch_geometric"}
+LIBRARIES = {"pykeen": "pykeen", "word2vec": "gensim", "faiss": "faiss", "pyg": "torch_geometric",
+             "venomx": "venomx"}  # fmt: skip
 
 
 @pytest.mark.parametrize("form", [*(name for name in FORMS.names() if FORMS[name].page), "aligned"])

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from export_spaces import (
     ENTITIES,
     RELATION_TYPES,
@@ -91,6 +92,20 @@ def test_pyg_has_a_tensor_per_label(spaces, tmp_path):
     relations = load_file(out / "relation_types.safetensors")
     ids = pq.read_table(out / "relation_types.parquet")["node_id"].to_pylist()
     assert_same(ids, relations["relation_types"], spaces[1])
+
+
+def test_venomx_says_how_the_vectors_were_made(spaces, tmp_path):
+    out, _ = bundle(spaces, "venomx", tmp_path)
+    for space, kind in zip(spaces, ("entities", "relation_types"), strict=True):
+        table = pq.read_table(out / f"{kind}.parquet")
+        assert table.schema.names == ["id", "values"]
+        assert_same(table["id"].to_pylist(), np.array(table["values"].to_pylist(), "f4"), space)
+        made = json.loads((space / "manifest.json").read_text("utf-8"))
+        about = yaml.safe_load((out / f"{kind}.yaml").read_text("utf-8"))
+        assert about["embeddings_dimensions"] == made["dims"] == len(table["values"][0])
+        assert about["embedding_model"]["name"] == made["model"]["name"]
+        assert about["embedding_input_method"]["fields"] == made["text"].split(",")
+        assert about["id"] == made["vectors_digest"]
 
 
 def read_word2vec(path):

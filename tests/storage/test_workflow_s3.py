@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 import yaml
 from conftest import SECRET
+from tiny_models import tiny_bert
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 boto3 = pytest.importorskip("boto3", reason="make storage")
@@ -105,6 +106,21 @@ def project_with(folder: Path, table: str) -> Project:
     }
     project = Project(folder, config)
     project.write_relation_types(RELATION_TYPES)
+    return project
+
+
+def tiny_project(folder: Path, bucket: str) -> Project:
+    """A project of 40 entities and a made-up model, its store in the bucket."""
+    project = project_with(folder, "entities.tsv")
+    del project.config["tables"]["relation_types"]
+    project.config |= {
+        "models": ["cased"],
+        "catalogue": {"cased": {"source": "path:raw/cased"}},
+        "spaces": ["full"],
+        "store": f"s3://{bucket}/store",
+    }
+    tiny_bert(folder / "raw/cased")
+    project.write_entities(entities(40))
     return project
 
 

@@ -85,7 +85,7 @@ def test_every_rule_runs_in_its_environment_and_nothing_reruns_for_it(project, t
             "download-model", "unpack-model", "convert-model", "read-texts", "embed-shard",
             "gather-shards", "fit-pca", "apply-pca", "export-table",
         },
-        "report.yaml": {"draw-quality"},
+        "report.yaml": {"draw-quality", "draw-index"},
     }  # fmt: skip
     assert "Nothing to be done" in run(project, env).stderr
 

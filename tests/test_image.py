@@ -73,7 +73,7 @@ def test_every_rule_runs_in_the_image_and_nothing_reruns_for_it(project, runtime
     calls = {line.removeprefix("image.sif kgtextvec ") for line in used if line}
     assert calls == {
         "download-model", "unpack-model", "convert-model", "read-texts", "embed-shard",
-        "gather-shards", "fit-pca", "apply-pca", "export-table", "draw-quality",
+        "gather-shards", "fit-pca", "apply-pca", "export-table", "draw-quality", "draw-index",
     }  # fmt: skip
     assert "Nothing to be done" in project.run().text
 

@@ -255,3 +255,37 @@ def test_the_model_of_an_adapter_is_made_too(plan_of):
     adapter, base = {"source": "path:.", "adapter_of": "base"}, {"source": "path:."}
     found = plan_of(models=["tuned"], catalogue={"tuned": adapter, "base": base})
     assert found.all_models == ["tuned", "base"]
+
+
+def test_dims_above_those_of_a_model_on_this_machine_are_an_error_with_the_plan(
+    plan_of, tmp_path, monkeypatch
+):
+    """A folder's config.json says how many dims it has; no weights are looked at."""
+    monkeypatch.chdir(tmp_path)
+    Path("small.tsv").write_text("id\tlabel\tname\nX:1\tGene\tone\n")
+    Path("rel.tsv").write_text("relation_type\tdescription\ntreats\tIt treats.\n")
+    folder = Path("mine")
+    folder.mkdir()
+    (folder / "config.json").write_text('{"hidden_size": 32}')
+    asked = {"models": ["my"], "spaces": ["pca33"]}
+    with pytest.raises(InputError, match=r"^config, spaces: pca33 asks for 33 dims, my has 32\."):
+        plan_of(**asked, catalogue={"my": {"source": "path:mine"}})
+    plan_of(**asked | {"spaces": ["pca32"]}, catalogue={"my": {"source": "path:mine"}})
+    (folder / "modules.json").write_text("[]")  # modules may change the dims
+    plan_of(**asked, catalogue={"my": {"source": "path:mine"}})
+
+
+def test_dims_above_those_of_a_converted_model_are_an_error_with_the_plan(
+    plan_of, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("small.tsv").write_text("id\tlabel\tname\nX:1\tGene\tone\n")
+    Path("rel.tsv").write_text("relation_type\tdescription\ntreats\tIt treats.\n")
+    record = Path("resources/models/my/kgtextvec.json")
+    record.parent.mkdir(parents=True)
+    record.write_text('{"source": "hub:owner/name@0123abc", "dims": 32, "asked": {}}')
+    asked = {"models": ["my"], "spaces": ["pca33"]}
+    with pytest.raises(InputError, match=r"^config, spaces: pca33 asks for 33 dims, my has 32\."):
+        plan_of(**asked, catalogue={"my": {"source": "hub:owner/name"}})
+    plan_of(**asked, catalogue={"my": {"source": "hub:owner/other"}})  # to be converted again
+    plan_of(**asked, catalogue={"my": {"source": "hub:owner/name", "pooling": "mean+max"}})

@@ -21,6 +21,7 @@ from kgtextvec.settings.models import Model
 from kgtextvec.settings.tables import Table
 from kgtextvec.settings.training import FineTune
 
+from .model_dims import known_dims
 from .named import named_files, named_lists
 from .score_checks import check_leakage, check_links
 
@@ -213,10 +214,9 @@ def check_models(plan: "Plan") -> None:
         if model in RESERVED:
             raise InputError(f"config, models: a model cannot be called {model}. Rename it.")
         entry = plan.catalogue[model]
-        side_by_side = entry.layers == "concat" or "+" in (entry.pooling or "")
-        dims = entry.truncate_dims or (None if side_by_side else entry.dims)
+        dims = known_dims(plan, model, entry)
         for space in plan.reduced if dims else ():
-            if plan.dims_in(space) > (dims or 0):
+            if plan.dims_in(space) > dims:
                 raise InputError(
                     f"config, spaces: {space} asks for {plan.dims_in(space)} dims, {model} has"
                     f" {dims}. Ask for 1 to {dims}, or leave {model} out."

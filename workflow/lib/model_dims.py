@@ -1,0 +1,50 @@
+"""How many dims a model's vectors have, as far as that is known before the model is there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kgtextvec.settings.models import Model
+
+from .memory import read_quietly
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+LOCAL = "path:"
+
+
+def known_dims(plan: "Plan", model: str, entry: Model) -> int:
+    """Return the dims of a model's vectors; 0 while they are unknown.
+
+    The catalogue has them, or the config.json of a folder on this machine, or the record of a
+    converted model. Poolings and layers that are put next to each other have a multiple of them.
+    """
+    if entry.truncate_dims:
+        return entry.truncate_dims
+    if entry.layers == "concat" or "+" in (entry.pooling or ""):
+        return 0
+    return entry.dims or dims_of_folder(entry) or recorded_dims(plan, model, entry)
+
+
+def recorded_dims(plan: "Plan", model: str, entry: Model) -> int:
+    """Return the dims that a conversion found, unless the entry asks for others since."""
+    resources = Path(plan.config.pathvars.get("resources", "resources"))
+    record = read_quietly(resources / "models" / model / "kgtextvec.json")
+    asked = record.get("asked") or {}
+    sources = [entry.source] if isinstance(entry.source, str) else entry.source
+    source = str(record.get("source")).partition("@")[0]
+    same = source in [one.partition("@")[0] for one in sources] and all(
+        asked.get(key) == getattr(entry, key) for key in ("pooling", "truncate_dims")
+    )
+    return int(record.get("dims") or 0) if same else 0
+
+
+def dims_of_folder(entry: Model) -> int:
+    """Return the hidden size in a local folder of transformers, where no module changes it."""
+    if entry.kind != "transformer" or not str(entry.source).startswith(LOCAL):
+        return 0
+    folder = Path(str(entry.source).removeprefix(LOCAL)).expanduser()
+    if (folder / "modules.json").exists():
+        return 0
+    hidden = read_quietly(folder / "config.json").get("hidden_size")
+    return hidden if isinstance(hidden, int) else 0

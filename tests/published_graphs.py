@@ -75,6 +75,12 @@ def primekg(folder: Path) -> list[str]:
     return [f"{label}::{900 + i}" for i, label in enumerate(LABELS)]
 
 
+def primekg_by_names(folder: Path) -> list[str]:
+    """The same files; names are ids, as in PyKEEN's own dataset."""
+    primekg(folder)
+    return [f"{name}, x" for name in NAMES]
+
+
 def biomedgps(folder: Path) -> list[str]:
     """No key at all: ids and labels in columns of their own."""
     rows = [f"X:{i}\t{LABELS[i]}\t{NAMES[i]}\tabout {i}\tX" for i in range(N)]
@@ -191,7 +197,7 @@ DOCUMENTED = {
     "A table in which": label_is_name,
 }
 # Those for which init writes the config.
-OTHERS = {"entity2text": entity2text, "Parquet": parquet, "JSON lines": jsonl}
+WRITTEN_BY_INIT = {"entity2text": entity2text, "Parquet": parquet, "JSON lines": jsonl}
 PARAGRAPHS = re.findall(
     r"^([^\n`|#][^\n]*(?:\n[^\n]+)*)\n\n```yaml\n(.*?)```",
     (ROOT / "config/README.md").read_text("utf-8"),

@@ -32,7 +32,7 @@ BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SHELL = {"sh", "bash"}
 LANGUAGES = SHELL | {"yaml", "python", "toml", "text", "snakemake", "json"}
 # Programs that a block may call besides ours: they belong to the shell, or to Python.
-OTHERS = {"cd", "mkdir", "export", "pip", "python", "python3", "git", "head", "."}
+OTHERS = {"cd", "cp", "mkdir", "export", "pip", "python", "python3", "git", "head", "."}
 OTHERS |= {"docker", "podman", "apptainer"}
 # What a config needs and a block may leave out.
 REST = {"tables": {"entities": {"file": "entities.tsv", "kind": "entities"}}, "models": ["bioelmo"]}

@@ -33,7 +33,7 @@ def recorded_dims(plan: "Plan", model: str, entry: Model) -> int:
     asked = record.get("asked") or {}
     sources = [entry.source] if isinstance(entry.source, str) else entry.source
     source = str(record.get("source")).partition("@")[0]
-    same = source in [one.partition("@")[0] for one in sources] and all(
+    same = source in [str(one).partition("@")[0] for one in sources] and all(
         asked.get(key) == getattr(entry, key) for key in ("pooling", "truncate_dims")
     )
     return int(record.get("dims") or 0) if same else 0

@@ -24,6 +24,7 @@ def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
     steps = (
         "named",
+        "model_dims",
         "checks",
         "plan",
         "together",

@@ -202,7 +202,7 @@ def test_touched_files_change_nothing(project):
         ("cased/entities/pca8/embeddings.tsv", {"export_table": 1}),
         ("cased/entities/full/embeddings.parquet", {"export_table": 1}),
         ("cased/relation_types/pca8/embeddings.npy", {"apply_pca": 1, "draw_index": 1}),
-        ("cased/pca8.npz", {"fit_pca": 1}),
+        ("cased/pca8.npz", {"fit_pca": 1, "draw_index": 1}),
         (
             "cased/entities/full/embeddings.npy",
             {"embed_shard": 2, "gather_shards": 1, "draw_index": 1},

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow/lib").glob("*.py")]
 # Values that end in advice of their own, and messages that are the end of another's.
 ADVICE = r"advice|ADVICE|OTHER_MODEL|RIGHT_FILE|CUT|error|message|what|hint|why|fault|unfit|choices"
+RAISED = {"InputError", "MissingRowError"}
 FRAGMENTS = {"signals.py", "server_address.py"}
 CHOICES = r"one of|none of|is not hub:|: not downloaded yet|absent_column"
 
@@ -26,12 +27,12 @@ def text_of(node: ast.expr) -> str:
 
 
 def messages() -> dict[str, str]:
-    """Every message of an InputError in the source, by its place."""
+    """Every message of an error for users in the source, by its place."""
     found = {}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-            if name == "InputError" and node.args and path.name not in FRAGMENTS:
+            if name in RAISED and node.args and path.name not in FRAGMENTS:
                 found[f"{path.name}:{node.lineno}"] = text_of(node.args[0])
     return found
 
@@ -45,6 +46,7 @@ def without_values(message: str) -> str:
 @pytest.mark.parametrize(("place", "message"), messages().items(), ids=lambda value: value[:40])
 def test_an_error_says_what_to_do(place, message):
     assert "\n" not in message
+    assert not re.match(r"[A-Z](?!yKEEN|-SNE)[a-z]", message), "it begins with the place"
     if re.search(rf"\{{[^{{}}]*(?:{ADVICE})[^{{}}]*\}}\.?$|{CHOICES}|\.strip\(\)\}}$", message):
         return
     bare = without_values(message)

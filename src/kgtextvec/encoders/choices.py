@@ -182,6 +182,6 @@ def check_layers(model: str, kind: str, layers: str | int) -> None:
     more = " or the number of a layer" if kind == "elmo" else ""
     near = did_you_mean(str(layers), known)
     raise InputError(
-        f"layers: {layers!r} is not for {model}, a model of the kind {kind}: {', '.join(known)}"
-        f"{more}. {near}".rstrip()
+        f"layers: {layers!r} is not for {model}, a model of the kind {kind}. Write one of"
+        f" {', '.join(known)}{more}. {near}".rstrip()
     )

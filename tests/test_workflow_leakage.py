@@ -85,3 +85,21 @@ def test_masked_texts_are_embedded_reduced_and_scored_and_nothing_reruns(tmp_pat
     assert "the names of neighbours masked in the texts" in page
     assert "entities-masked" not in page
     assert project.run().jobs == Counter()
+
+
+@pytest.mark.slow
+def test_texts_without_a_masked_name_are_embedded_once(tmp_path):
+    """In one run from nothing: the masked table's job waits for that of the table."""
+    project = users_project(tmp_path)
+    rows = entities(N)
+    for i, row in enumerate(rows):
+        row["description"] = (
+            f"Number {i} says nothing of {rows[(i * 7 + 3) % N]['name']}."
+            if (i < 5)
+            else f"Number {i} is alone."
+        )
+    project.write_entities(rows)
+    project.run()
+    manifest = project.folder / "results/cased/entities-masked/full/manifest.json"
+    counts = json.loads(manifest.read_text())["counts"]
+    assert (counts["texts_from_store"], counts["texts_embedded"]) == (N - 5, 10)  # and 5 controls

@@ -169,6 +169,15 @@ class Content:
         made = [self.texts(table) for table in named]
         return [file for texts in made for file in (texts.manifest, texts.rows)]
 
+    @until_made
+    def embedded_before(self, wildcards: Wildcards) -> list[object]:
+        """Return the vectors that a table of masked texts waits for: most of its texts are theirs.
+
+        So these are taken from the store, instead of embedded twice at the same time.
+        """
+        table = self.plan.masked.get(wildcards.table)
+        return [ancient(self.full(wildcards.model, table).manifest)] if table else []
+
     def of_full(self, name: str) -> Input:
         """Return an input: that file of the table's full space."""
         return until_made(

@@ -7,6 +7,7 @@ rule embed_shard:
         manifest=content.of_texts("manifest"),
         texts=content.of_texts("shards"),
         model="<resources>/models/{model}",
+        others=content.embedded_before,
     output:
         vectors=temp("<results>/{model}/{table}/shards/{shard}.npy"),
         tokens=temp("<results>/{model}/{table}/shards/{shard}.parquet"),

@@ -49,7 +49,7 @@ help:  ## list the targets
 	@touch $@
 
 demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
-	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile config/demo.yaml --quiet host reason progress
+	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile config/demo.yaml
 	@echo
 	@echo "overview:  results/index.html (open it in a browser: it leads to everything)"
 	@echo "vectors:   results/all-MiniLM-L6-v2/entities/pca64/embeddings.npy (and .tsv, .parquet)"
@@ -60,7 +60,7 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 
 gallery: .venv/gallery-installed  ## compare text rules on a part of HPO, offline (docs/gallery.md)
 	.venv/bin/python gallery/hpo.py gallery/hpo
-	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile gallery/config.yaml --quiet host reason progress
+	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile gallery/config.yaml
 	PYTHONPATH=src .venv/bin/python gallery/check.py gallery/results gallery/hpo
 	@echo "comparison: gallery/results/compare.html"
 

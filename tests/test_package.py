@@ -257,6 +257,7 @@ def test_a_users_table_without_a_checkout(installed, tmp_path):
     (project.folder / "config.yaml").write_text(yaml.safe_dump(config))
     done = called(installed, project.folder, "run", "--cores", "2")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Select jobs" not in done.stderr and "; open results/index.html" in done.stderr
     space = project.folder / "results/all-MiniLM-L6-v2/entities/pca4"
     assert np.load(space / "embeddings.npy").shape == (12, 4)
     done = called(installed, project.folder, "run", "-n", "--sdm", "conda")

@@ -26,7 +26,7 @@ sys.path[:0] = [{str(ROOT / "workflow")!r}, {str(ROOT / "src")!r}]
 from snakemake.logging import logger
 from lib.terminal import name_jobs, report_jobs
 
-report_jobs(logger, workflow.output_settings)
+shown_jobs = report_jobs(logger, workflow.output_settings)
 
 rule all:
     input: "biobert/genes/pca2.txt"
@@ -103,6 +103,52 @@ def test_without_a_terminal_there_are_only_plain_lines(tmp_path):
     assert done.stderr.splitlines()[-1] == "    log: biobert-genes-pca2.log"
 
 
+def brief_run(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    (folder / "Snakefile").write_text(SNAKEFILE + ONE_THAT_GOES_WELL)
+    words = [sys.executable, "-m", "kgtextvec.start_snakemake", "--cores", "1", *more]
+    return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
+
+
+ONE_THAT_GOES_WELL = """
+rule draw:
+    output: "{model}/map.png"
+    log: "{model}-draw.log"
+    shell: "touch {output} > {log}"
+
+rule two:
+    input: "biobert/map.png", "elmo/map.png"
+
+name_jobs(workflow.modifier.rules)
+
+onsuccess:
+    shown_jobs.end("biobert")
+"""
+
+
+def test_run_shows_a_line_per_finished_job_and_where_the_results_are(tmp_path):
+    done = brief_run(tmp_path, "two")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in plain(done.stderr).splitlines() if not line.startswith("Complete")]
+    assert [re.sub(r"\d\.\d s", "X s", line) for line in sorted(lines[:2])] in (
+        ["[1/3] draw: model biobert (X s)", "[2/3] draw: model elmo (X s)"],
+        ["[1/3] draw: model elmo (X s)", "[2/3] draw: model biobert (X s)"],
+    )
+    assert re.fullmatch(r"3 jobs in \d+s; the results are in biobert", lines[2])
+    assert len(lines) == 3
+    again = brief_run(tmp_path, "two").stderr
+    assert "Nothing to be done" in again
+
+
+def test_run_shows_a_failure_and_snakemakes_own_words_if_asked_for(tmp_path):
+    done = brief_run(tmp_path)
+    assert done.returncode == 1
+    assert "Select jobs" not in done.stderr and "exit 2" not in done.stderr
+    assert done.stderr.count("ERROR: a.tsv: line 2 has no id. Fill it in.") == 2
+    assert done.stderr.splitlines()[-1] == "    log: biobert-genes-pca2.log"
+    assert "Select jobs" in brief_run(tmp_path, "two", "--verbose").stderr
+    assert "draw: model biobert" in brief_run(tmp_path, "two", "--dry-run", "--forceall").stdout
+
+
 def test_the_shell_command_is_shown_if_asked_for(tmp_path):
     words = [*snakemake(tmp_path), "--printshellcmds"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
@@ -139,7 +185,7 @@ def test_ctrl_c_at_any_moment_of_kgtextvec_run_is_one_line(tmp_path):
     for seconds in (0, 0.2, 0.5, 0.8, 1.2, 1.7, 2.3):
         code, shown = in_terminal(words, project.folder, interrupt=b"begun", after=seconds)
         assert "Traceback" not in shown and "Exception ignored" not in shown
-        finished = "Nothing to be done" in shown or "(100%) done" in shown
+        finished = "Nothing to be done" in shown or "; the results are in" in shown
         if code and not finished:  # Python's own end takes no handler
             assert plain(shown).splitlines()[-1].endswith(STOPPED)
             assert shown.count("stopped: ") == 1

@@ -22,6 +22,8 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from kgtextvec.progress import clock
 from kgtextvec.signals import STOPPING, repeat_lost, send_soon
 
+from .brief import Brief, is_brief
+
 REFRESH_SECONDS = 0.5
 LONG_SECONDS = 3.0  # a job that runs longer is on the status line, whatever its log says
 TAIL_BYTES = 1 << 14
@@ -141,6 +143,7 @@ class JobReport(logging.Handler):
         self.failed: dict[int, ShownJob] = {}
         self.watcher: threading.Thread | None = None
         self.interrupted = False
+        self.brief: Brief | None = None
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Answer Ctrl-C; a further one is for the jobs alone, which then end at once."""
@@ -157,13 +160,17 @@ class JobReport(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Note that a job begins, ends or fails; say why it failed."""
         event, fields = getattr(record, "event", None), record.__dict__
+        if self.brief:
+            self.brief.count(fields, event)
         if event == LogEvent.JOB_INFO:
             title = fields["rule_msg"] or fields["rule_name"]
             self.running[fields["jobid"]] = ShownJob(title, tuple(fields["log"]))
             self.watch()
         elif event == LogEvent.JOB_FINISHED:
-            self.running.pop(fields["job_id"], None)
+            done = self.running.pop(fields["job_id"], None)
             self.failed.pop(fields["job_id"], None)
+            if self.brief and done:
+                self.brief.finish(done.title if done.logs else "", done.began)
         elif event == LogEvent.JOB_ERROR:
             job = self.running.pop(fields["jobid"], None)
             job = job or ShownJob(fields["rule_name"], tuple(fields["log"]))
@@ -181,6 +188,11 @@ class JobReport(logging.Handler):
             return ""
         number = "1 job failed" if len(jobs) == 1 else f"{len(jobs)} jobs failed"
         return "\n".join([f"{number}:", *(f"  {job.failure()}" for job in jobs)])
+
+    def end(self, results: str) -> None:
+        """Say where the results are, at the end of a run that shows one line per job."""
+        if self.brief:
+            self.brief.say_end(results)
 
     def watch(self) -> None:
         """Keep the status line up to date while jobs run."""
@@ -243,6 +255,9 @@ def report_jobs(logger: logging.Logger, output: Any) -> JobReport:
         if isinstance(handler, logging.StreamHandler) and handler.name == "DefaultStreamHandler":
             if not (output and (output.verbose or output.printshellcmds)):
                 handler.addFilter(EngineFailures(report))
+            if is_brief(output):
+                report.brief = Brief(logger)
+                handler.addFilter(report.brief)
             if handler.stream.isatty():
                 report.status = StatusLine(handler.stream)
                 handler.setStream(report.status)

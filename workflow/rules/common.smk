@@ -23,6 +23,7 @@ if workflow.is_main_process:
 def load_helpers():
     """Import workflow/lib as a package, also where this file comes from a repository."""
     steps = (
+        "brief",
         "named",
         "model_dims",
         "checks",
@@ -113,7 +114,9 @@ targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
 remove_left_copies(workflow)
 if workflow.is_main_process:
-    report_jobs(logger, workflow.output_settings)
+    jobs_report = report_jobs(logger, workflow.output_settings)
+else:
+    jobs_report = None
 GPU = 0 if plan.config.embed.device == "cpu" else 1
 
 
@@ -139,3 +142,8 @@ onstart:
     remove_unneeded(workflow)
     if starts_jobs_itself(workflow):
         start_server()
+
+
+onsuccess:
+    if jobs_report:
+        jobs_report.end(plan.config.pathvars.get("results", "results"))

@@ -40,7 +40,7 @@ class Brief(logging.Filter):
         self.total = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to print a record: warnings, errors, lines of ours and those in SHOWN_ANYWAY."""
+        """Return whether to print a record: warnings, errors, ours, SHOWN_ANYWAY."""
         ours = getattr(record, "brief", False) or str(record.msg).startswith(SHOWN_ANYWAY)
         return record.levelno > logging.INFO or ours
 

@@ -35,7 +35,6 @@ PAGES = {
 FENCE = re.compile(r"^(```.*?^```\s*?$)", re.MULTILINE | re.DOTALL)
 # A link or picture in Markdown; group 2 is where it leads.
 LINK = re.compile(r"(\]\()(?![a-z]+:)([^)\s]+)(\))")
-SEARCH_SHIM = "iframe-worker.js"
 REGISTRIES = (
     ("Table formats", registry.FORMATS),
     ("Sources of models", registry.SOURCES),
@@ -63,7 +62,6 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     for source, name in PAGES.items():
         write(folder / name, with_links_of_site(source, folder))
-    shutil.copyfile(Path(__file__).parent / SEARCH_SHIM, folder / SEARCH_SHIM)
     write(folder / "reference/commands.md", commands_page())
     write(folder / "reference/catalogue.md", catalogue_page())
     write(folder / "reference/forms.md", forms_page())

@@ -71,7 +71,7 @@ def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
     )  # fmt: skip
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-6000:]
-    return Counter(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", text, re.MULTILINE)), text
+    return Counter(re.findall(r"^\[ *\d+/\d+\] (\w+)", text, re.MULTILINE)), text
 
 
 def objects(bucket: str) -> dict[str, bytes]:

@@ -123,7 +123,7 @@ REFUSED = {
     "transformer": ({"layers": "top"}, r"m\.layers: 'top' is not for m, .*last, average"),
     "number": ({"layers": 3}, "layers: 3 is not for m"),
     "near": ({"layers": "firstlast"}, "Did you mean first_last"),
-    "elmo": ({"kind": "elmo", "layers": "first_last"}, "of the kind elmo: average, top"),
+    "elmo": ({"kind": "elmo", "layers": "first_last"}, "kind elmo. Write one of average, top"),
     "endpoint": (
         {"kind": "endpoint", "layers": "average", "source": "https://x.org/v1", "model": "m"},
         r"m\.layers: does not apply to an endpoint",

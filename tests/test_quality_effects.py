@@ -88,3 +88,12 @@ def test_shards_of_another_table_are_an_error(texts):
     (texts / "shards/1.parquet").unlink()
     with pytest.raises(InputError, match="shards: has no text"):
         effects_on_vectors(texts / "rows.parquet", texts / "shards", {})
+
+
+def test_a_text_that_is_not_the_one_recorded_is_an_error(texts):
+    shard = texts / "shards/0.parquet"
+    table = pq.read_table(shard)
+    changed = [table["text"][0].as_py() + "!", *table["text"].to_pylist()[1:]]
+    pq.write_table(table.set_column(1, "text", pa.array(changed)), shard)
+    with pytest.raises(InputError, match=r"0\.parquet: row 0 .* rerun read-texts"):
+        effects_on_vectors(texts / "rows.parquet", texts / "shards", {})

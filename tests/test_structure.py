@@ -26,7 +26,7 @@ BASE |= {"__init__", "signals", "triples", "versions", "settings", "registry", "
 BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
 BASE |= {"neighbours", "digests", "parquet_files", "yaml_files", "locations"}
 BASE |= {"edge_columns", "edge_lines", "unpacked", "pairs", "retry", "server_address"}
-BASE |= {"edge_file", "part_files"}
+BASE |= {"edge_file", "part_files", "text_shards"}
 BASE |= {"job_client", "job_server", "checksums"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
 CHAINS = {"upstream", "verify", "launch", "start_snakemake", "api"}

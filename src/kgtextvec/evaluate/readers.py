@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from kgtextvec.digests import checked_text_keys
 from kgtextvec.errors import InputError
 from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
-from kgtextvec.parquet_files import read_parquet
 from kgtextvec.space import Floats, Rows, Space
+from kgtextvec.text_shards import shards_of_texts
 
 
 class Nodes(Protocol):
@@ -86,19 +85,10 @@ def read_texts_of(shards: Path, space: Nodes, rows: Rows) -> tuple[list[str], Ro
     `shards` is the folder of Parquet files that read-texts wrote. Raises InputError when it is
     absent or lacks a text.
     """
-    files = sorted(shards.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{shards}: holds no shards of texts. Run read-texts first.")
     wanted = space.column("text_sha256").take(pa.array(rows))
     distinct = pc.unique(wanted)
     distinct = distinct.take(pc.sort_indices(distinct))
-    parts = []
-    for file in files:
-        shard = read_parquet(file, ["text_sha256", "text"])
-        used = shard.filter(pc.is_in(shard["text_sha256"], value_set=distinct))
-        checked_text_keys(file, used)
-        parts.append(used)
-    texts = pa.concat_tables(parts)
+    texts = pa.concat_tables(shards_of_texts(shards, distinct))
     places = pc.index_in(distinct, value_set=texts["text_sha256"].combine_chunks())
     if places.null_count:
         raise InputError(

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.digests import checked_text_keys
 from kgtextvec.encoders.elmo.words import splitter
 from kgtextvec.errors import InputError
 
@@ -181,15 +180,10 @@ def read_sentences(text: Path) -> Iterator[str]:
 
 def read_shards(folder: Path) -> Iterator[str]:
     """Yield the distinct texts of a table, as read-texts distributed them over shards."""
-    from kgtextvec.parquet_files import read_parquet
+    from kgtextvec.text_shards import shards_of_texts
 
-    shards = sorted(folder.glob("*.parquet"))
-    if not shards:
-        raise InputError(f"{folder}: holds no shards of texts (.parquet). Run read-texts first.")
-    for shard in shards:
-        table = read_parquet(shard)
-        checked_text_keys(shard, table)
-        yield from table["text"].to_pylist()
+    for shard in shards_of_texts(folder):
+        yield from shard["text"].to_pylist()
 
 
 def hold_out(corpus: Corpus, share: float, seed: int) -> tuple[Corpus, Corpus]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 from kgtextvec.parquet_files import read_parquet
+from kgtextvec.text_shards import shards_of_texts
 
 MOST_EXAMPLES = 3
 TEXT_SHOWN = 140  # characters of a text
@@ -31,7 +32,7 @@ def effects_on_vectors(
     missing or damaged.
     """
     table = read_parquet(rows, ROW_COLUMNS)
-    texts = texts_in_shards(shards)
+    texts = pa.concat_tables(shards_of_texts(shards))
     digests = table["text_sha256"].to_pylist()
     place = {digest: number for number, digest in enumerate(texts["text_sha256"].to_pylist())}
     try:
@@ -64,14 +65,6 @@ def effects_on_vectors(
         if chosen.any()
     ]
     return sorted(effects, key=lambda one: -one["count"])
-
-
-def texts_in_shards(shards: Path) -> pa.Table:
-    """Read the distinct texts of a folder of shards. Raises InputError."""
-    files = sorted(shards.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{shards}: no shard (*.parquet) in it. Give a table's shards folder.")
-    return pa.concat_tables(read_parquet(file, ["text_sha256", "text"]) for file in files)
 
 
 def word_counts(texts: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -12,15 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.digests import checked_text_keys
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.matrices import take_rows
-from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import say
 from kgtextvec.settings.edges import EdgeReading, EdgesFlag, edges_of_json
 from kgtextvec.settings.spaces import MapLayout
 from kgtextvec.space import Space, checked_space
+from kgtextvec.text_shards import shards_of_texts
 from kgtextvec.triples import read_columns
 
 LAYOUT_METHODS = ("tsne", "umap")
@@ -161,15 +160,8 @@ def find_texts(shards: Path, digests: list[str]) -> list[str]:
 
     Raises InputError when the folder has no shard.
     """
-    files = sorted(shards.glob("*.parquet"))
-    if not files:
-        raise InputError(f"{shards}: no shard (*.parquet) in it. Give a table's shards folder.")
-    wanted = pa.array(sorted(set(digests)))
     texts: dict[str, str] = {}
-    for file in files:
-        shard = read_parquet(file, ["text_sha256", "text"])
-        table = shard.filter(pc.is_in(shard["text_sha256"], value_set=wanted))
-        checked_text_keys(file, table)
+    for table in shards_of_texts(shards, pa.array(sorted(set(digests)))):
         texts.update(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
     return [texts.get(digest, "") for digest in digests]
 

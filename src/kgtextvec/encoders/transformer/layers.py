@@ -6,7 +6,27 @@ import torch
 from torch import Tensor
 
 from kgtextvec.encoders.choices import LAST
+from kgtextvec.encoders.poolings import PoolFunction
+from kgtextvec.encoders.transformer.overflow import OverflowWatch
+from kgtextvec.encoders.transformer.tokens import Tokenizer
 from kgtextvec.errors import InputError
+
+
+class TokenBatches:
+    """What all kinds of batches have: a model on `device`, its tokenizer, pooling and layers."""
+
+    watch: OverflowWatch
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        pool: PoolFunction,
+        device: torch.device,
+        layers: str = LAST,
+    ) -> None:
+        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
+        self.layers = layers
 
 
 def token_vectors(model: Any, layers: str, **inputs: Any) -> Tensor:

@@ -10,6 +10,7 @@ model on a few texts first and gives None where the numbers are not those of eac
 
 import inspect
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -25,8 +26,7 @@ from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.attention import attention_for, grouped
 from kgtextvec.encoders.transformer.fused import has_kernels
-from kgtextvec.encoders.transformer.layers import token_vectors
-from kgtextvec.encoders.transformer.overflow import OverflowWatch
+from kgtextvec.encoders.transformer.layers import TokenBatches, token_vectors
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
@@ -174,27 +174,24 @@ def varlen(
     return seen
 
 
-class PackedBatches:
+class PackedBatches(TokenBatches):
     """How to plan, cost and run packs; `model` is on `device` and attends by `attend`."""
 
-    watch: OverflowWatch
     plan: Planner = staticmethod(plan_packs)
+    shares_tiles = False
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Tokenizer,
-        pool: PoolFunction,
-        device: torch.device,
-        layers: str = LAST,
-    ) -> None:
-        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
-        self.layers = layers
-        # GPT-2 takes types without having any: it would add the vector of token 0.
-        has_types = hasattr(model.config, "type_vocab_size")
-        self.takes_types = has_types and takes(model, "token_type_ids")
-        self.first_position = first_position(model)
-        self.shares_tiles = False
+    @cached_property
+    def takes_types(self) -> bool:
+        """Whether the model takes token types; GPT-2 does without having any, and isn't given any.
+
+        It would add the vector of token 0.
+        """
+        return hasattr(self.model.config, "type_vocab_size") and takes(self.model, "token_type_ids")
+
+    @cached_property
+    def first_position(self) -> int:
+        """The number of a text's first position."""
+        return first_position(self.model)
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a pack of these lengths holds."""

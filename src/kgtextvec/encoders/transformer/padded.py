@@ -12,8 +12,7 @@ from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
-from kgtextvec.encoders.transformer.layers import token_vectors
-from kgtextvec.encoders.transformer.overflow import OverflowWatch
+from kgtextvec.encoders.transformer.layers import TokenBatches, token_vectors
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
@@ -25,21 +24,8 @@ from kgtextvec.encoders.transformer.trial import (
 from kgtextvec.progress import say
 
 
-class RectangularBatches:
+class RectangularBatches(TokenBatches):
     """What all batches share in which a text takes as many tokens as the longest of its batch."""
-
-    watch: OverflowWatch
-
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Tokenizer,
-        pool: PoolFunction,
-        device: torch.device,
-        layers: str = LAST,
-    ) -> None:
-        self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
-        self.layers = layers
 
     def cost(self, lengths: NDArray[np.int64]) -> int:
         """Tokens that a batch of these lengths occupies, padding included."""

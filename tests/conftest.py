@@ -2,8 +2,10 @@
 
 import ipaddress
 import os
+import shutil
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +57,26 @@ def only_loopback(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureReques
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket.socket, "connect_ex", guarded_ex)
+
+
+@pytest.fixture(scope="session")
+def npm_packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Install the npm packages of a folder of tests at its locked versions; returns where."""
+
+    def install(name: str) -> Path:
+        if not shutil.which("npm"):
+            assert os.environ.get("CI") != "true", "npm is needed"
+            pytest.skip("needs node and npm")
+        folder = tmp_path_factory.mktemp(name) / "node"
+        shutil.copytree(Path(__file__).parent / name, folder)
+        words = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        if done.returncode and os.environ.get("CI") != "true":
+            pytest.skip(f"npm ci: {done.stderr[-200:]}")
+        assert not done.returncode, done.stderr
+        return folder
+
+    return install
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -121,10 +121,13 @@ def cache_tokens(home: Path, out: Path) -> Words:
             "--out", out / "v.npy"]  # fmt: skip
 
 
-def probe(home: Path, out: Path) -> Words:
+def probe(home: Path, out: Path, *more: str) -> Words:
     return ["probe-model", "ner", *corpora(home), "--vectors", home / "v.npy", "--epochs", "1",
-            "--seeds", "1", "--threads", "1", "--controls", "[]",
-            "--out", out / "p.json"]  # fmt: skip
+            "--seeds", "1", "--threads", "1", *more, "--out", out / "p.json"]  # fmt: skip
+
+
+def probe_without_controls(home: Path, out: Path) -> Words:
+    return probe(home, out, "--controls", "[]")
 
 
 def verify(home: Path, out: Path) -> Words:
@@ -160,8 +163,8 @@ READERS: dict[str, list[Reader]] = {
     "pca2.npz": [apply],
     "lock.yaml": [download],
     "elmo/model.safetensors": [cache_tokens],
-    "v.npy": [probe],
-    "v.json": [probe],
+    "v.npy": [probe_without_controls],
+    "v.json": [probe_without_controls],
     "dglke/manifest.json": [loaders],
     "results/tiny/t/full/embeddings.tsv": [verify],
     "results/tiny/t/full/embeddings.parquet": [verify],

@@ -99,20 +99,6 @@ def finetune(home: Path, out: Path) -> Words:
             "--epochs", "3", "--snapshot-minutes", "0.002"]  # fmt: skip
 
 
-def corpora(home: Path) -> Words:
-    return ["--model", home / "elmo", "--train", home / "train.tsv", "--test", home / "test.tsv"]
-
-
-def tokens(home: Path, out: Path) -> Words:
-    return ["cache-tokens", "ner", *corpora(home), "--threads", "1", "--device", "cpu",
-            "--out", out / "v.npy"]  # fmt: skip
-
-
-def probe(home: Path, out: Path) -> Words:
-    return ["probe-model", "ner", *corpora(home), "--vectors", home / "v.npy", "--epochs", "1",
-            "--seeds", "1", "--threads", "1", "--out", out / "p.json"]  # fmt: skip
-
-
 def script(home: Path, out: Path, verb: str) -> Words:
     table, model = home / "table.tsv", home / "model"
     if verb == "reduce-dimensions":
@@ -207,8 +193,8 @@ COMMANDS: dict[str, Command] = {
     "export-entity2d": damage.entity2d,
     "write-loaders": damage.loaders,
     "evaluate-space": damage.evaluate,
-    "cache-tokens": tokens,
-    "probe-model": probe,
+    "cache-tokens": damage.cache_tokens,
+    "probe-model": damage.probe,
     "collect-scores": damage.collect,
     "draw-quality": damage.quality,
     "draw-index": draw_index,
@@ -273,7 +259,7 @@ def make(home: Path, verbs: Sequence[str]) -> int:
          home / "other"],
         larger,
         damage.collect(home, home),
-        tokens(home, home),
+        damage.cache_tokens(home, home),
         script(home, home, "entities"),
     ):  # fmt: skip
         code, errors = damage.quiet(words)

@@ -257,13 +257,8 @@ def test_the_model_of_an_adapter_is_made_too(plan_of):
     assert found.all_models == ["tuned", "base"]
 
 
-def test_dims_above_those_of_a_model_on_this_machine_are_an_error_with_the_plan(
-    plan_of, tmp_path, monkeypatch
-):
+def test_dims_above_those_of_a_model_on_this_machine_are_an_error_with_the_plan(plan_of):
     """A folder's config.json says how many dims it has; no weights are looked at."""
-    monkeypatch.chdir(tmp_path)
-    Path("small.tsv").write_text("id\tlabel\tname\nX:1\tGene\tone\n")
-    Path("rel.tsv").write_text("relation_type\tdescription\ntreats\tIt treats.\n")
     folder = Path("mine")
     folder.mkdir()
     (folder / "config.json").write_text('{"hidden_size": 32}')
@@ -275,12 +270,7 @@ def test_dims_above_those_of_a_model_on_this_machine_are_an_error_with_the_plan(
     plan_of(**asked, catalogue={"my": {"source": "path:mine"}})
 
 
-def test_dims_above_those_of_a_converted_model_are_an_error_with_the_plan(
-    plan_of, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    Path("small.tsv").write_text("id\tlabel\tname\nX:1\tGene\tone\n")
-    Path("rel.tsv").write_text("relation_type\tdescription\ntreats\tIt treats.\n")
+def test_dims_above_those_of_a_converted_model_are_an_error_with_the_plan(plan_of):
     record = Path("resources/models/my/kgtextvec.json")
     record.parent.mkdir(parents=True)
     record.write_text('{"source": "hub:owner/name@0123abc", "dims": 32, "asked": {}}')

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
-from workflow_run import ROOT, Project, entities
+from workflow_run import ROOT, Project, entities, tiny_project
 
 CONDA = """#!/bin/bash
 set -e
@@ -40,18 +40,7 @@ ACTIVATE = 'export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n'
 
 @pytest.fixture
 def project(tmp_path):
-    project = Project(
-        tmp_path / "project",
-        {
-            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
-            "models": ["cased"],
-            "spaces": ["full", "pca4"],
-            "exports": ["npy", "tsv"],
-            "catalogue": {"cased": {"source": "path:raw/cased"}},
-            "evaluate": {"scores": []},
-            "report": {"maps": False, "notebooks": False},
-        },
-    )
+    project = tiny_project(tmp_path / "project", spaces=["full", "pca4"], exports=["npy", "tsv"])
     tiny_bert(project.folder / "raw/cased")
     project.write_entities(entities(20))
     return project

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -251,19 +250,9 @@ def test_pyg_has_nodes_of_each_label(spaces, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pglite(tmp_path_factory):
+def pglite(npm_packages):
     """PostgreSQL with pgvector, in WebAssembly, from npm."""
-    if not shutil.which("npm"):
-        assert os.environ.get("CI") != "true", "npm is needed"
-        pytest.skip("needs node and npm")
-    folder = tmp_path_factory.mktemp("pgvector") / "node"
-    shutil.copytree(ROOT / "tests/pgvector", folder)
-    words = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    if done.returncode and os.environ.get("CI") != "true":
-        pytest.skip(f"npm ci: {done.stderr[-200:]}")
-    assert not done.returncode, done.stderr
-    return folder
+    return npm_packages("pgvector")
 
 
 @pytest.mark.parametrize("table", ["entities", "relation_types"])

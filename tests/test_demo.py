@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -87,19 +86,9 @@ def test_the_comparison_says_what_the_demo_is_worth(demo):
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
+def axe(npm_packages):
     """axe-core, from npm, at the version of tests/axe/package-lock.json."""
-    if not shutil.which("npm"):
-        assert os.environ.get("CI") != "true", "npm is needed"
-        pytest.skip("needs node and npm")
-    folder = tmp_path_factory.mktemp("axe") / "node"
-    shutil.copytree(ROOT / "tests/axe", folder)
-    words = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
-    if done.returncode and os.environ.get("CI") != "true":
-        pytest.skip(f"npm ci: {done.stderr[-200:]}")
-    assert not done.returncode, done.stderr
-    return folder / "node_modules/axe-core/axe.min.js"
+    return npm_packages("axe") / "node_modules/axe-core/axe.min.js"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
-from workflow_run import ROOT, Project, entities
+from workflow_run import ROOT, entities, tiny_project
 
 from kgtextvec import __version__
 from kgtextvec.__main__ import WANTED_VERSION, main
@@ -35,18 +35,11 @@ PYTHONPATH={source} exec {python} "$@"
 
 @pytest.fixture
 def project(tmp_path):
-    project = Project(
+    project = tiny_project(
         tmp_path / "project",
-        {
-            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
-            "models": ["cased"],
-            "spaces": ["full", "pca4"],
-            "exports": ["npy", "tsv"],
-            "catalogue": {"cased": {"source": "path:raw/cased"}},
-            "evaluate": {"scores": []},
-            "report": {"maps": False, "notebooks": False},
-            "image": "image.sif",
-        },
+        spaces=["full", "pca4"],
+        exports=["npy", "tsv"],
+        image="image.sif",
         as_users_do=True,
     )
     tiny_bert(project.folder / "raw/cased")

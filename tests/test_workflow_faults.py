@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from tiny_models import tiny_bert
-from workflow_run import RELATION_TYPES, ROOT, Project, entities
+from workflow_run import RELATION_TYPES, ROOT, Project, entities, tiny_project
 
 WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", "acute"]
 
@@ -20,18 +20,11 @@ WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", 
 @pytest.fixture
 def project(tmp_path):
     """One table of 8,000 distinct texts, and nothing but vectors wanted."""
-    project = Project(
+    project = tiny_project(
         tmp_path / "project",
-        {
-            "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
-            "models": ["cased"],
-            "spaces": ["full"],
-            "exports": ["npy"],
-            "catalogue": {"cased": {"source": "path:raw/cased"}},
-            "embed": {"batch_tokens": 512, "part_seconds": 0.1},
-            "evaluate": {"scores": []},
-            "report": {"maps": False, "notebooks": False},
-        },
+        spaces=["full"],
+        exports=["npy"],
+        embed={"batch_tokens": 512, "part_seconds": 0.1},
     )
     tiny_bert(project.folder / "raw/cased", hidden=64, layers=4)
     rows = entities(8000)

@@ -106,6 +106,18 @@ class Project:
         return sum(len(load_file(path)["keys"]) for path in parts)
 
 
+def tiny_project(folder: Path, *, as_users_do: bool = False, **more: object) -> Project:
+    """A project with a made-up model that embeds entities.tsv, and nothing made of its vectors."""
+    config = {
+        "tables": {"entities": {"file": "entities.tsv", "kind": "entities"}},
+        "models": ["cased"],
+        "catalogue": {"cased": {"source": "path:raw/cased"}},
+        "evaluate": {"scores": []},
+        "report": {"maps": False, "notebooks": False},
+    }
+    return Project(folder, config | more, as_users_do=as_users_do)
+
+
 def entities(n: int) -> list[dict]:
     """Made-up entities; every seventh has no description, so that its name is its text."""
     words = [

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+RESUME = "run the same command again to resume"  # what a request to stop says
 SOCKET_VARIABLE = "KGTEXTVEC_JOB_SERVER"  # the path of the server's socket; empty: no server
 SOURCE_FOLDER = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (no pathlib yet)
 NAME_BYTES = 64
@@ -68,7 +69,7 @@ def stop_in_one_line() -> None:
 
 def stop(number: int, frame: object) -> None:
     """End at once; a job that the server imports libraries for, or has started, ends too."""
-    os.write(2, b"stopped: run the same command again to resume\n")
+    os.write(2, f"stopped: {RESUME}\n".encode())
     os._exit(128 + number)
 
 

@@ -180,8 +180,9 @@ def check_plugins(words: Sequence[str]) -> None:
 
     Raises InputError that names the package; Snakemake would list its own options.
     """
-    for option, kind in (("executor", "executor"), ("default-storage-provider", "storage")):
-        plugin = setting_of(words, option)
+    options = ("executor", "default-storage-provider")
+    kinds = ("executor", "storage")
+    for option, kind, plugin in zip(options, kinds, settings_of_run(words, *options), strict=True):
         if not plugin or plugin in EXECUTORS or plugin == "none":
             continue
         if find_spec(f"snakemake_{kind}_plugin_{plugin.replace('-', '_')}") is None:
@@ -198,7 +199,7 @@ def check_bucket(words: Sequence[str]) -> None:
     traceback for every file.
     """
     names = ("default-storage-provider", "default-storage-prefix", "storage-s3-endpoint-url")
-    provider, prefix, endpoint = (setting_of(words, name) for name in names)
+    provider, prefix, endpoint = settings_of_run(words, *names)
     if provider != "s3" or not prefix or "SNAKEMAKE_STORAGE_S3_ACCESS_KEY" in os.environ:
         return
     from kgtextvec.embed.bucket import open_bucket
@@ -206,11 +207,11 @@ def check_bucket(words: Sequence[str]) -> None:
     open_bucket(prefix, endpoint)
 
 
-def setting_of(words: Sequence[str], name: str) -> str | None:
-    """Return the value of an option: of the words, else of the profile that they name."""
+def settings_of_run(words: Sequence[str], *names: str) -> list[str | None]:
+    """Return the values of options: of the words, else of the profile that they name."""
     profile = Path(value_of(words, "workflow-profile") or "") / "profile.yaml"
     of_profile = read_yaml(profile) if profile.is_file() else {}
-    return value_of(words, name) or of_profile.get(name)
+    return [value_of(words, name) or of_profile.get(name) for name in names]
 
 
 def value_of(words: Sequence[str], name: str) -> str | None:

@@ -33,7 +33,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in ours:  # the next one ends the process at once
             signal.signal(each, signal.SIG_DFL)
-        raise Stopped("run the same command again to resume", number)
+        raise Stopped(job_client.RESUME, number)
 
     def repeat(lost: BaseException) -> None:
         number = lost.exit_code - 128 if isinstance(lost, Stopped) else signal.SIGINT
@@ -89,7 +89,7 @@ def asked_to_stop() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in signals:
-            raise Stopped("run the same command again to resume", number)
+            raise Stopped(job_client.RESUME, number)
         signals.append(number)
 
     before = {

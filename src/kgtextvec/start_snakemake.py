@@ -9,9 +9,12 @@ import runpy
 
 from kgtextvec.job_client import stop_in_one_line
 
+# In the environment of a run that is to show one line per finished job.
+BRIEF_VARIABLE = "KGTEXTVEC_BRIEF"
+
 if __name__ == "__main__":
     stop_in_one_line()
-    os.environ["KGTEXTVEC_BRIEF"] = "1"
+    os.environ[BRIEF_VARIABLE] = "1"
     try:
         runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
     finally:

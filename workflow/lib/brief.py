@@ -1,6 +1,6 @@
 """One line per finished job instead of Snakemake's own output: `kgtextvec run` and `demo`.
 
-`python -m kgtextvec.start_snakemake` sets KGTEXTVEC_BRIEF; --verbose and --printshellcmds bring
+`python -m kgtextvec.start_snakemake` asks for it; --verbose and --printshellcmds bring
 Snakemake's output back, a dry run has it always. Snakemake's log file is complete in any case.
 """
 
@@ -13,19 +13,17 @@ from typing import Any
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from kgtextvec.progress import clock
+from kgtextvec.start_snakemake import BRIEF_VARIABLE
 
-ASKED_BY = "KGTEXTVEC_BRIEF"
-SHOWN_ANYWAY = (
-    "Nothing to be done",
-    "Complete log",
-)  # Snakemake's own lines that are shown all the same
+# Snakemake's own lines that are shown all the same.
+SHOWN_ANYWAY = ("Nothing to be done", "Complete log")
 ETA_FROM = 10.0  # seconds: a shorter rest is not announced
 
 
 def is_brief(output: Any) -> bool:
     """Return whether a run shows one line per job, by the environment and Snakemake's settings."""
     shown = output and (output.verbose or output.printshellcmds or output.dryrun)
-    return bool(os.environ.get(ASKED_BY)) and not shown
+    return bool(os.environ.get(BRIEF_VARIABLE)) and not shown
 
 
 class Brief(logging.Filter):

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kgtextvec.models.sources import scheme_of
+from kgtextvec.models.sources.path import SOURCE
 from kgtextvec.settings.models import Model
 
 from .memory import read_quietly
 
 if TYPE_CHECKING:
     from .plan import Plan
-
-LOCAL = "path:"
 
 
 def known_dims(plan: "Plan", model: str, entry: Model) -> int:
@@ -41,9 +41,10 @@ def recorded_dims(plan: "Plan", model: str, entry: Model) -> int:
 
 def dims_of_folder(entry: Model) -> int:
     """Return the hidden size in a local folder of transformers, where no module changes it."""
-    if entry.kind != "transformer" or not str(entry.source).startswith(LOCAL):
+    source = entry.source
+    if entry.kind != "transformer" or not isinstance(source, str) or scheme_of(source) != "path":
         return 0
-    folder = Path(str(entry.source).removeprefix(LOCAL)).expanduser()
+    folder = SOURCE.folder(source)
     if (folder / "modules.json").exists():
         return 0
     hidden = read_quietly(folder / "config.json").get("hidden_size")

@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from kgtextvec.job_client import RESUME
 from kgtextvec.progress import clock
 from kgtextvec.signals import STOPPING, repeat_lost, send_soon
 
@@ -28,7 +29,7 @@ REFRESH_SECONDS = 0.5
 LONG_SECONDS = 3.0  # a job that runs longer is on the status line, whatever its log says
 TAIL_BYTES = 1 << 14
 LAST_WORDS = "At least one job did not complete successfully."
-STOPPED = "stopped: run the same command again to resume"
+STOPPED = f"stopped: {RESUME}"
 STARTS = ("ERROR: ", "stopped: ")
 CLEAR = "\r\x1b[K"
 

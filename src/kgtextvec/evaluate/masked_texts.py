@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
@@ -181,8 +180,3 @@ def write_masked(table: TextRows, rows: Rows, texts: Sequence[str], out_dir: Pat
         "recipe": RECIPE["mask_texts"],
     }
     write_record(out_dir / "manifest.json", record)
-
-
-def same_entities(first: pa.Array, second: pa.Array) -> bool:
-    """Return whether two columns of node ids are equal."""
-    return len(first) == len(second) and bool(pc.all(pc.equal(first, second)).as_py())

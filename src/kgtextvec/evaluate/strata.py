@@ -1,7 +1,7 @@
 """Strata of the cold start: whether a text names the answer, or has its words; how long it is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,14 +67,12 @@ def names_in_texts(
     which: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Return for each query (n,) whether the name `which` is in the text `place`, both plain."""
-    pairs, back = np.unique(place * np.int64(len(names)) + which, return_inverse=True)
-    found = np.zeros(len(pairs), bool)
-    for number, pair in enumerate(pairs.tolist()):
-        text, name = divmod(pair, len(names))
-        word = names[name]
-        found[number] = len(word) >= SHORTEST + 2 and word in texts[text]
-    named: NDArray[np.bool_] = found[back]
-    return named
+    long_enough = [len(name) >= SHORTEST + 2 for name in names]
+
+    def is_named(text: int, name: int) -> bool:
+        return long_enough[name] and names[name] in texts[text]
+
+    return by_pair(is_named, len(names), place, which).astype(np.bool_)
 
 
 def shares_in_texts(
@@ -86,11 +84,21 @@ def shares_in_texts(
     """Return for each query (n,) which share of the words of a name is in a text, both plain."""
     in_texts = [set(text.split()) for text in texts]
     of_names = [{word for word in name.split() if len(word) >= SHORTEST} for name in names]
-    pairs, back = np.unique(place * np.int64(len(names)) + which, return_inverse=True)
-    found = np.zeros(len(pairs))
-    for number, pair in enumerate(pairs.tolist()):
-        text, name = divmod(pair, len(names))
-        words = of_names[name]
-        found[number] = len(words & in_texts[text]) / max(len(words), 1)
-    shares: NDArray[np.float64] = found[back]
-    return shares
+
+    def share(text: int, name: int) -> float:
+        return len(of_names[name] & in_texts[text]) / max(len(of_names[name]), 1)
+
+    return by_pair(share, len(names), place, which)
+
+
+def by_pair(
+    value: Callable[[int, int], float],
+    n_names: int,
+    place: NDArray[np.int64],
+    which: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return `value(text, name)` for each query (n,), computed once for each pair of them."""
+    pairs, back = np.unique(place * np.int64(n_names) + which, return_inverse=True)
+    found = np.array([value(*divmod(pair, n_names)) for pair in pairs.tolist()], np.float64)
+    values: NDArray[np.float64] = found[back]
+    return values

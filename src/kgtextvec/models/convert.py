@@ -54,19 +54,17 @@ def convert_model(
     if downloaded:
         origin = read_record(downloaded, DownloadOrigin)
     with whole_folder(out) as part:
-        if traits.kind == "words":
-            from kgtextvec.models.word_vectors import convert_words
-
-            if folder is None or not folder.is_dir():
-                raise no_folder(home)
-            facts = convert_words(name, traits, folder, part)
-        elif (kind or traits.kind) == "elmo":
+        if traits.kind != "words" and (kind or traits.kind) == "elmo":
             facts = convert_elmo(
                 name, traits, elmo_files(folder, weights, options, vocabulary), part
             )
+        elif folder is None or not folder.is_dir():
+            raise InputError(f"{home}: is no folder. Run unpack-model first.")
+        elif traits.kind == "words":
+            from kgtextvec.models.word_vectors import convert_words
+
+            facts = convert_words(name, traits, folder, part)
         else:
-            if folder is None or not folder.is_dir():
-                raise no_folder(home)
             from kgtextvec.models.transformer import convert_transformer
 
             facts = convert_transformer(name, traits, folder, part, adapted)
@@ -91,11 +89,6 @@ def convert_model(
         f"{name}: {facts['dims']} dims, {facts['parameters']:,} parameters,"
         f" {facts['max_tokens'] or 'any number of'} tokens a text"
     )
-
-
-def no_folder(path: Path) -> InputError:
-    """Return the error of a path that is no model's folder."""
-    return InputError(f"{path}: is no folder. Run unpack-model first.")
 
 
 def record_endpoint(name: str, entry: Model, access: Access, out: Path) -> None:

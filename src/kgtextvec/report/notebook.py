@@ -23,6 +23,7 @@ from typing import Annotated, Any
 from kgtextvec import job_client
 from kgtextvec.errors import InputError, Stopped
 from kgtextvec.files import check_recorded_digest, whole_file
+from kgtextvec.job_client import RESUME
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.pages.charts import MARKERS, PLOTLY_MARKERS
 from kgtextvec.pages.scatter import draw_scatter
@@ -229,7 +230,7 @@ async def run_cells(client: Any) -> None:
         await asyncio.wait([work])
         if signals:
             work.cancelled() or work.exception()  # which then is of no interest
-            raise Stopped("run the same command again to resume", signals[0])
+            raise Stopped(RESUME, signals[0])
         work.result()
     finally:
         for number, handler in before.items():

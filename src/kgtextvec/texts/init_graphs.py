@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kgtextvec.edge_file import is_number
 from kgtextvec.errors import InputError
 from kgtextvec.texts.recognisers import TableGuess, TableSample
 from kgtextvec.triples import open_edges
@@ -31,7 +32,7 @@ class KnownIds:
     def guess_triples(self, sample: TableSample) -> TableGuess | None:
         """Recognise triples without a header: three columns, the ends of which are rows."""
         for row in sample.all_rows():
-            if len(row) != 3 and not (len(row) == 4 and is_weight(row[3])):
+            if len(row) != 3 and not (len(row) == 4 and is_number(row[3])):
                 return None
         try:
             (file,) = open_edges([sample.path])
@@ -48,15 +49,6 @@ class KnownIds:
                 )
                 return TableGuess("triples without a header", "graph", {}, [doubt])
         return None
-
-
-def is_weight(field: str) -> bool:
-    """Return whether a field is a number."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
 
 
 def files_of_graph(sample: TableSample) -> list[Path]:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import combinations
 
 from kgtextvec.pairs import Difference, compare_pairs, on_shared_items
 from kgtextvec.report.compare.scores import OWN_METHOD, ComparedSpace, method_name
 
 MARGIN = 0.005  # of a score: a difference surely smaller than this is none that matters
+KEPT_TABLES = 64  # comparisons: the advice, the summary and the tables ask for the same ones
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,14 @@ def compare_table(spaces: Sequence[ComparedSpace], score: str, metric: str) -> T
     """Compare all spaces with each other, and each with the strongest baseline.
 
     Two families: the intervals of all pairs of spaces hold at once, and so do those of all
-    differences from the baseline.
+    differences from the baseline. Computed once for the same spaces.
     """
+    return compared(tuple(spaces), score, metric)
+
+
+@lru_cache(KEPT_TABLES)
+def compared(spaces: tuple[ComparedSpace, ...], score: str, metric: str) -> TablePairs:
+    """Compute what `compare_table` returns."""
     scored = [space for space in spaces if space.get(score, metric)]
     best = strongest_baseline(scored, score, metric)
     column = f"{OWN_METHOD}.{metric}"

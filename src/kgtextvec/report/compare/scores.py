@@ -53,9 +53,11 @@ class ScoreLine:
     found: ScoreValue
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComparedSpace:
     """A space: what it is, what it cost, what it scores over all (score, method, metric).
+
+    It equals itself alone, so that what was computed of it can be kept.
 
     `items`: what each row adds to a score, by which spaces are compared in pairs.
 

@@ -21,6 +21,12 @@ CASES = {
     "blanks": " a\tr\tb \n",
     "relations of inverses": "a\ts_inverse\tb\na\ts\tb\nd\tr_inverse\tc\na\ts_inversex\tb\n",
     "a weight": "a\tr\tb\t1\n",
+    # As in drkg.tsv, which DGL-KE trains on by this very reader.
+    "DRKG": (
+        "Gene::2157\tbioarx::HumGenHumGen:Gene:Gene\tGene::2157\n"
+        "Gene::drugbank:BE0000048;5743\tGNBR::E::Compound:Gene\tCompound::DB00945\n"
+        "Gene::2157\tHetionet::GpBP::Gene:Biological Process\tDisease::SARS-CoV2 M\n"
+    ),
     "case and accents": "b\tr\tB\né\tr\ta\nZ\tr\te\n",
 }
 ODD = {

@@ -1,5 +1,6 @@
 """Formats: the same rows whatever they are written in, found by content, damage reported."""
 
+import contextlib
 import csv
 import gzip
 import html
@@ -13,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import reader
 from kgtextvec.texts.check import check_table
-from kgtextvec.texts.findings import Findings
+from kgtextvec.texts.findings import Findings, TableError
 from kgtextvec.texts.reader import Reader
 from kgtextvec.texts.table import CheckedTable
 
@@ -218,6 +219,58 @@ def test_json_lines_with_lists_and_faulty_lines(tmp_path):
     assert "line 6 is not a JSON object" in told
     found = checked_file(tmp_path / "t.jsonl", data, bad_lines="skip", **how)
     assert (found["ids"], found["texts"]) == (["5", "6"], ["a (x, y)", "b"])
+
+
+pieces = st.sampled_from(
+    ['{"id": "a"}', '{"id": "b", "l": "}{"}', '{"id":', '"c"}', "[1]", "", " ", "{", '{"id": [{}']
+)
+
+
+@example(['{"id": "a"}', '{"id":', '"c"}', '{"id": "a"} {"id": "b"}'])
+@given(st.lists(st.lists(pieces, max_size=3).map("".join), min_size=1, max_size=5))
+def test_json_lines_are_rows_where_pythons_json_finds_an_object_in_a_line(tmp_path_factory, lines):
+    """And nothing else is: no object over two lines, no two objects in one."""
+    want = []
+    for number, line in enumerate(lines, 1):
+        with contextlib.suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found["id"], str):
+                want.append((number, found["id"]))
+    path = tmp_path_factory.mktemp("j") / "t.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    table = CheckedTable(path, Reading(kind="entities", format="jsonl", label="Gene", text="id"))
+    blocks = table.blocks(table.findings)
+    try:
+        rows = [
+            (line, one)
+            for batch in blocks
+            for line, one in zip(batch.lines.tolist(), batch.columns["id"], strict=True)
+        ]
+    except TableError:
+        rows = []
+    assert rows == want
+
+
+def test_control_characters_that_json_escapes_are_found(tmp_path):
+    texts = ["a\tb", "a\x0bb", "a\x85b", "a\x7fb", "\ufeffa b", "a\nb", "a b"]
+    for number, text in enumerate(texts):
+        line = {"id": "1", "label": "G", "name": "n", "description": text}
+        found = checked_file(tmp_path / "t.jsonl", json.dumps(line).encode())
+        assert found["texts"] == ["a b"], texts[number]
+
+
+def test_a_byte_that_is_no_text_is_found_in_a_column_that_is_not_used():
+    data = b'i,l,m\n"1","a","x"\n"2","b","\xff"\n'
+    found = []
+    for least in (0, 1 << 60):
+        reader.LEAST_FOR_PYARROW = least
+        one = Reader("x", Findings(), delimiter=",", unpacked=iter([data]))
+        one.open()
+        one.take({"i": 0}, [0, 1])
+        ids = [value for batch in one.batches() for value in batch.columns["i"]]
+        found.append((ids, [finding["message"] for finding in one.findings.as_json()]))
+    reader.LEAST_FOR_PYARROW = LEAST
+    assert found[0] == found[1] and found[0][0] == ["1"] and "line 3" in found[0][1][0]
 
 
 @pytest.mark.parametrize(

@@ -86,29 +86,22 @@ def split_rows(
 
 
 def quotes_are_plain(data: bytes, delimiter: bytes, quote: bytes) -> bool:
-    r"""Tell whether every line of a block is a row in which quotes stand as RFC 4180 has them.
+    r"""Tell whether quotes stand as RFC 4180 has them, if no quoted field holds a line break.
 
-    `data` ends with `\n`. False if a quoted field holds a line break, if a quote is anywhere but
-    around a field or doubled in a quoted one, or if a CR is anywhere but at the end of a line. A
-    place is inside a quoted field if the number of quotes before it is odd.
+    `data` is whole lines, each ending with `\n`. False if a quote is anywhere but around a field or
+    doubled in a quoted one, or if a CR is anywhere but at the end of a line. A quote with an even
+    number of quotes before it must open a field or be the second of a pair that stands for one;
+    any other must close a field or be the first of such a pair.
     """
     flat = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(flat == quote[0])
-    line_end = flat == 10
-    carriage = np.flatnonzero(flat == 13)
-    lines = np.searchsorted(quotes, np.flatnonzero(line_end))
-    if len(quotes) % 2 or (lines % 2).any() or not line_end[carriage + 1].all():
+    if len(quotes) % 2 or (b"\r" in data and data.count(b"\r") != data.count(b"\r\n")):
         return False
-    mark = line_end
-    mark |= flat == delimiter[0]
-    mark[carriage] = True
-    # Runs of quotes: how many quotes are before each, and its first and last place.
-    starts_run = np.diff(quotes, prepend=-2) > 1
-    before = np.flatnonzero(starts_run)
-    after = np.append(before[1:], len(quotes))
-    opening = quotes[before[before % 2 == 0]]
-    closing = quotes[after[after % 2 == 0] - 1]
-    return bool((mark[opening - 1] | (opening == 0)).all() and mark[closing + 1].all())
+    fits = np.zeros(256, dtype=bool)
+    fits[[*b"\n\r", delimiter[0], quote[0]]] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    before = flat[opening - 1]  # of the first byte: the last one, a line break
+    return bool(fits[before].all() and fits[flat[closing + 1]].all())
 
 
 def read_quoted(
@@ -116,7 +109,7 @@ def read_quoted(
 ) -> dict[int, list[str]] | None:
     """Return the columns `wanted` of whole rows, for which quotes_are_plain, read by pyarrow.
 
-    None if a row has another number of fields, or is not UTF-8.
+    None if a row has another number of fields or a line break in a field, or is not UTF-8.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -134,4 +127,6 @@ def read_quoted(
         )
     except pa.ArrowInvalid:
         return None
-    return {place: table[names[place]].to_pylist() for place in wanted}
+    if table.num_rows != data.count(b"\n"):
+        return None
+    return {place: table[names[place]].to_numpy().tolist() for place in wanted}

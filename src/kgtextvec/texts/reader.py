@@ -9,7 +9,14 @@ import numpy as np
 from kgtextvec.errors import InputError
 from kgtextvec.texts.blocks import LONGEST_ROW, Batch, cr_as_lf, length_of, unusual
 from kgtextvec.texts.containers import open_blocks, with_head
-from kgtextvec.texts.encodings import ENCODING_HINT, BadByte, as_utf8, bad_byte, codec_name
+from kgtextvec.texts.encodings import (
+    ENCODING_HINT,
+    BadByte,
+    as_utf8,
+    bad_byte,
+    codec_name,
+    is_utf8,
+)
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.formats import OpenFile
 from kgtextvec.texts.header import Header, first_line, read_header
@@ -169,7 +176,7 @@ class Reader:
             data += b"\n"
         if len(data) < LEAST_FOR_PYARROW or b"\xef\xbb\xbf" in data:
             return None
-        if not quotes_are_plain(data, self.mark, self.quote):
+        if not (is_utf8(data) and quotes_are_plain(data, self.mark, self.quote)):
             return None
         wanted = sorted({0, *self.columns.values(), *self.keys})
         fields = read_quoted(data, self.delimiter, self.quotechar, self.width, wanted)

@@ -1,13 +1,15 @@
 """JSON lines: one object a line, read by msgspec."""
 
+import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, compress, islice
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from kgtextvec.texts.blocks import LONGEST_ROW, Batch
+from kgtextvec.texts.blocks import LONGEST_ROW, Batch, unusual
 from kgtextvec.texts.encodings import ENCODING_HINT, as_utf8, bad_byte, codec_name
 from kgtextvec.texts.findings import TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableFormat
@@ -16,6 +18,10 @@ from kgtextvec.texts.header import UNIT, Header
 ROWS_READ = 20_000
 # So many first lines tell which columns there are.
 LINES_LOOKED_AT = 10_000
+# A line that may hold several objects, which msgspec's decode_lines would take for as many lines.
+TWO_OBJECTS = re.compile(rb"\}[ \t\r]*\{")
+# Escapes of control characters, of line breaks and of U+FEFF.
+ODD_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u00(?:[018-9][0-9a-fA-F]|7[fF])|u[fF][eE][fF][fF])")
 
 
 def is_json_lines(file: OpenFile) -> bool:
@@ -74,35 +80,45 @@ class JsonLines:
             rename=dict(zip(fields, theirs, strict=True)),
             gc=False,
         )
-        decode = msgspec.json.Decoder(row).decode
+        decoder = msgspec.json.Decoder(row)
         while block := list(islice(self.lines, ROWS_READ)):
-            rows, starts = [], []
-            for number, line in enumerate(block, self.at):
-                try:
-                    rows.append(decode(line))
-                    starts.append(number)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    self.refuse(number, line, error)
+            data = b"\n".join(block)
+            starts: Sequence[int] = range(self.at, self.at + len(block))
+            rows = rows_at_once(decoder, data, len(block))
+            if rows is None:
+                rows, starts = self.line_by_line(decoder, block)
             self.at += len(block)
             kept = [True] * len(rows)
             values = {}
             for field, name in zip(fields, theirs, strict=True):
-                column = [getattr(one, field) for one in rows]
-                if not all(type(one) is str for one in column):
+                column = list(map(attrgetter(field), rows))
+                if set(map(type, column)) != {str}:
                     self.as_strings(column, name, starts, kept)
                 values[name] = column
             if not all(kept):
-                values = {
-                    name: [one for one, stays in zip(column, kept, strict=True) if stays]
-                    for name, column in values.items()
-                }
-                starts = [one for one, stays in zip(starts, kept, strict=True) if stays]
-            odd = any(not one.isprintable() for column in values.values() for one in column)
+                values = {name: list(compress(column, kept)) for name, column in values.items()}
+                starts = list(compress(starts, kept))
             if starts:
                 columns = {ours: values[name] for ours, name in self.columns.items()}
+                odd = unusual(data) or ODD_ESCAPE.search(data) is not None
                 yield Batch(np.array(starts, dtype=np.int64), columns, odd)
 
-    def as_strings(self, column: list[Any], name: str, starts: list[int], kept: list[bool]) -> None:
+    def line_by_line(
+        self, decoder: msgspec.json.Decoder[Any], block: Sequence[bytes]
+    ) -> tuple[list[Any], list[int]]:
+        """Decode lines one by one: return the objects and their lines' numbers; the rest is bad."""
+        rows, starts = [], []
+        for number, line in enumerate(block, self.at):
+            try:
+                rows.append(decoder.decode(line))
+                starts.append(number)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                self.refuse(number, line, error)
+        return rows, starts
+
+    def as_strings(
+        self, column: list[Any], name: str, starts: Sequence[int], kept: list[bool]
+    ) -> None:
         """Make a column's values strings, in place; unmark rows that hold other things."""
         for place, value in enumerate(column):
             if type(value) is str:
@@ -129,6 +145,17 @@ class JsonLines:
     def bad(self, kind: str, line: int, what: str, hint: str) -> None:
         """Record a line that can't be used: an error, or left out if bad_lines says so."""
         self.findings.bad_line(kind, line, what, hint, self.file.how.bad_lines)
+
+
+def rows_at_once(decoder: msgspec.json.Decoder[Any], data: bytes, lines: int) -> list[Any] | None:
+    """Decode lines in one go; None unless each of them is one object."""
+    if TWO_OBJECTS.search(data):
+        return None
+    try:
+        rows = decoder.decode_lines(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return rows if len(rows) == lines else None
 
 
 def shown_value(value: Any) -> str | None:

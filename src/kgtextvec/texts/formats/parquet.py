@@ -128,7 +128,7 @@ def strings_of(column: "pa.Array") -> tuple[list[str], bool]:
         ends = np.cumsum([0, *sizes])
         return [UNIT.join(texts[start:end]) for start, end in pairwise(ends)], odd
     texts = column.cast(pa.string()).fill_null("")
-    return texts.to_pylist(), may_be_odd(texts)
+    return texts.to_numpy(zero_copy_only=False).tolist(), may_be_odd(texts)
 
 
 def may_be_odd(texts: "pa.StringArray") -> bool:

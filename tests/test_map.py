@@ -165,8 +165,8 @@ def test_another_seed_gives_another_layout(drawn, tmp_path):
     assert not np.allclose(table["umap_x"], before["umap_x"])
 
 
-def test_above_max_points_a_seeded_sample_is_drawn_and_said(drawn, tmp_path):
-    layout = MapLayout(max_points=50, layouts=("tsne",))
+def test_above_max_drawn_a_seeded_sample_is_drawn_and_said(drawn, tmp_path):
+    layout = MapLayout(max_drawn=50, layouts=("tsne",))
     draw_map(drawn, out_dir=tmp_path, layout=layout)
     table = pq.read_table(tmp_path / "layout.parquet").to_pandas()
     kept = np.flatnonzero(table["tsne_x"].notna())

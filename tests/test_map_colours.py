@@ -34,7 +34,7 @@ def test_groups_over_the_number_of_colours_are_put_together():
     column = colour_by_names("label", [f"g{i:03d}" for i in range(100)])
     assert column.others == MOST_GROUPS
     assert column.counts[column.others] == 100 - MOST_GROUPS
-    assert column.groups[-1] == "60 others"
+    assert column.groups[-1] == "36 others"
     looks = {(column.colour(code), column.shape(code)) for code in range(MOST_GROUPS)}
     assert len(looks) == MOST_GROUPS
 

@@ -6,14 +6,22 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from map_browser import opened, still
-from map_space import HOSTILE, LABELS
+from map_space import HOSTILE, LABELS, read_page, write_space
 from playwright.sync_api import Browser, Page
 
-from kgtextvec.pages.theme import group_colour, group_shape
+from kgtextvec.pages.theme import GROUP_COLOURS, group_colour
+from kgtextvec.report.map import draw_map
+from kgtextvec.report.map.colouring import colour_by_names
+from kgtextvec.report.map.picture import picture_of
+from kgtextvec.settings.spaces import MapLayout
 
 pytestmark = pytest.mark.slow
 
@@ -115,22 +123,81 @@ def test_a_link_leads_to_the_same_view(browser: Browser, map_page: Page) -> None
     other.context.close()
 
 
-def test_the_notebook_has_the_colours_and_shapes_of_the_map(mapped_space: Path) -> None:
-    """Four labels: the first four colours of the theme, each with a shape of its own."""
+@pytest.fixture(scope="module")
+def many_labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A space of 60 labels, `Label 00` the most frequent, and its map."""
+    labels = [f"Label {i:02d}" for i in range(60) for _ in range(11 - i // 10)]
+    folder = write_space(tmp_path_factory.mktemp("labels"), n=len(labels))
+    index = pq.read_table(folder / "index.parquet")
+    place = index.column_names.index("label")
+    pq.write_table(index.set_column(place, "label", pa.array(labels)), folder / "index.parquet")
+    draw_map(folder, layout=MapLayout(layouts=("tsne",)))
+    return folder
+
+
+@pytest.mark.parametrize("width", [400, 1440])
+def test_a_legend_of_60_labels_can_be_read_and_searched(
+    browser: Browser, many_labels: Path, width: int
+) -> None:
+    page, seen = opened(browser, many_labels / "map.html")
+    page.set_viewport_size({"width": width, "height": 900})
+    rows = page.locator("#legend li")
+    boxes = [row.bounding_box() for row in rows.all()]
+    assert len(boxes) == 60
+    for above, below in pairwise(boxes):
+        assert above["y"] + above["height"] <= below["y"] + 0.5
+        assert above["x"] >= 0 and above["x"] + above["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    looks = {
+        (row.get_attribute("fill"), row.get_attribute("d"))
+        for row in page.locator("#legend svg path").all()
+    }
+    assert len(looks) == 60
+    rows.last.scroll_into_view_if_needed()
+    assert rows.last.locator(".name").inner_text() == "Label 59"
+    page.get_by_label("Find a group").fill("label 5")
+    assert [row.inner_text().split("\n")[0] for row in rows.all() if row.is_visible()] == [
+        f"Label {code}" for code in range(50, 60)
+    ]
+    assert page.evaluate("kgtextvecMap.countShown()") == 510, "the filter hides no points"
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.locator('#legend .row[aria-pressed="false"]').inner_text().startswith("Label 51")
+    assert seen.told == []
+    page.context.close()
+
+
+def test_the_picture_lists_60_labels_without_overlap() -> None:
+    column = colour_by_names("label", [f"Label {i % 60:02d}" for i in range(300)])
+    places = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    figure = picture_of("Title", "facts", "note", {"tsne": places, "umap": places}, column)
+    figure.canvas.draw()
+    pen, width, height = figure.canvas.get_renderer(), *figure.canvas.get_width_height()
+    texts = [text for axes in figure.axes[2:] for text in axes.texts if text.get_text()]
+    assert {f"Label {i:02d}" for i in range(60)} < {text.get_text() for text in texts}
+    boxes = [text.get_window_extent(pen) for text in texts]
+    for i, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_the_notebook_has_the_colours_and_shapes_of_the_map(many_labels: Path) -> None:
+    """60 labels: the eight colours of the theme with each of eight shapes, in turn."""
     root = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "kgtextvec", "render-notebook", str(mapped_space)]
+    command = [sys.executable, "-m", "kgtextvec", "render-notebook", str(many_labels)]
     # By itself: Playwright has an event loop in this process.
     subprocess.run(
         [
             *(*command, "--template", str(root / "workflow/notebooks/explore.ipynb")),
-            *("--out-notebook", str(mapped_space / "explore.ipynb")),
-            *("--out-html", str(mapped_space / "explore.html")),
+            *("--out-notebook", str(many_labels / "explore.ipynb")),
+            *("--out-html", str(many_labels / "explore.html")),
         ],
         check=True,
         env=os.environ | {"PYTHONPATH": str(root / "src")},
     )
     plotly = "application/vnd.plotly.v1+json"
-    cells = json.loads((mapped_space / "explore.ipynb").read_text("utf-8"))["cells"]
+    cells = json.loads((many_labels / "explore.ipynb").read_text("utf-8"))["cells"]
     (figure,) = (
         output["data"][plotly]
         for cell in cells
@@ -138,11 +205,15 @@ def test_the_notebook_has_the_colours_and_shapes_of_the_map(mapped_space: Path) 
         for output in cell["outputs"]
         if plotly in output.get("data", {})
     )
-    shapes = ("circle", "square", "triangle-up", "diamond", "cross")
+    shapes = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "x", "star")
     assert {
         trace["name"]: (trace["marker"]["color"], trace["marker"]["symbol"])
         for trace in figure["data"]
     } == {
-        label: (group_colour(code).light, shapes[group_shape(code)])
-        for code, label in enumerate(sorted(LABELS))  # equally many of each: by name
+        f"Label {code:02d}": (GROUP_COLOURS[code % 8].light, shapes[(code + code // 8) % 8])
+        for code in range(60)
     }
+    on_map = read_page(many_labels / "map.html")["about"]["columns"][0]
+    assert on_map["groups"] == [f"Label {code:02d}" for code in range(60)]
+    assert on_map["colours"]["light"] == [GROUP_COLOURS[code % 8].light for code in range(60)]
+    assert on_map["shapes"] == [(code + code // 8) % 8 for code in range(60)]

@@ -149,7 +149,7 @@ def test_the_notebook_tells_what_the_files_hold(whole):
     words = words_of((whole / "explore.ipynb").read_text())
     assert "120 rows of the table entities hold 117 distinct texts" in words
     assert "description, else name" in words and "12,345" in words
-    assert "110 of 120 rows were laid out" in words
+    assert "110 of 120 rows are on the map" in words
     # A spectrum of 1, 1/2, 1/4 …: half lies in 1 direction, five hold 31/32 of nearly all.
     assert "fitted on the 117 vectors of entities" in words
     assert "It lies 50% in 1, 90% in 4, 99% in 7 directions" in words

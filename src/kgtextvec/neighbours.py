@@ -244,31 +244,52 @@ def nearest_of_all(units: Floats, k: int) -> tuple[NeighbourRows, Floats]:
     """
     n = len(units)
     found, cosines = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-    # A row of scores is STRIPS strips: the maximum over strips is one fast pass, and the k best
-    # scores are in the k best columns of that maximum, so only these columns are searched.
-    width = -(-n // STRIPS)
-    size = max(1, min(1024, (1 << 26) // (width * STRIPS)))
-    scores = np.full((size, width * STRIPS), -np.inf, np.float32)
-    columns = np.arange(STRIPS, dtype=np.int64) * width
+    strips = Strips(units)
     with Progress("neighbours", n, "vectors") as progress:
-        for start in range(0, n, size):
-            rows = np.arange(start, min(start + size, n))
-            block = scores[: len(rows)]
-            np.matmul(units[rows], units.T, out=block[:, :n])
+        for start in range(0, n, strips.size):
+            rows = np.arange(start, min(start + strips.size, n))
+            block = strips.scores_of(units[rows])
             block[np.arange(len(rows)), rows] = -np.inf
-            if width > 4 * k:
-                best = block.reshape(len(rows), STRIPS, width).max(axis=1)
-                best = largest_columns(best, k)
-                candidates = (best[:, :, None] + columns).reshape(len(rows), -1)
-                values = np.take_along_axis(block, candidates, axis=1)
-            else:
-                candidates = np.broadcast_to(np.arange(block.shape[1]), block.shape)
-                values = block
-            top = largest_columns(values, k)
-            found[rows] = np.take_along_axis(candidates, top, axis=1)
-            cosines[rows] = np.take_along_axis(values, top, axis=1)
+            found[rows], cosines[rows] = strips.best(block, k)
             progress.add(len(rows))
     return sort_neighbours(found, cosines)
+
+
+class Strips:
+    """Cosines of up to `size` unit vectors with each of `units` (n, dims), and the largest ones.
+
+    A row of scores is STRIPS strips: the maximum over strips is one fast pass, and the k best
+    scores are in the k best columns of that maximum, so only these columns are searched.
+    """
+
+    def __init__(self, units: Floats) -> None:
+        self.units = units
+        self.width = -(-len(units) // STRIPS)
+        self.size = max(1, min(1024, (1 << 26) // (self.width * STRIPS)))
+        self.scores = np.full((self.size, self.width * STRIPS), -np.inf, np.float32)
+        self.columns = np.arange(STRIPS, dtype=np.int64) * self.width
+
+    def scores_of(self, queries: Floats) -> Floats:
+        """Return the cosines (q, ≥ n) of (q, dims) unit vectors, -inf after the n-th column.
+
+        They are overwritten by the next call.
+        """
+        block = self.scores[: len(queries)]
+        np.matmul(queries, self.units.T, out=block[:, : len(self.units)])
+        return block
+
+    def best(self, block: Floats, k: int) -> tuple[Rows, Floats]:
+        """Return the columns (q, k) of the k largest scores of each row, in any order, and them."""
+        if self.width > 4 * k:
+            best = block.reshape(len(block), STRIPS, self.width).max(axis=1)
+            best = largest_columns(best, k)
+            candidates = (best[:, :, None] + self.columns).reshape(len(block), -1)
+            values = np.take_along_axis(block, candidates, axis=1)
+        else:
+            candidates = np.broadcast_to(np.arange(block.shape[1]), block.shape)
+            values = block
+        top = largest_columns(values, k)
+        return np.take_along_axis(candidates, top, axis=1), np.take_along_axis(values, top, axis=1)
 
 
 def sort_neighbours(found: NeighbourRows, cosines: Floats) -> tuple[NeighbourRows, Floats]:

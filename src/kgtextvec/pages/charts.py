@@ -12,9 +12,18 @@ from kgtextvec.pages.theme import COLOURS, CSS_COLOURS
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-# Shapes of groups, in the order of the page's own: circle, square, triangle, diamond, cross.
-MARKERS = ("o", "s", "^", "D", "P")
-PLOTLY_MARKERS = ("circle", "square", "triangle-up", "diamond", "cross")
+# Shapes of groups, in the order of the page's own (theme.SHAPES).
+MARKERS = ("o", "s", "^", "D", "P", "v", "X", "*")
+PLOTLY_MARKERS = (
+    "circle",
+    "square",
+    "triangle-up",
+    "diamond",
+    "cross",
+    "triangle-down",
+    "x",
+    "star",
+)
 INK, SOFT, LINE, GROUND = (COLOURS[name].light for name in ("ink", "soft", "line", "ground"))
 # Colours of a chart that follow the page: #rrggbb for a light ground -> CSS variable.
 PAGE_COLOURS = {

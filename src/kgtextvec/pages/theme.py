@@ -47,7 +47,7 @@ STEP_COLOURS = (
     Colour("#105ba4", "#a3cdf2"),
     Colour("#082a54", "#eaf4ff"),
 )
-SHAPES = 5  # circle, square, triangle, diamond, cross
+SHAPES = 8  # circle, square, triangle, diamond, cross, triangle down, x, star
 # In a page's CSS the colour NAME is var(--NAME).
 CSS_COLOURS = {
     **COLOURS,
@@ -62,5 +62,5 @@ def group_colour(code: int) -> Colour:
 
 
 def group_shape(code: int) -> int:
-    """Return the shape of group number `code`, 0 to 4; with its colour unique among 40 groups."""
+    """Return the shape of group number `code`, 0 to 7; with its colour unique among 64 groups."""
     return (code + code // len(GROUP_COLOURS)) % SHAPES

@@ -66,7 +66,10 @@ class MapLayout(Settings):
     layouts: Annotated[tuple[Literal["tsne", "umap"], ...], Meta(min_length=1)] = ("tsne", "umap")
     """Two-dimensional layouts."""
     max_points: Annotated[int, Meta(ge=10)] = 150000
-    """A larger table is sampled for its map, and the map says so."""
+    """Rows that t-SNE and UMAP lay out, at most; the map of a larger table places the other rows
+    next to the laid-out rows most like them."""
+    max_drawn: Annotated[int, Meta(ge=10)] = 3000000
+    """Rows that a map draws, at most; a larger table is sampled, and the map says so."""
     seed: Seed = 0
     """Seed of the layouts and of the sample."""
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
-from kgtextvec.matrices import take_rows
+from kgtextvec.matrices import blocks, rows_per_block, take_rows
 from kgtextvec.progress import say
 from kgtextvec.settings.edges import EdgeReading, EdgesFlag, edges_of_json
 from kgtextvec.settings.spaces import MapLayout
@@ -41,16 +42,17 @@ def draw_map(
     """Lay a space out in two dimensions and draw it.
 
     Writes map.html, map.png, map.svg and layout.parquet: all or none. The neighbours that the page
-    lists are those of highest cosine in `embeddings.npy` among the points drawn. Same input and
-    seed give the same bytes. Raises InputError for a space that is incomplete, has no rows or
-    contains NaN, and for an unknown column.
+    lists are those of highest cosine in `embeddings.npy`. Above `layout.max_points` rows, a sample
+    is laid out, the other rows are placed among it, and the page has no neighbours and no texts.
+    Same input and seed give the same bytes. Raises InputError for a space that is incomplete, has
+    no rows or contains NaN, and for an unknown column.
     """
     from kgtextvec.report.map.colouring import colourings
     from kgtextvec.report.map.layout import PERPLEXITY, compute_layouts, nearest, unit_vectors
     from kgtextvec.report.map.page import LIST_LENGTH, MapData, render_map_page
     from kgtextvec.report.map.picture import draw_picture
 
-    seed, max_points, wanted = layout.seed, layout.max_points, layout.layouts
+    seed, wanted = layout.seed, layout.layouts
     space = checked_space(space_dir)
     if not space.rows:
         raise InputError(f"{space_dir}: no rows, so there is nothing to draw. Look at the table.")
@@ -64,18 +66,25 @@ def draw_map(
             f"{space.index_path}: no column '{color_by}' to colour by."
             f" Choose one of {', '.join(index.column_names)}."
         )
-    rows = sampled(space.rows, max_points, seed)
+    rows = sampled(space.rows, layout.max_drawn, seed)
+    laid_out = rows[sampled(len(rows), layout.max_points, seed)]
     shown = index.take(pa.array(rows))
     say(f"draw-map: {len(rows):,} of {space.rows:,} rows, {space.dims} dimensions")
     with space.vectors_checked():
-        units = unit_vectors(finite_rows(space, rows))
+        units = unit_vectors(finite_rows(space, laid_out))
+        if len(laid_out) < len(rows):
+            refuse_nan_anywhere(space)
     k = max(3 * PERPLEXITY if "tsne" in wanted else 0, 14 if "umap" in wanted else 0, LIST_LENGTH)
     found, cosines = nearest(units, k, seed)
     positions = compute_layouts(units, found, cosines, wanted, seed)
+    if len(laid_out) < len(rows):
+        positions = with_others(space, rows, laid_out, units, positions, seed)
+        texts = None
+        found, cosines = np.empty((len(rows), 0), np.int32), np.empty((len(rows), 0), np.float32)
     columns = colourings(shown, color_by)
     title = title or default_title(space)
     facts = facts_of(space)
-    note = note_of(len(rows), space.rows, max_points)
+    note = note_of(len(laid_out), len(rows), space.rows)
     page = render_map_page(
         MapData(
             title=title,
@@ -98,6 +107,8 @@ def draw_map(
             for name in ("layout.parquet", "map.html", "map.png", "map.svg")
         }
         about = {"seed": seed, "layouts": list(wanted), "rows": space.rows, "drawn": len(rows)}
+        if len(laid_out) < len(rows):
+            about["laid_out"] = len(laid_out)
         write_layout(parts["layout.parquet"], space.rows, rows, positions, about)
         parts["map.html"].write_text(page, "utf-8")
         pictures = {"png": parts["map.png"], "svg": parts["map.svg"]}
@@ -139,13 +150,49 @@ def sampled(n: int, most: int, seed: int) -> NDArray[np.int64]:
 def finite_rows(space: Space, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Read rows of the vectors, (n, dims). Raises InputError when one holds NaN or infinity."""
     taken = take_rows(space.matrix, rows)
+    refuse_not_finite(space, taken, rows)
+    return taken
+
+
+def refuse_nan_anywhere(space: Space) -> None:
+    """Raise InputError when a row of the vectors holds NaN or infinity."""
+    for start, block in blocks(space.matrix, rows_per_block(space.dims)):
+        refuse_not_finite(space, block, np.arange(start, start + len(block)))
+
+
+def refuse_not_finite(space: Space, taken: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    """Raise InputError for the first of (n, dims) vectors, rows `rows`, that is not finite."""
     bad = np.flatnonzero(~np.isfinite(taken).all(axis=1))
     if len(bad):
         raise InputError(
             f"{space.matrix.path}: row {rows[bad[0]]} holds NaN or infinity."
             " Delete the file and rerun."
         )
-    return taken
+
+
+def with_others(
+    space: Space,
+    rows: NDArray[np.int64],
+    laid_out: NDArray[np.int64],
+    units: NDArray[np.float32],
+    positions: dict[str, NDArray[np.float32]],
+    seed: int,
+) -> dict[str, NDArray[np.float32]]:
+    """Return the positions of `rows` (n,) from those of `laid_out` (m,), some of them.
+
+    `units` (m, dims) are the unit vectors of the latter; both row numbers rise.
+    """
+    from kgtextvec.report.map.placing import place_rows
+
+    others = np.setdiff1d(rows, laid_out, assume_unique=True)
+    with space.vectors_checked():
+        placed = place_rows(others, partial(take_rows, space.matrix), units, positions, seed)
+    known, added = np.searchsorted(rows, laid_out), np.searchsorted(rows, others)
+    joined = {}
+    for name, places in positions.items():
+        joined[name] = np.empty((len(rows), 2), np.float32)
+        joined[name][known], joined[name][added] = places, placed[name]
+    return joined
 
 
 def as_texts(index: pa.Table, name: str) -> list[str]:
@@ -183,14 +230,17 @@ def facts_of(space: Space) -> str:
     return " · ".join(facts)
 
 
-def note_of(drawn: int, rows: int, most: int) -> str:
-    """Return what to say on the picture when not all rows are drawn."""
-    if drawn == rows:
-        return ""
-    return (
-        f"A seeded sample: {drawn:,} of {rows:,} rows are drawn (--max-points {most:,}),"
-        " and neighbours are looked for among them."
-    )
+def note_of(laid_out: int, drawn: int, rows: int) -> str:
+    """Return what to say on the picture when not all rows are laid out, or not all drawn."""
+    notes = []
+    if drawn < rows:
+        notes.append(f"{drawn:,} of {rows:,} rows are drawn, a seeded sample.")
+    if laid_out < drawn:
+        notes.append(
+            f"A seeded sample of {laid_out:,} rows is laid out; the others are at the median of"
+            " the ten most like them."
+        )
+    return " ".join(notes)
 
 
 def write_layout(

@@ -132,19 +132,22 @@ def name_places(places: NDArray[np.float32], column: Colouring) -> list[list[flo
     cell = np.minimum(((places - low) / wide * cells).astype(np.int64), cells - 1)
     flat = cell[:, 0] * cells + cell[:, 1]
 
-    def density(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def density(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         counts = np.bincount(flat[chosen], minlength=cells * cells).reshape(cells, cells)
         return np.asarray(gaussian_filter(counts.astype(np.float64), 1.6, mode="constant"))
 
-    everything = density(np.ones(len(places), dtype=bool))
+    everything = density(np.arange(len(places)))
+    # Rows by group, sorted once: a mask per group would read all rows for each.
+    order = np.argsort(column.codes, kind="stable")
+    ends = np.cumsum(column.counts)
     found: list[list[float] | None] = []
     for code, count in enumerate(column.counts):
-        chosen = column.codes == code
+        chosen = order[ends[code] - count : ends[code]]
         here = density(chosen) if count >= 4 and code != column.others else np.zeros((1, 1))
         share = here / np.maximum(everything, 1e-9)
         peak = np.unravel_index(np.argmax(here * share), here.shape)
-        near = chosen & (np.abs(cell - np.array(peak)).max(axis=1) <= 3)
-        if here.size == 1 or share[peak] < 0.3 or near.sum() < max(3, count / 20):
+        near = chosen[np.abs(cell[chosen] - np.array(peak)).max(axis=1) <= 3]
+        if here.size == 1 or share[peak] < 0.3 or len(near) < max(3, count / 20):
             found.append(None)
             continue
         x, y = np.median(places[near], axis=0)

@@ -10,8 +10,9 @@ from kgtextvec.pages.charts import LINE, MARKERS, SOFT, figure_style
 from kgtextvec.report.map.colouring import Colouring, name_places
 from kgtextvec.report.map.page import LAYOUT_NAMES, shorten
 
-AREAS = (1.0, 0.85, 1.0, 0.75, 1.15)  # so that shapes look equally heavy
-MOST_ENTRIES = 24
+AREAS = (1.0, 0.85, 1.0, 0.75, 1.15, 1.0, 1.15, 1.5)  # so that shapes look equally heavy
+ENTRIES_PER_COLUMN = 24  # of the legend
+COLUMN_WIDTH = 2.35  # inches
 AS_PIXELS_ABOVE = 3000  # points; as shapes they make an SVG of many megabytes
 
 
@@ -27,29 +28,48 @@ def draw_picture(
 
     `facts` goes under the title, `note` at the foot. A rerun writes the same bytes.
     """
+    with figure_style("kgtextvec"):
+        figure = picture_of(title, facts, note, positions, column)
+        for kind, path in paths.items():
+            metadata = {"Date": None} if kind == "svg" else {"Software": None}
+            figure.savefig(path, format=kind, metadata=metadata)
+
+
+def picture_of(
+    title: str,
+    facts: str,
+    note: str,
+    positions: dict[str, NDArray[np.float32]],
+    column: Colouring,
+) -> Any:
+    """Return the figure of `draw_picture`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     entries = legend_entries(column)
-    wide = 5.2 * len(positions) + (2.3 if len(entries) <= MOST_ENTRIES // 2 + 4 else 2.6)
-    with figure_style("kgtextvec"):
-        figure = Figure(figsize=(wide, 5.9), dpi=160, facecolor="white")
-        FigureCanvasAgg(figure)
-        legend_share = 2.35 / wide
-        left, gap, bottom, top = 0.16 / wide, 0.14 / wide, 0.32 / 5.9, 1 - 0.92 / 5.9
-        share = (1 - legend_share - left) / len(positions)
-        for at, (name, places) in enumerate(positions.items()):
-            axes = figure.add_axes((left + at * share, bottom, share - gap, top - bottom))
-            draw_layout(axes, places, column)
-            axes.set_title(LAYOUT_NAMES[name], loc="left", fontsize=10, color=SOFT, pad=5)
-        figure.text(left, 1 - 0.30 / 5.9, shorten(title, 90), fontsize=14, weight="bold")
-        figure.text(left, 1 - 0.54 / 5.9, shorten(facts, 150), fontsize=9.5, color=SOFT)
-        draw_legend(figure, entries, column, 1 - legend_share + 0.06 / wide, top)
-        if note:
-            figure.text(left, 0.10 / 5.9, shorten(note, 190), fontsize=8, color=SOFT)
-        for kind, path in paths.items():
-            metadata = {"Date": None} if kind == "svg" else {"Software": None}
-            figure.savefig(path, format=kind, metadata=metadata)
+    columns = -(-len(entries) // ENTRIES_PER_COLUMN)
+    wide = 5.2 * len(positions) + COLUMN_WIDTH * columns
+    figure = Figure(figsize=(wide, 5.9), dpi=160, facecolor="white")
+    FigureCanvasAgg(figure)
+    legend_share = COLUMN_WIDTH * columns / wide
+    left, gap, bottom, top = 0.16 / wide, 0.14 / wide, 0.32 / 5.9, 1 - 0.92 / 5.9
+    share = (1 - legend_share - left) / len(positions)
+    for at, (name, places) in enumerate(positions.items()):
+        axes = figure.add_axes((left + at * share, bottom, share - gap, top - bottom))
+        draw_layout(axes, places, column)
+        axes.set_title(LAYOUT_NAMES[name], loc="left", fontsize=10, color=SOFT, pad=5)
+    figure.text(left, 1 - 0.30 / 5.9, shorten(title, 90), fontsize=14, weight="bold")
+    figure.text(left, 1 - 0.54 / 5.9, shorten(facts, 150), fontsize=9.5, color=SOFT)
+    for number in range(columns):
+        some = entries[number * ENTRIES_PER_COLUMN : (number + 1) * ENTRIES_PER_COLUMN]
+        box = (
+            1 - legend_share + (0.06 + number * COLUMN_WIDTH) / wide,
+            (COLUMN_WIDTH - 0.2) / wide,
+        )
+        draw_legend(figure, some, column, (*box, top), "" if number else column.name)
+    if note:
+        figure.text(left, 0.10 / 5.9, shorten(note, 190), fontsize=8, color=SOFT)
+    return figure
 
 
 def draw_layout(axes: Any, places: NDArray[np.float32], column: Colouring) -> None:
@@ -113,37 +133,40 @@ def name_groups(axes: Any, places: NDArray[np.float32], column: Colouring) -> No
 
 
 def legend_entries(column: Colouring) -> list[tuple[int, str, int]]:
-    """Return (code, name, count) of what the legend lists; the code is -1 for the rest."""
-    entries = [
+    """Return (code, name, count) of what the legend lists: all groups."""
+    return [
         (code, name or "(empty)", column.counts[code]) for code, name in enumerate(column.groups)
     ]
-    if len(entries) > MOST_ENTRIES:
-        rest = sum(count for _, _, count in entries[MOST_ENTRIES - 1 :])
-        kept = len(entries) - MOST_ENTRIES + 1
-        entries = [*entries[: MOST_ENTRIES - 1], (-1, f"{kept} smaller groups", rest)]
-    return entries
 
 
 def draw_legend(
-    figure: Any, entries: list[tuple[int, str, int]], column: Colouring, left: float, top: float
+    figure: Any,
+    entries: list[tuple[int, str, int]],
+    column: Colouring,
+    box: tuple[float, float, float],
+    title: str,
 ) -> None:
-    """Draw the legend at the right: shape and colour, name, count flush right."""
-    axes = figure.add_axes((left, 0, 1 - left - 0.012, top))
+    """Draw a column of the legend: shape and colour, name, count flush right.
+
+    `box` is left, width and top in shares of the figure.
+    """
+    left, share, top = box
+    axes = figure.add_axes((left, 0, share, top))
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    step = 0.21 if len(entries) <= MOST_ENTRIES - 4 else 0.19
+    step = 0.21 if len(entries) <= ENTRIES_PER_COLUMN - 4 else 0.19
     height = top * 5.9
     axes.set_ylim(height, 0)
-    axes.text(0.0, 0.02, shorten(column.name, 30), fontsize=9, weight="bold", va="center")
+    axes.text(0.0, 0.02, shorten(title, 30), fontsize=9, weight="bold", va="center")
     for place, (code, name, count) in enumerate(entries, start=1):
         y = 0.04 + place * step
-        shape = column.shape(code) if code >= 0 else 0
+        shape = column.shape(code)
         axes.scatter(
             [0.035],
             [y],
             s=38 * AREAS[shape],
-            marker=MARKERS[shape] if code >= 0 else ".",
-            c=column.colour(code).light if code >= 0 else "none",
+            marker=MARKERS[shape],
+            c=column.colour(code).light,
             clip_on=False,
         )
         axes.text(0.10, y, shorten(name, 25), fontsize=8.5, va="center")

@@ -3,9 +3,12 @@
 import { swatch } from "./colours.js";
 import { element, fillList, addRovingTabindex } from "./roving_tabindex.js";
 
+const MANY = 12; // groups, above which the legend can be searched
+
 export function startLegend(app) {
   const list = document.getElementById("legend");
   const columns = document.getElementById("columns");
+  const filter = document.getElementById("legend-filter");
   addRovingTabindex(list);
   for (const [at, column] of app.data.columns.entries()) {
     columns.append(element("option", { value: String(at), textContent: column.name }));
@@ -16,7 +19,20 @@ export function startLegend(app) {
     const column = app.data.columns[app.column];
     columns.value = String(app.column);
     fillList(list, column.groups.map((name, code) => row(app, column, name, code)));
+    filter.parentElement.hidden = column.groups.length <= MANY;
+    filter.value = "";
   };
+  // A group that does not match stays on the map: the filter finds rows, it hides no points.
+  filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    const { groups } = app.data.columns[app.column];
+    [...list.children].forEach((item, code) => {
+      item.hidden = !(groups[code] || "(empty)").toLowerCase().includes(wanted);
+    });
+    const left = [...list.querySelectorAll("li:not([hidden]) .row")];
+    list.querySelectorAll(".row").forEach((button) => (button.tabIndex = button === left[0] ? 0 : -1));
+    app.announce(`${left.length} of ${groups.length} groups listed`);
+  });
   list.addEventListener("pointerleave", () => app.emphasise(-1));
   list.addEventListener("focusout", () => app.emphasise(-1));
 }

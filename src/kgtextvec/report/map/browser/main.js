@@ -32,6 +32,7 @@ class Map2d {
     this.scene = new Scene(this.canvas, data);
     this.camera = new Camera(() => {
       this.movedAt = performance.now();
+      this.moved = true;
       this.refresh();
     });
   }
@@ -69,7 +70,8 @@ class Map2d {
   moving(what) {
     const now = performance.now();
     if (now - this.switched < SWITCH) return true;
-    return what !== "layout" && now - this.movedAt < 150;
+    // `moved`: since the last frame, which may have taken longer than the time below.
+    return what !== "layout" && (this.moved || now - this.movedAt < 150);
   }
 
   // The shown point nearest to a place on the screen, or -1; every point is looked at, which
@@ -211,6 +213,7 @@ class Map2d {
   frame(now) {
     this.waiting = null;
     const moving = this.moving();
+    this.moved = false;
     if (moving && this.wasMoving) this.scene.pace(now - this.lastFrame);
     this.lastFrame = now;
     this.wasMoving = moving;

@@ -155,12 +155,14 @@ export function placedNames(app, pen) {
 // The shown points in the view, or none when there are more than `most`.
 export function pointsInView(app, most) {
   const { camera, data } = app;
-  const [left, top] = camera.toWorld(0, 0);
-  const [right, bottom] = camera.toWorld(camera.width, camera.height);
+  const stored = (value) => ((value + 1) / 2) * 65535;
+  const [left, top] = camera.toWorld(0, 0).map(stored);
+  const [right, bottom] = camera.toWorld(camera.width, camera.height).map(stored);
+  const positions = data.positions[app.layout];
   const found = [];
-  for (let i = 0; i < data.count; i++) {
-    const [x, y] = app.world(i);
-    if (x < left || x > right || y < bottom || y > top || !app.shown(i)) continue;
+  for (let i = 0, j = data.count; i < data.count; i++, j++) {
+    if (positions[i] < left || positions[i] > right) continue;
+    if (positions[j] < bottom || positions[j] > top || !app.shown(i)) continue;
     if (found.length === most) return [];
     found.push(i);
   }

@@ -14,7 +14,7 @@ export function element(tag, settings = {}, ...children) {
 // One stop of the tab key per list; arrows, Home and End move between its buttons.
 export function addRovingTabindex(list) {
   list.addEventListener("keydown", (event) => {
-    const rows = [...list.querySelectorAll(".row")];
+    const rows = [...list.querySelectorAll("li:not([hidden]) .row")];
     const at = rows.indexOf(event.target.closest("li")?.querySelector(".row"));
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
     if (to === undefined || !rows[to]) return;

@@ -5,20 +5,21 @@
 
 import { rgb } from "./colours.js";
 
-const MOST_GROUPS = 41;
+const MOST_GROUPS = 65; // 64 and the others: uniform vectors, of which every device has 128
+const FIRST_BUDGET = 200000; // points drawn while the view moves, until frames were timed
 const VERTEX = `
 attribute vec2 here, there;
 attribute float group, selected;
 uniform vec4 view;
 uniform float size, mixed, fade;
-uniform vec4 colours[${MOST_GROUPS}];
-uniform float shapes[${MOST_GROUPS}];
+uniform vec4 colours[${MOST_GROUPS}]; // red, green, blue, shape + opacity
 varying vec4 colour;
 varying float shape, wide;
 void main() {
   vec2 place = mix(here, there, mixed) * 2.0 - 1.0;
   colour = colours[int(group)];
-  shape = shapes[int(group)];
+  shape = floor(colour.a);
+  colour.a -= shape;
   wide = selected > 0.5 ? size + 2.0 : size;
   bool shown = colour.a > 0.0;
   colour.a *= selected > 0.5 ? 1.0 : fade;
@@ -29,11 +30,28 @@ const FRAGMENT = `
 precision mediump float;
 varying vec4 colour;
 varying float shape, wide;
+// Signed distance to a five-pointed star (Quilez, "2D distance functions"), its tip up.
+float star(vec2 p) {
+  vec2 k = vec2(0.809017, -0.587785);
+  p.x = abs(p.x);
+  p -= 2.0 * max(dot(k, p), 0.0) * k;
+  p -= 2.0 * max(dot(vec2(-k.x, k.y), p), 0.0) * vec2(-k.x, k.y);
+  p = vec2(abs(p.x), p.y - 1.0);
+  vec2 side = 0.45 * vec2(-k.y, k.x) - vec2(0.0, 1.0);
+  float along = clamp(dot(p, side) / dot(side, side), 0.0, 1.0);
+  return length(p - side * along) * sign(p.y * side.x - p.x * side.y);
+}
 void main() {
   vec2 p = gl_PointCoord * 2.0 - 1.0;
   vec2 q = abs(p);
   float edge = length(p) - 0.9;
-  if (shape > 3.5) edge = max(max(q.x, q.y) - 0.95, min(q.x, q.y) - 0.34);
+  if (shape > 6.5) edge = star(vec2(p.x, -p.y));
+  else if (shape > 5.5) {
+    vec2 turned = abs(vec2(p.x + p.y, p.x - p.y)) * 0.7071;
+    edge = max(max(turned.x, turned.y) - 1.05, min(turned.x, turned.y) - 0.34);
+  }
+  else if (shape > 4.5) edge = max(q.x * 0.87 + p.y * 0.5 - 0.5, -p.y - 0.75);
+  else if (shape > 3.5) edge = max(max(q.x, q.y) - 0.95, min(q.x, q.y) - 0.34);
   else if (shape > 2.5) edge = (q.x + q.y - 1.0) * 0.8;
   else if (shape > 1.5) edge = max(q.x * 0.87 - p.y * 0.5 - 0.5, p.y - 0.75);
   else if (shape > 0.5) edge = max(q.x, q.y) - 0.78;
@@ -74,7 +92,7 @@ export class Scene {
     this.canvas = canvas;
     this.data = data;
     this.order = shuffled(data.count);
-    this.budget = data.count;
+    this.budget = Math.min(data.count, FIRST_BUDGET);
     this.gl = canvas.getContext("webgl", { antialias: false, alpha: true, depth: false });
     if (!this.gl) throw new Error("WebGL is not available");
     this.build();
@@ -98,13 +116,15 @@ export class Scene {
     this.groups = data.columns.map((column) => this.buffer(this.inOrder(column.codes)));
     this.selected = this.buffer(new Uint8Array(data.count));
     this.uniforms = {};
-    for (const name of ["view", "size", "mixed", "fade", "colours", "shapes"]) {
+    for (const name of ["view", "size", "mixed", "fade", "colours"]) {
       this.uniforms[name] = gl.getUniformLocation(this.program, name);
     }
   }
 
   inOrder(values) {
-    return Uint8Array.from(this.order, (point) => values[point]);
+    const ordered = new Uint8Array(this.order.length);
+    for (let i = 0; i < ordered.length; i++) ordered[i] = values[this.order[i]];
+    return ordered;
   }
 
   buffer(values) {
@@ -151,13 +171,10 @@ export class Scene {
     gl.uniform1f(uniforms.fade, fade);
     const described = this.data.columns[column];
     const colours = new Float32Array(4 * MOST_GROUPS);
-    const shapes = new Float32Array(MOST_GROUPS);
     alphas.forEach((alpha, code) => {
-      colours.set([...rgb(described.colours[theme][code]), alpha], 4 * code);
-      shapes[code] = described.shapes[code];
+      colours.set([...rgb(described.colours[theme][code]), described.shapes[code] + alpha], 4 * code);
     });
     gl.uniform4fv(uniforms.colours, colours);
-    gl.uniform1fv(uniforms.shapes, shapes);
     gl.drawArrays(gl.POINTS, 0, moving ? Math.min(this.budget, this.data.count) : this.data.count);
   }
 
@@ -170,7 +187,7 @@ export class Scene {
   // Below 20,000 points something else takes the time.
   pace(milliseconds) {
     const { count } = this.data;
-    if (milliseconds > 36) this.budget *= Math.max(0.5, 30 / milliseconds);
+    if (milliseconds > 36) this.budget *= Math.max(0.2, 30 / milliseconds);
     else if (milliseconds < 26) this.budget *= 1.15;
     this.budget = Math.min(count, Math.max(20000, this.budget));
   }

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kgtextvec.fast_imports import FAMILIES
 from kgtextvec.job_client import SOCKET_VARIABLE
-from kgtextvec.job_server import FAMILIES, SERVERS, start_server
+from kgtextvec.job_server import SERVERS, start_server
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "id\tname\tlabel\tdescription\nX:1\tone\tGene\ta kinase\nX:2\ttwo\tGene\ta receptor\n"
@@ -56,11 +58,8 @@ def children_of(pid: int) -> list[int]:
 
 
 def forks() -> int:
-    """How many processes the server has: families and jobs."""
-    below = children_of(SERVERS[0].pid)
-    for one in below:
-        below += children_of(one)
-    return len(below)
+    """How many jobs the server's families have."""
+    return sum(len(children_of(one)) for one in children_of(SERVERS[0].pid))
 
 
 @contextmanager
@@ -89,13 +88,51 @@ def test_a_forked_job_does_what_one_that_starts_by_itself_does(server, tmp_path)
     (tmp_path / "table.tsv").write_text(TABLE)
     alone = outcome(tmp_path, {**server, SOCKET_VARIABLE: ""}, *READ, "alone")
     forked = outcome(tmp_path, server, *READ, "forked")
-    assert forks() >= 1  # its family is there
+    assert children_of(SERVERS[0].pid)  # its family is there
     assert alone[0] == forked[0] == 0
     assert alone[1:] == forked[1:]
     for path in sorted((tmp_path / "alone").rglob("*.parquet")):
         there = tmp_path / "forked" / path.relative_to(tmp_path / "alone")
         assert path.read_bytes() == there.read_bytes()
         assert path.stat().st_mode == there.stat().st_mode
+
+
+def test_a_basis_has_the_same_bytes_from_a_forked_job(server, tmp_path):
+    """Its kernels are chosen before numpy is imported, in the family as in a job by itself."""
+    rows = np.random.default_rng(0).standard_normal((300, 40)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    words = ("fit-pca", "rows.npy", "--space", "pca30", "--threads", "1", "--out")
+    kernels = {"OPENBLAS_VERBOSE": "2"}  # OpenBLAS names them when it is loaded
+    alone = outcome(tmp_path, {**server, SOCKET_VARIABLE: "", **kernels}, *words, "alone.npz")
+    # Reads a table first, so that the server has numpy.
+    (tmp_path / "table.tsv").write_text(TABLE)
+    assert outcome(tmp_path, server, *READ, "read")[0] == 0
+    forked = outcome(tmp_path, {**server, **kernels}, *words, "forked.npz")
+    assert (alone[0], forked[0]) == (0, 0)
+    assert "Core: " in alone[2]
+    assert "Core: " not in forked[2]  # it was loaded before
+    assert (tmp_path / "alone.npz").read_bytes() == (tmp_path / "forked.npz").read_bytes()
+
+
+def test_a_family_can_import_before_its_first_job(monkeypatch):
+    """The server that is started here has no client at all."""
+    monkeypatch.setattr("kgtextvec.job_server.SERVERS", started := [])
+    monkeypatch.delenv(SOCKET_VARIABLE, raising=False)
+    start_server(["read-texts"])
+    (server,) = started
+    try:
+        # First the family of fit-pca, before the server imports numpy, then that of tables.
+        assert wait_until(lambda: len(children_of(server.pid)) == 2)
+        assert wait_until(lambda: has_loaded(children_of(server.pid)[1], "pyarrow"))
+        assert not has_loaded(children_of(server.pid)[0], "numpy")
+    finally:
+        monkeypatch.delenv(SOCKET_VARIABLE)
+        server.stdin.close()
+        assert server.wait(30) == 0
+
+
+def has_loaded(pid: int, library: str) -> bool:
+    return f"/{library}/" in Path(f"/proc/{pid}/maps").read_text()
 
 
 def test_a_forked_job_ends_with_the_message_and_the_code_of_the_verb(server, tmp_path):
@@ -133,16 +170,15 @@ def test_a_wish_to_stop_while_the_server_imports_is_one_line(tmp_path, number, c
 
 def test_a_job_whose_client_was_killed_is_killed(server, tmp_path):
     with waiting_job(tmp_path, server) as job:
-        assert forks() >= 2
+        assert forks() == 1
         job.kill()
         job.communicate(timeout=60)
-        assert wait_until(lambda: forks() < 2)
+        assert wait_until(lambda: not forks())
 
 
 def test_a_job_killed_by_a_signal_kills_its_client_likewise(server, tmp_path):
     with waiting_job(tmp_path, server) as job:
-        (family,) = children_of(SERVERS[0].pid)
-        (child,) = children_of(family)
+        (child,) = (job for one in children_of(SERVERS[0].pid) for job in children_of(one))
         os.kill(child, signal.SIGKILL)
         job.communicate(timeout=60)
     assert job.returncode == -signal.SIGKILL

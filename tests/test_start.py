@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_models import tiny_bert
 
-from kgtextvec.embed.fast_imports import quick_imports
+from kgtextvec.fast_imports import quick_imports
 from kgtextvec.models.convert import convert_model
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"

@@ -246,6 +246,38 @@ def test_device_and_batch_size_are_no_reason_to_rerun(project):
     assert project.run().jobs == Counter()
 
 
+def test_the_server_imports_what_models_need_before_their_jobs_if_there_will_be_any(
+    project, tmp_path
+):
+    """Each run here ends before its first job, with what its server would import at once."""
+    (tmp_path / "Snakefile").write_text(
+        f"include: {str(ROOT / 'Snakefile')!r}\n"
+        "onstart:\n"
+        "    print('soon:', *verbs_to_come(workflow.dag, plan), flush=True)\n"
+        "    os._exit(0)\n"
+        "import os\n"
+        "from kgtextvec_workflow.jobs import verbs_to_come\n"
+    )
+    project.root = tmp_path
+
+    def soon(*words: str) -> list[str]:
+        text = project.run("--nolock", *words).text
+        return next(line for line in text.splitlines() if line.startswith("soon:")).split()[1:]
+
+    project.config["spaces"] = ["full", "pca6"]
+    assert soon("all") == []  # vectors are there
+    project.config["models"] = ["cased", "other"]
+    assert soon("all") == ["embed-shard"]
+    project.config["models"] = ["cased"]
+    rows = entities(N)
+    rows[3]["description"] = "another one"
+    project.write_entities(rows)
+    assert soon("all") == ["embed-shard"]  # shards are known once the table has been read
+    assert soon("results/texts/entities/quality.html") == ["embed-shard"]
+    assert soon("results/texts/entities/manifest.json") == []
+    project.root = ROOT
+
+
 def test_a_typo_in_the_config_names_the_key(project):
     project.config["modelz"] = []
     outcome = project.run(ok=False)

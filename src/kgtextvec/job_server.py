@@ -8,12 +8,16 @@ folder, open files, signals, threads and exit code, and gives the same bytes. On
 
     Snakemake ── server ──┬── family "models" ──┬── embed-shard
                           │                     └── embed-shard
-                          └── family "tables" ───── export-table
+                          ├── family "tables" ───── export-table
+                          └── family "reduce" ───── fit-pca
+
+A family can be asked for before its first job, so that it imports while other jobs run. What all
+families import, the server imports before it forks them; "reduce" is forked before that, since it
+chooses kernels before numpy is imported.
 """
 
 import contextlib
 import ctypes
-import gc
 import json
 import os
 import random
@@ -26,91 +30,24 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from functools import cache
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from kgtextvec.fast_imports import FAMILIES, OWN_KERNELS, import_for, import_shared
 from kgtextvec.job_client import NAME_BYTES, NUMBER, SOCKET_VARIABLE, SOURCE_FOLDER
 
 LONGEST_PATH = 100  # of a Unix socket: 107 bytes
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
-TABLE_LIBRARIES = (
-    "numpy",
-    "pandas",  # pyarrow imports it where it looks whether an array is one of its own
-    "pyarrow.compute",
-    "pyarrow.parquet",
-    "threadpoolctl",
-)
-MODEL_LIBRARIES = (
-    *TABLE_LIBRARIES,
-    "torch",
-    "transformers.models.auto.modeling_auto",
-    "transformers.models.auto.tokenization_auto",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.roberta.modeling_roberta",
-    "accelerate",
-    "sympy",
-)
-SCORE_LIBRARIES = (
-    *TABLE_LIBRARIES,
-    "scipy.sparse",
-    "scipy.special",
-    "sklearn.decomposition",
-    "sklearn.feature_extraction.text",
-    "sklearn.linear_model",
-    "sklearn.model_selection",
-)
-MAP_LIBRARIES = (
-    *TABLE_LIBRARIES,
-    "jinja2",
-    "matplotlib.backends.backend_agg",
-    "matplotlib.figure",
-    "numba",
-    "openTSNE",
-    "sklearn.decomposition",
-)
-NOTEBOOK_LIBRARIES = (
-    *TABLE_LIBRARIES,
-    "jinja2",
-    "jupyter_client.manager",
-    "matplotlib.figure",
-    "nbclient",
-    "nbconvert",
-    "nbformat",
-    "plotly.io",
-)
-# Without matplotlib, which is to read the private settings of each kernel.
-KERNEL_LIBRARIES = (*TABLE_LIBRARIES, "ipykernel.kernelapp", "plotly.express")
-# What each verb (or module) needs, and the family that it is forked from. A verb that is not here
-# starts as usual; fit-pca and apply-pca do since they choose kernels before numpy is imported.
-FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "convert-model": ("models", MODEL_LIBRARIES),
-    "embed-shard": ("models", MODEL_LIBRARIES),
-    "cache-tokens": ("models", MODEL_LIBRARIES),
-    "read-texts": ("tables", TABLE_LIBRARIES),
-    "gather-shards": ("tables", TABLE_LIBRARIES),
-    "export-table": ("tables", TABLE_LIBRARIES),
-    "export-bundle": ("tables", TABLE_LIBRARIES),
-    "export-aligned": ("tables", TABLE_LIBRARIES),
-    "export-biomedgps": ("tables", TABLE_LIBRARIES),
-    "export-entity2d": ("tables", TABLE_LIBRARIES),
-    "evaluate-space": ("tables", SCORE_LIBRARIES),
-    "mask-texts": ("tables", TABLE_LIBRARIES),
-    "read-synonyms": ("tables", TABLE_LIBRARIES),
-    "draw-map": ("pages", MAP_LIBRARIES),
-    "render-notebook": ("pages", NOTEBOOK_LIBRARIES),
-    "compare-spaces": ("pages", NOTEBOOK_LIBRARIES),
-    "ipykernel_launcher": ("kernels", KERNEL_LIBRARIES),
-}
 
-
-def start_server() -> None:
+def start_server(soon: Iterable[str] = ()) -> None:
     """Start a server for this process' children, which find it by their environment.
 
-    Does nothing where there is a server already (an empty variable says: no server), or where the
-    system can't do it. The server ends once this process and all jobs have ended.
+    `soon`: verbs of jobs that are to come; what these need is imported at once. Does nothing where
+    there is a server already (an empty variable says: no server), or where the system can't do it.
+    The server ends once this process and all jobs have ended.
     """
     if SOCKET_VARIABLE in os.environ or not hasattr(os, "pidfd_open"):
         return
@@ -123,7 +60,7 @@ def start_server() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(64)
-        words = ["-P", "-m", "kgtextvec.job_server", str(folder), str(listener.fileno())]
+        words = ["-P", "-m", "kgtextvec.job_server", str(folder), str(listener.fileno()), *soon]
         # A session of its own: a Ctrl-C in the terminal is for the jobs, which pass it on.
         server = subprocess.Popen(  # noqa: S603 (our own command, as a list)
             [sys.executable, *words],
@@ -192,8 +129,14 @@ class Server(Loop):
         self.watch(listener, self.accept)
         self.watch(0, self.end)
 
-    def run(self) -> "Family | None":
-        """Serve until Snakemake is gone; return, in a new process, the family that it is."""
+    def run(self, soon: Iterable[str]) -> "Family | None":
+        """Serve until Snakemake is gone; return, in a new process, the family that it is.
+
+        Imports first what the verbs `soon` need.
+        """
+        for name in soon:
+            if made := self.pass_on(name):
+                return made
         while self.open:
             family: Family | None = self.turn()
             if family:
@@ -212,27 +155,41 @@ class Server(Loop):
     def accept(self, listener: socket.socket) -> "Family | None":
         """Pass a connection on to the family of its job."""
         connection, _ = listener.accept()
-        name = connection.recv(NAME_BYTES, socket.MSG_WAITALL).rstrip(b"\0").decode()
-        if name not in FAMILIES:
-            connection.close()
-            return None
+        with connection:
+            name = connection.recv(NAME_BYTES, socket.MSG_WAITALL).rstrip(b"\0").decode()
+            return self.pass_on(name, connection) if name in FAMILIES else None
+
+    def pass_on(self, name: str, connection: socket.socket | None = None) -> "Family | None":
+        """Pass a job on to its family, or, without a connection, the wish to import for it."""
         family = FAMILIES[name][0]
-        if family not in self.families:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            if not os.fork():
-                self.close()
-                os.open(os.devnull, os.O_RDONLY)  # it becomes 0, the lowest number that is free
-                ours.close()
-                for one in (*self.families.values(), connection):
-                    one.close()
-                return Family(theirs)
-            theirs.close()
-            self.families[family] = ours
+        if family not in OWN_KERNELS:
+            for own in OWN_KERNELS:
+                if made := self.fork(own):
+                    return made
+            import_shared()
+        if made := self.fork(family):
+            return made
         try:
-            socket.send_fds(self.families[family], [name.encode()], [connection.fileno()])
+            files = [connection.fileno()] if connection else []
+            socket.send_fds(self.families[family], [name.encode()], files)
         except OSError:  # it died, of too little memory for instance: the next job makes another
             self.families.pop(family).close()
-        connection.close()
+        return None
+
+    def fork(self, family: str) -> "Family | None":
+        """Fork a family that is not there yet; return it in the new process."""
+        if family in self.families:
+            return None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if not fork_with_threads():
+            self.close()
+            os.open(os.devnull, os.O_RDONLY)  # it becomes 0, the lowest number that is free
+            ours.close()
+            for one in self.families.values():
+                one.close()
+            return Family(theirs)
+        theirs.close()
+        self.families[family] = ours
         return None
 
 
@@ -259,12 +216,15 @@ class Family(Loop):
             self.open = False
             self.forget(requests)
             return None
+        if not files:
+            import_for(name.decode())
+            return None
         connection = socket.socket(fileno=files[0])
         job = Job.read(connection)
         if job is None:
             connection.close()
             return None
-        import_libraries(name.decode())
+        import_for(name.decode())
         pid = fork_with_threads()
         if not pid:
             self.close()
@@ -357,17 +317,6 @@ def fork_with_threads() -> int:
         return os.fork()
 
 
-@cache
-def import_libraries(name: str) -> None:
-    """Import, once, what jobs of that name need. What is missing is the job's to report."""
-    gc.disable()
-    for module in ("kgtextvec.__main__", *FAMILIES[name][1]):
-        with contextlib.suppress(ImportError):
-            import_module(module)
-    gc.enable()
-    gc.freeze()
-
-
 def set_library_threads(threads: str) -> None:
     """Let the libraries that are loaded take as many threads as they would if loaded now."""
     if threads.isdigit():
@@ -376,13 +325,13 @@ def set_library_threads(threads: str) -> None:
         import_module("threadpoolctl").threadpool_limits(int(threads))
 
 
-def serve(folder: str, listener: str) -> int:
+def serve(folder: str, listener: str, *soon: str) -> int:
     """Serve; the processes that are forked return from here as well, each with its exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whether there is a GPU is asked without CUDA, which would not survive a fork.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     os.environ["JPY_PARENT_PID"] = "1"  # a kernel's parent is its family, not who asked for it
-    family = Server(socket.socket(fileno=int(listener))).run()
+    family = Server(socket.socket(fileno=int(listener))).run(soon)
     if family is None:
         shutil.rmtree(folder, ignore_errors=True)
         return 0

@@ -17,6 +17,8 @@ from .plan import Param, Plan, Wildcards
 LOCAL_COPIES = Path(".snakemake/storage")  # Snakemake's default
 LOCKS = ".snakemake/locks"
 SMALL_TABLE = 3e6  # bytes: about 10,000 rows
+LOADS_MODEL = {"convert_model", "embed_shard", "cache_tokens"}
+MAKES_TEXTS = {"read_texts", "mask_texts"}
 FEW_TEXTS = 2e5  # bytes: a model takes longer to load than to embed them
 
 
@@ -53,6 +55,19 @@ def starts_jobs_itself(workflow: Any) -> bool:
     """Return whether jobs are this Snakemake's own children, with its own Python."""
     here: bool = workflow.is_main_process and workflow.executor_plugin.common_settings.local_exec
     return here and not workflow.deployment_settings.deployment_method
+
+
+def verbs_to_come(dag: Any, plan: Plan) -> list[str]:
+    """Return verbs that take seconds to import and that this run will need.
+
+    A table that is read again has new texts, as a rule, whose shards are found to be embedded only
+    once it has been read.
+    """
+    needed = {job.rule.name for job in dag.needrun_jobs()}
+    embeds = any(job.rule.name == "embed_shard" for job in dag.jobs)
+    loads = needed & LOADS_MODEL or (embeds and needed & MAKES_TEXTS)
+    kinds = {plan.catalogue[model].kind for model in plan.models if model in plan.catalogue}
+    return ["embed-shard"] if loads and kinds - {"endpoint"} else []
 
 
 def remove_left_copies(workflow: Any) -> None:

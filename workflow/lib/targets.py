@@ -7,6 +7,7 @@ import sys
 
 from snakemake.io import expand
 
+from kgtextvec.job_client import SOCKET_VARIABLE
 from kgtextvec.kinds import IN_GRAPHS
 
 from .content import Content
@@ -208,6 +209,7 @@ class Targets:
         subprocess.run(
             [sys.executable, "-P", "-m", "kgtextvec", "disk", json.dumps(asked), *flags],
             start_new_session=True,  # a Ctrl-C is Snakemake's to answer, which then kills it
-            env=os.environ | {"PYTHONPATH": str(plan.root / "src")},
+            # The server of jobs is importing libraries, and this needs none.
+            env=os.environ | {"PYTHONPATH": str(plan.root / "src"), SOCKET_VARIABLE: ""},
             check=False,
         )

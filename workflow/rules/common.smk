@@ -64,6 +64,7 @@ from kgtextvec_workflow.jobs import (
     remove_left_copies,
     remove_unneeded,
     starts_jobs_itself,
+    verbs_to_come,
 )
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.score_inputs import ScoreInputs
@@ -138,10 +139,10 @@ if workflow.output_settings.dryrun and plan.has_endpoints:
 
 
 onstart:
+    if starts_jobs_itself(workflow):
+        start_server(verbs_to_come(workflow.dag, plan))
     targets.report_disk()
     remove_unneeded(workflow)
-    if starts_jobs_itself(workflow):
-        start_server()
 
 
 onsuccess:

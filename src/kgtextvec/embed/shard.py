@@ -15,7 +15,6 @@ from kgtextvec.checksums import xxh3_of
 from kgtextvec.device import choose_device, set_threads
 from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed import RECIPE
-from kgtextvec.embed.fast_imports import quick_imports
 from kgtextvec.embed.fingerprint import (
     choices_in_manifest,
     chosen_layers,
@@ -29,6 +28,7 @@ from kgtextvec.embed.store import Store, open_store
 from kgtextvec.embed.store_writer import store_as_finished
 from kgtextvec.encoders import EncoderSettings, ResumeContext, load_encoder
 from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.fast_imports import quick_imports
 from kgtextvec.files import parse_json, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet

@@ -1,5 +1,7 @@
 """init: the form of a user's files is recognised, and the config that it writes works as it is."""
 
+import csv
+import json
 import os
 import pty
 import re
@@ -124,6 +126,18 @@ def test_all_files_of_edges_are_one_graph(forms):
     assert "test triples" not in text
 
 
+@pytest.mark.parametrize("synonyms", ["alpha|beta", "alpha", ""])
+def test_the_text_with_synonyms_that_a_comment_offers_can_be_used(forms, synonyms):
+    row = f"EX:1\tGene\tone\tA text.\t{synonyms}\n"
+    (forms / "n.tsv").write_text(f"id\tcategory\tname\tdescription\tsynonym\n{row}")
+    assert main(["init", "n.tsv", "--yes"]) == 0
+    text = (forms / "config.yaml").read_text()
+    offered = text.replace("# For texts with synonyms: ", "")
+    assert (offered != text) == bool(synonyms)
+    want = {"alpha|beta": "one (alpha, beta). A text.", "alpha": "one (alpha). A text."}
+    assert reports_of(offered)["entities"]["texts"] == [want.get(synonyms, "A text.")]
+
+
 def test_a_category_that_every_node_has_is_not_the_label(forms):
     nodes = "id\tcategory\tname\nEX:1\tbiolink:NamedThing|biolink:Disease\tscurvy\n"
     for order in ("NamedThing|biolink:Disease", "Disease|biolink:NamedThing"):
@@ -193,12 +207,91 @@ def test_an_answer_on_a_terminal_decides(forms):
     assert yaml.safe_load(text)["tables"]["entities"]["columns"]["label"] == "label"
 
 
-def test_ontologies_come_with_the_way_to_a_table(forms, capsys):
-    for name in ("terms.obo", "terms.json"):
-        assert main(["init", name, "--out", f"{name}.yaml"]) == 0
-        text = (forms / f"{name}.yaml").read_text()
-        assert f"robot export --input {name}" in text
-        assert yaml.safe_load(text)["tables"] is None
+def test_an_ontology_comes_with_the_way_to_a_table(forms, capsys):
+    assert main(["init", "terms.obo", "--out", "new.yaml"]) == 0
+    text = (forms / "new.yaml").read_text()
+    assert "robot export --input terms.obo" in text
+    assert "robot convert --input terms.obo --output terms.json" in text
+    assert yaml.safe_load(text)["tables"] is None
+
+
+OBO = "http://purl.obolibrary.org/obo/"
+SPACE = "http://www.geneontology.org/formats/oboInOwl#hasOBONamespace"
+# As the schema of OBO Graphs has it (github.com/geneontology/obographs).
+TERMS = [
+    {
+        "id": f"{OBO}EX_0000001",
+        "lbl": "fever",
+        "type": "CLASS",
+        "meta": {
+            "definition": {"val": 'A "high"\ttemperature,\nfor days.', "xrefs": ["PMID:1"]},
+            "synonyms": [
+                {"pred": "hasExactSynonym", "val": "pyrexia"},
+                {"pred": "hasRelatedSynonym", "val": "hot|warm", "xrefs": []},
+            ],
+            "xrefs": [{"val": "MESH:D005334"}],
+            "basicPropertyValues": [{"pred": SPACE, "val": "symptom"}],
+        },
+    },
+    {
+        "id": f"{OBO}EX_0000002",
+        "lbl": "ague",
+        "type": "CLASS",
+        "meta": {"definition": None, "synonyms": [], "xrefs": None, "deprecated": False},
+    },
+    {"id": f"{OBO}EX_0000003", "lbl": "old", "type": "CLASS", "meta": {"deprecated": True}},
+    {"id": f"{OBO}CHEBI_15377", "type": "CLASS"},
+    {"id": "http://www.orpha.net/ORDO/Orphanet_673", "lbl": "malaria"},
+    {"id": f"{OBO}RO_0002200", "lbl": "has phenotype", "type": "PROPERTY"},
+]
+STATEMENTS = [
+    ("EX_0000002", "is_a", "EX_0000001"),
+    ("EX_0000002", f"{OBO}RO_0002200", "EX_0000001"),
+    ("EX_0000002", f"{OBO}RO_0002200", "CHEBI_15377"),
+    ("EX_0000003", "is_a", "EX_0000001"),
+]
+
+
+def test_tables_are_made_of_an_ontology_in_obo_graphs_json(forms, capsys):
+    edges = [{"sub": OBO + one, "pred": p, "obj": OBO + two} for one, p, two in STATEMENTS]
+    graphs = [{"nodes": TERMS[1:3], "edges": edges[:1]}, {"nodes": TERMS, "edges": edges[1:]}]
+    (forms / "ex.json").write_text(json.dumps({"graphs": graphs}))
+    assert main(["init", "ex.json", "--yes"]) == 0
+    said = capsys.readouterr().err
+    assert "3 terms, 2 edges, 2 relations" in said
+    assert "1 deprecated terms, 1 terms without a name, 2 edges" in said
+    with (forms / "ex-nodes.tsv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["id"], row["category"], row["name"]) for row in rows] == [
+        ("EX:0000002", "EX", "ague"),
+        ("EX:0000001", "symptom", "fever"),
+        ("http://www.orpha.net/ORDO/Orphanet_673", "Orphanet", "malaria"),
+    ]
+    assert rows[1]["description"] == 'A "high" temperature, for days.'
+    assert (rows[1]["synonym"], rows[1]["xref"]) == ("pyrexia|hot/warm", "MESH:D005334")
+    assert (forms / "ex-edges.tsv").read_text().splitlines() == [
+        "subject\tpredicate\tobject",
+        "EX:0000002\tis_a\tEX:0000001",
+        "EX:0000002\tRO:0002200\tEX:0000001",
+    ]
+    text = (forms / "config.yaml").read_text()
+    reports = reports_of(text)
+    assert reports["entities"]["labels"] == {"EX": 1, "symptom": 1, "Orphanet": 1}
+    assert reports["relation_types"]["ids"] == ["is_a", "RO:0002200"]
+    assert reports["relation_types"]["texts"] == ["is a", "has phenotype"]
+    assert not [one for report in reports.values() for one in report["findings"]]
+    assert yaml.safe_load(text)["graph"] == {"file": "ex-edges.tsv"}
+    assert main(["init", "ex.json", "--out", "again.yaml"]) == 2
+    assert "ex-nodes.tsv: exists, and is not overwritten" in capsys.readouterr().err
+    assert not (forms / "again.yaml").exists()
+
+
+@pytest.mark.parametrize("data", ['{"graphs": [{"nodes": [{"lbl": "x"}]}]}', '{"graphs": [{"no'])
+def test_a_damaged_ontology_leaves_nothing(forms, capsys, data):
+    (forms / "ex.json").write_text(data)
+    assert main(["init", "ex.json"]) == 2
+    assert "ex.json: can't be read as OBO Graphs JSON" in capsys.readouterr().err
+    assert not [*forms.glob("ex-*"), *forms.glob("config.yaml")]
 
 
 def test_nothing_is_overwritten_and_nothing_is_guessed(forms, capsys):

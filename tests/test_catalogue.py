@@ -10,7 +10,7 @@ from kgtextvec.disk import count_parameters
 from kgtextvec.errors import InputError
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
-from kgtextvec.models.listing import models
+from kgtextvec.models.listing import COLUMNS, models, row_of, catalogue_lines
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
 
@@ -41,16 +41,31 @@ def test_the_weights_of_a_bert_follow_from_its_dims(name):
 def test_the_list_shows_dims_weights_memory_and_licence(tmp_path, capsys):
     models()
     lines = capsys.readouterr().out.splitlines()
-    columns = ["name", "kind", "dims", "weights", "memory", "checked", "source", "license"]
+    columns = ["name", "kind", "dims", "weights", "memory", "pooling", "length", "checked"]
+    columns += ["source", "license"]
     assert lines[0].split() == columns
     checked = [line.split()[0] for line in lines if "  yes  " in line]
     assert checked == [name for name, entry in CATALOGUE.items() if "sha256" in entry]
     assert [line.split()[0] for line in lines[1:]] == list(CATALOGUE)
     (line,) = [line for line in lines if line.startswith("bge-m3 ")]
     assert "1024" in line and "568 M" in line and "5.0 GB" in line and line.endswith("MIT")
+    assert "  its own  8192 " in line
     (tmp_path / "mine.yaml").write_text("mine: {source: 'path:x'}\nbad: {sorce: x}\n")
     with pytest.raises(InputError, match=r"catalogue, bad\.sorce: there is no such key"):
         models(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_a_terminal_gets_the_columns_that_it_has_room_for(width):
+    rows = [COLUMNS, *(row_of(name, entry) for name, entry in CATALOGUE.items())]
+    heading, *lines, last = catalogue_lines(rows, width)
+    assert max(map(len, [heading, *lines, last])) <= width
+    assert [line.split()[0] for line in lines] == list(CATALOGUE)
+    for name in {"name", "dims", "weights", "memory", "checked", "license"}:
+        assert name in heading
+    assert ("pooling" in heading, "source" in heading) == (width > 100, False)
+    assert "source" in last and "less -S" in last
+    assert catalogue_lines(rows, 1000) == catalogue_lines(rows, None)
 
 
 def test_the_page_shows_every_model():

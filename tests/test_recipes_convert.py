@@ -114,6 +114,35 @@ def test_weights_are_saved_in_their_own_precision(tmp_path, dtype):
     assert np.array_equal(vectors_of(convert(folder)), exact)
 
 
+def test_a_weight_that_changes_while_it_is_saved_is_noticed(tmp_path, monkeypatch):
+    from transformers import PreTrainedModel
+
+    save = PreTrainedModel.save_pretrained
+
+    def with_a_fault(model, *args, **kwargs):
+        model.get_input_embeddings().weight.data[3, 5] += 1e-6
+        save(model, *args, **kwargs)
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", with_a_fault)
+    with pytest.raises(RuntimeError, match="has other weights than the one it came from"):
+        convert(bert(tmp_path / "b"))
+    assert not (tmp_path / "b-out").exists()
+
+
+def test_a_saved_model_that_lacks_a_weight_is_not_run(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from kgtextvec.encoders.transformer.loading import read_transformer
+
+    out = convert(bert(tmp_path / "b"))
+    assert read_transformer(out, "float32")
+    weights = load_file(out / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.bias"]
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RuntimeError, match=r"1 weights are missing \(first encoder\.layer\.1"):
+        read_transformer(out, "float32")
+
+
 def test_weights_of_several_precisions_are_saved_in_float32(tmp_path):
     from tiny_models import change_weights
 

@@ -1,9 +1,11 @@
 """mem_mb of the rules follows the size of the model."""
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
+from workflow_run import ROOT
 
 from workflow.lib import memory
 
@@ -37,7 +39,35 @@ def test_a_job_gets_twice_the_models_float32_weights(tmp_path):
     assert 2 * 26_700 < mem_mb(None, SimpleNamespace(model=tmp_path), 1) < 2 * 26_700 + 8000
 
 
+@pytest.mark.parametrize(("gigabytes", "most"), [(0.4, 12_000), (4.85, 12_500), (20, 42_000)])
+def test_training_gets_twice_the_checkpoint_but_at_least_12_gb(tmp_path, gigabytes, most):
+    """BioELMo's checkpoint is 4.85 GB, and 8.2 GB were the peak of its training."""
+    files = [{"bytes": int(gigabytes * 1e9)}, {"name": "a record without a size"}]
+    (tmp_path / "m.json").write_text(json.dumps({"files": files}))
+    mem_mb = memory.for_training(least=12000)
+    given = SimpleNamespace(downloaded=tmp_path / "m.json")
+    assert max(12_000, 2 * gigabytes * 1e9 / 2**20) <= mem_mb(None, given, 1) <= most
+    assert mem_mb(None, given, 2) == 2 * mem_mb(None, given, 1)
+
+
+def test_every_job_that_loads_a_model_gets_memory_by_its_size():
+    """A rule that reads a converted model or a checkpoint names memory.py, but for the probes.
+
+    probe_model reads the folder's record alone.
+    """
+    rules = {}
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for text in re.split(r"^rule |^checkpoint ", path.read_text("utf-8"), flags=re.M)[1:]:
+            rules[text.partition(":")[0]] = text
+    reads_model = r"^        (model|folder|downloaded|adapted)=(?!directory)"
+    loads = {name for name, text in rules.items() if re.search(reads_model, text, re.M)}
+    sized = {name for name, text in rules.items() if "mem_mb=memory." in text}
+    assert sized == {"convert_model", "embed_shard", "cache_tokens", "finetune_model"}
+    assert loads - sized <= {"probe_model", "download_model", "unpack_model"}, loads - sized
+
+
 def test_a_model_that_is_not_there_yet_gets_what_is_usual(tmp_path):
     nowhere = SimpleNamespace(downloaded=tmp_path / "x.json", model=tmp_path / "x")
     assert memory.for_conversion(unknown=12000)(None, nowhere, 2) == 24000
     assert memory.for_model(unknown=8000)(None, nowhere, 1) == 8000
+    assert memory.for_training(least=12000)(None, nowhere, 1) == 12000

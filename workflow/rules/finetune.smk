@@ -29,7 +29,7 @@ rule finetune_model:
     threads: 8
     resources:
         gpu=GPU,
-        mem_mb=grown(12000),
+        mem_mb=memory.for_training(least=12000),
         runtime=grown(1440),
     params:
         engine=plan.engine,

@@ -18,7 +18,7 @@ rule cache_tokens:
     threads: 8
     resources:
         gpu=GPU,
-        mem_mb=grown(8000),
+        mem_mb=memory.for_model(unknown=8000, least=8000),
         runtime=grown(240),
     params:
         engine=plan.engine,

@@ -10,6 +10,7 @@ ENCODER_HALVES = {
     "longt5": "LongT5EncoderModel",
     "switch_transformers": "SwitchTransformersEncoderModel",
 }
+POOLER = "pooler."  # weights of BERT's own pooling, which is not used
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 
 

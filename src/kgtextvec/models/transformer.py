@@ -1,18 +1,19 @@
 """convert-model for transformers: checked, saved in the checkpoint's own dtype, tried.
 
-One model is in memory at a time: the saved one is read after the first is gone, and compared with
-it by the digests of its weights.
+The saved weights are read after the model is gone, so that memory holds one or the other, and are
+compared with it by their digests.
 """
 
 import gc
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kgtextvec.encoders.choices import NORMALIZE, Choices, check_choices, choose
-from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.encoders.folder import WEIGHTS, read_model_folder
 from kgtextvec.encoders.pretrained import quiet_transformers
 from kgtextvec.errors import InputError
 from kgtextvec.files import need_space, read_json
@@ -46,6 +47,8 @@ def convert_transformer(
     adapter has not got: the tokenizer, and the recipe with its heads. Raises InputError for what
     would give wrong vectors.
     """
+    from safetensors import safe_open
+
     quiet_transformers()
     files = files_in(folder)
     check_adapter_files(folder, set(files), adapted)
@@ -72,18 +75,22 @@ def convert_transformer(
     token_dims = int(model.config.get_text_config().hidden_size)
     need_space({out.parent: sum(each.nbytes for each in model.parameters())})
     head_dims = save_heads(heads_from, own, out)
-    digests = weight_digests(model)
+    digests, aliases = weight_digests(model.named_parameters()), aliases_of(model)
     tokenizer.model_max_length = limit
     tokenizer.save_pretrained(str(out))
     remove_local_settings(out / "tokenizer_config.json")
     # Else old names of weights (gamma, beta) would be written again.
     model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
+    causal = try_model(folder, out, model, choices)
     del model
     gc.collect()
-    again = load_model(out, dtype)
-    if weight_digests(again) != digests:
+    with safe_open(out / WEIGHTS, framework="pt") as saved:
+        tensors = ((name, saved.get_tensor(name)) for name in saved.keys())  # noqa: SIM118
+        found = {
+            aliases.get(name, name): digest for name, digest in weight_digests(tensors).items()
+        }
+    if {name: found.get(name) for name in digests} != digests:
         raise RuntimeError(f"{out}: the saved model has other weights than the one it came from")
-    causal = try_model(folder, out, again, choices)
     if causal and "AutoModel" in (config.get("auto_map") or {}):
         raise InputError(
             f"{home / 'config.json'}: the model has code of its own (auto_map), which is never run,"
@@ -153,12 +160,19 @@ def save_heads(folder: Path, own: ModelRecipe, out: Path) -> dict[str, list[int]
     return found
 
 
-def weight_digests(model: Any) -> dict[str, str]:
-    """Return {name: sha256} of a model's weights, of their bytes."""
+def aliases_of(model: Any) -> dict[str, str]:
+    """Return {each name of a weight: its first one}; weights that are tied have several."""
+    first = {id(value): name for name, value in model.named_parameters()}
+    every = model.named_parameters(remove_duplicate=False)
+    return {name: first[id(value)] for name, value in every}
+
+
+def weight_digests(weights: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return {name: sha256} of weights, of their bytes."""
     import torch
 
     found = {}
-    for name, value in model.named_parameters():
+    for name, value in weights:
         flat = value.detach().contiguous().reshape(-1).view(torch.uint8)
         found[name] = hashlib.sha256(flat.numpy()).hexdigest()
     return found

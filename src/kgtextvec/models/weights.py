@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kgtextvec.encoders.pretrained import encoder_class, load_with_report
+from kgtextvec.encoders.pretrained import POOLER, encoder_class, load_with_report
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
 from kgtextvec.models.weight_forms import refuse_other_forms
 from kgtextvec.progress import say
 
-POOLER = "pooler."
 RIGHT_FILE = "Get the right file."
 POINTER = b"version https://git-lfs"
 NUMBER_KINDS = {"C": "complex numbers", "I": "integers", "U": "integers", "B": "true and false"}

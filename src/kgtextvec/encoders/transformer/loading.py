@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from kgtextvec.encoders.pretrained import LOCAL_ONLY, encoder_class, quiet_transformers
+from kgtextvec.encoders.pretrained import LOCAL_ONLY, POOLER, encoder_class, quiet_transformers
 from kgtextvec.encoders.transformer.fused import has_kernels, with_fused_norms
 from kgtextvec.encoders.transformer.prepack import prepacked
 
@@ -30,17 +30,24 @@ def place_transformer(model: Any, device: torch.device) -> Any:
 
 
 def read_transformer(folder: Path, precision: str) -> Any:
-    """Read the weights in that precision into the host's memory, in evaluation mode."""
+    """Read the weights in that precision into the host's memory, in evaluation mode.
+
+    Raises RuntimeError for weights that are not in the folder, which would be random.
+    """
     quiet_transformers()
     kind = encoder_class(folder)
     # A folder of ours, checked by its digests: there is no revision to pin.
     options = LOCAL_ONLY | {"use_safetensors": True, "dtype": TORCH_DTYPES[precision]}
+    options["output_loading_info"] = True
     try:
-        model = kind.from_pretrained(  # nosec B615
+        model, report = kind.from_pretrained(  # nosec B615
             str(folder), add_pooling_layer=False, **options
         )
     except TypeError:  # a model class that has no pooling layer to leave out
-        model = kind.from_pretrained(str(folder), **options)  # nosec B615
+        model, report = kind.from_pretrained(str(folder), **options)  # nosec B615
+    weights = {name for name, _ in model.named_parameters() if not name.startswith(POOLER)}
+    if missing := sorted(weights & set(report["missing_keys"])):
+        raise RuntimeError(f"{folder}: {len(missing)} weights are missing (first {missing[0]})")
     for config in (model.config, model.config.get_text_config()):
         config.use_cache = False  # of keys and values, for texts that go on
     return model.eval().requires_grad_(False)

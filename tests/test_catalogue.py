@@ -10,7 +10,7 @@ from kgtextvec.disk import count_parameters
 from kgtextvec.errors import InputError
 from kgtextvec.models.endpoint import check_keys_of_kind
 from kgtextvec.models.entry import locations_of
-from kgtextvec.models.listing import COLUMNS, models, row_of, catalogue_lines
+from kgtextvec.models.listing import COLUMNS, catalogue_lines, models, row_of
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
 

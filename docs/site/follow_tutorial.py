@@ -1,8 +1,9 @@
 """Follow docs/tutorial.md from an empty folder, block by block: `make tutorial`.
 
 Everything happens in a new folder with a virtual environment of its own, in which the wheel is
-installed. Commands run as they are written; the lines of YAML replace those keys of config.yaml;
-Python is saved under the name that the page gives it.
+installed. Commands run as they are written, but `python3` is the Python that runs this file
+(`make tutorial PYTHON=python3.12`); the lines of YAML replace those keys of config.yaml; Python is
+saved under the name that the page gives it.
 """
 
 import argparse
@@ -40,6 +41,7 @@ def script_of(page: str) -> str:
     for language, block in BLOCK.findall(page):
         if language == "sh":
             for line in block.strip().splitlines():
+                line = re.sub(r"^python3 (?=-m venv)", f"{shlex.quote(sys.executable)} ", line)
                 lines += [f"echo '$' {shlex.quote(line)}", line]
         elif language == "yaml":
             keys = "|".join(re.findall(r"^(\w+):", block, re.MULTILINE))

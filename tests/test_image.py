@@ -8,6 +8,7 @@ real image.
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -96,6 +97,57 @@ def test_an_image_of_another_version_is_refused(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"ERROR: the run was started by kgtextvec 0.0.1, this machine has {__version__}."
         " Install the same version on both.\n"
+    )
+
+
+STEP = """#!/bin/sh
+# Stands in for a program of the installation: notes what it is asked for.
+echo "$(basename "$0") $*" >> {log}
+case "$*" in
+  "-m venv "*) for last; do :; done; mkdir -p "$last/bin"; cp "$0" "$last/bin/pip";;
+  *torch.txt*) exit 7;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "index", "asked"),
+    [
+        ("cpu", [], "https://download.pytorch.org/whl/cpu"),
+        ("cu130", [], "https://download.pytorch.org/whl/cu130"),
+        ("cu130", ["https://mirror/simple"], "https://mirror/simple"),
+    ],
+)
+def test_the_device_selects_the_build_of_pytorch(tmp_path, device, index, asked):
+    """install.sh up to PyTorch, with programs that install nothing, and its folders elsewhere."""
+    log, programs = tmp_path / "log", tmp_path / "programs"
+    programs.mkdir()
+    for name in ("apt-get", "python3", "rm"):
+        (programs / name).write_text(STEP.format(log=log))
+        (programs / name).chmod(0o755)
+    text = (ROOT / "containers/install.sh").read_text("utf-8")
+    for folder in ("/opt/kgtextvec", "/tmp/kgtextvec-tools"):  # noqa: S108
+        assert folder in text
+        text = text.replace(folder, str(tmp_path / Path(folder).name))
+    env = {"PATH": f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin"}
+    done = subprocess.run(["sh", "-c", text, "install.sh", str(ROOT), device, *index], env=env)
+    assert done.returncode == 7, "it ends at the installation of PyTorch"
+    *_, lock, torch = log.read_text().splitlines()
+    assert f"--require-hashes --no-deps -r {ROOT}/requirements/lock-image.txt" in lock
+    assert torch.endswith(f"-r {ROOT}/requirements/torch.txt --index-url {asked}")
+
+
+def test_make_image_and_make_sif_pass_the_device_on():
+    said = subprocess.run(
+        ["make", "--dry-run", "image", "sif", "DEVICE=cu130"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert "--build-arg DEVICE=cu130" in said and f"--tag kgtextvec:{__version__}-cu130" in said
+    assert "--build-arg device=cu130" in said and f"dist/kgtextvec-{__version__}-cu130.sif" in said
+    recipe = (ROOT / "containers/Containerfile").read_text("utf-8")
+    assert 'install.sh /checkout "${DEVICE}" "${TORCH_INDEX}"' in recipe
+    assert 'install.sh /checkout "{{ device }}"' in (ROOT / "containers/kgtextvec.def").read_text(
+        "utf-8"
     )
 
 

@@ -139,6 +139,16 @@ def test_a_plugin_that_is_not_installed_is_named(tmp_path, monkeypatch, capsys, 
     assert package in refused(capsys, "--workflow-profile", "mine")
 
 
+def test_requests_to_s3_are_repeated_unless_the_user_says_how_often(tmp_path):
+    on_s3 = ["-n", "--default-storage-provider", "s3"]
+    assert launch.with_retries(["-n"]) == ["-n"]
+    assert launch.with_retries(on_s3) == [*on_s3, "--storage-s3-retries", "20"]
+    assert launch.with_retries([*on_s3, "--storage-s3-retries=2"])[-1] == "--storage-s3-retries=2"
+    (tmp_path / "profile.yaml").write_text("default-storage-provider: s3\nstorage-s3-retries: 3\n")
+    words = ["--workflow-profile", str(tmp_path)]
+    assert launch.with_retries(words) == words
+
+
 def test_results_of_a_newer_version_are_left_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.yaml").touch()

@@ -37,6 +37,8 @@ rule default:
 """
 # Words that say how many jobs run at once; without any of them all cores are used.
 SIZES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
+# Attempts of Snakemake's S3 plugin, a few minutes in all; by its default it gives up in 15 seconds.
+S3_ATTEMPTS = 20
 EXECUTORS = ("local", "dryrun", "touch")  # those without a plugin of their own
 CONFIG_FILES = ("--configfile", "--configfiles")
 DEMO_RESULTS = (
@@ -69,7 +71,7 @@ def run(
     check_yaml_files(words)
     check_plugins(words)
     check_bucket(words)
-    start_snakemake(words)
+    start_snakemake(with_retries(words))
 
 
 def demo(
@@ -205,6 +207,18 @@ def check_bucket(words: Sequence[str]) -> None:
     from kgtextvec.embed.bucket import open_bucket
 
     open_bucket(prefix, endpoint)
+
+
+def with_retries(words: Sequence[str]) -> list[str]:
+    """Return the words with more attempts at requests to S3, unless their number is given.
+
+    A server that answers 503 SlowDown for a minute must not end a run.
+    """
+    names = ("default-storage-provider", "storage-s3-retries")
+    provider, attempts = settings_of_run(words, *names)
+    if provider != "s3" or attempts is not None:
+        return list(words)
+    return with_words(words, "--storage-s3-retries", str(S3_ATTEMPTS))
 
 
 def settings_of_run(words: Sequence[str], *names: str) -> list[str | None]:

@@ -1,6 +1,7 @@
 """From a graph to the verdict: what was misleading once comes out right, by plain loops as well."""
 
 import json
+import math
 import random
 from collections import defaultdict
 
@@ -8,11 +9,28 @@ import numpy as np
 import pytest
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
 
+from kgtextvec.evaluate.folds import grouped_folds
 from kgtextvec.evaluate.scorecard import evaluate_space
 from kgtextvec.pairs import read_item_sums
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 from kgtextvec.report.compare.verdict import table_verdict
 from kgtextvec.settings.scores import Scoring
+
+
+def compared_space(folder, score, triples=()):
+    """A space as the page reads it, scored by one score."""
+    out = folder / "scores.json"
+    scoring = Scoring(scores=(score,))
+    texts = shards_of(folder)
+    evaluate_space(folder, texts=texts, out=out, triples=triples, scoring=scoring, threads=1)
+    methods = json.loads(out.read_text())["scores"][score]["all"]["all"]
+    scores = {
+        (score, method, metric): ScoreValue(one["value"], *(one["interval"] or ()))
+        for method, metrics in methods.items()
+        for metric, one in metrics.items()
+    }
+    items = read_item_sums(folder / "scores_by_row.parquet")
+    return ComparedSpace("toy", "things", folder.name, dims=8, scores=scores, items=items)
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +48,7 @@ def spaces(tmp_path_factory):
     for space, amount in (("full", 0.5), ("pca8", 0.53)):
         given = vectors + amount * noise + 0.05 * rng.normal(size=vectors.shape)
         folder = make_space(root, given, labels, names, space=space)
-        out = folder / "scores.json"
-        scoring = Scoring(scores=("cold_start",))
-        texts = shards_of(folder)
-        evaluate_space(folder, texts=texts, out=out, triples=[path], scoring=scoring, threads=1)
-        methods = json.loads(out.read_text())["scores"]["cold_start"]["all"]["all"]
-        scores = {
-            ("cold_start", method, metric): ScoreValue(one["value"], *(one["interval"] or ()))
-            for method, metrics in methods.items()
-            for metric, one in metrics.items()
-        }
-        items = read_item_sums(folder / "scores_by_row.parquet")
-        found.append(ComparedSpace("toy", "things", space, dims=8, scores=scores, items=items))
+        found.append(compared_space(folder, "cold_start", [path]))
     return found
 
 
@@ -91,3 +98,42 @@ def test_a_small_loss_is_clear_although_intervals_overlap(spaces):
     ends = kept.partition(f"{value:+.4f}, ")[2].partition(")")[0].split(" to ")
     assert [float(end) for end in ends] == pytest.approx([low, high], abs=0.15 * (high - low))
     assert "Every other space is clearly worse than toy full." in table_verdict(spaces)
+
+
+def label_hits(vectors, labels, folds, k=10):
+    """1 where most of a row's k nearest of other folds have its label, shared where several do."""
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    hits = []
+    for row in range(len(labels)):
+        others = [i for i in range(len(labels)) if folds[i] != folds[row]]
+        others.sort(key=lambda i: -float(units[row] @ units[i]))
+        votes = [labels[i] for i in others[:k]]
+        first = [one for one in set(votes) if votes.count(one) == max(map(votes.count, votes))]
+        hits.append((labels[row] in first) / len(first))
+    return np.array(hits)
+
+
+def test_accuracies_of_45_rows_whose_intervals_overlap_are_clearly_different(tmp_path):
+    """Without triples the label probe ranks, on the same rows; here by McNemar's exact test."""
+    rng = np.random.default_rng(3)
+    labels = np.repeat(np.arange(3), 15)
+    names = ["".join(rng.choice(list("bcdfgklmnprstvz"), 9)) for _ in range(45)]  # none alike
+    noise, more = rng.normal(size=(2, 45, 8))
+    kinds = [f"Kind{label}" for label in labels]
+    clear = np.eye(3, 8)[labels] + 0.5 * noise
+    vectors = [one.astype(np.float32) for one in (clear, clear + 0.6 * more)]
+    full, worse = (
+        compared_space(make_space(tmp_path, given, kinds, names, space=space), "labels")
+        for space, given in zip(("full", "pca8"), vectors, strict=True)
+    )
+    mine, its = (one.scores["labels", "vectors", "knn_accuracy"] for one in (full, worse))
+    assert its.high > mine.low, "the intervals overlap"
+    folds = grouped_folds(labels, np.arange(45), 0)
+    hits = [label_hits(given.astype(np.float64), labels, folds) for given in vectors]
+    assert [one.mean() for one in hits] == pytest.approx([mine.value, its.value], abs=1e-6)
+    gained, lost = (hits[0] > hits[1]).sum(), (hits[0] < hits[1]).sum()
+    chance = sum(math.comb(gained + lost, i) for i in range(lost + 1)) / 2 ** (gained + lost - 1)
+    assert chance < 0.02, "McNemar's exact test, two-sided"
+    best = next(one for one in table_verdict([full, worse]) if one.startswith("The best of"))
+    assert "It is clearly better than all others" in best
+    assert f"{mine.value - its.value:+.4f}" in best

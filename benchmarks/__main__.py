@@ -32,6 +32,7 @@ SMALL = {
     "embed": {"n_texts": 48, "repeats": 2},
     "decoder": {"n_texts": 16, "layers": 2, "repeats": 2},
     "e2e": {"counts": [500], "repeats": 0, "parts": ["e2e", "tsv"]},
+    "scores": {"counts": [2_000]},
     "elmo": {"n_texts": 64, "batches": 1},
     "gpu": {"n_texts": 20_000},
 }
@@ -51,6 +52,7 @@ FULL = {
     "embed": {"n_texts": 2_000, "repeats": 3},
     "decoder": {"n_texts": 40, "layers": 11, "repeats": 3},
     "e2e": {"counts": [500, 2_000, 20_000, 100_000], "repeats": 5},
+    "scores": {"counts": [10_000, 100_000, 1_000_000]},
     "elmo": {"n_texts": 2_000},
     "gpu": {"n_texts": 200_000},
 }

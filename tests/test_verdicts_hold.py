@@ -1,9 +1,10 @@
 """From a graph to the verdict: what was misleading once comes out right, by plain loops as well."""
 
 import json
-import math
 import random
 from collections import defaultdict
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,24 +101,13 @@ def test_a_small_loss_is_clear_although_intervals_overlap(spaces):
     assert "Every other space is clearly worse than toy full." in table_verdict(spaces)
 
 
-def label_hits(vectors, labels, folds, k=10):
-    """1 where most of a row's k nearest of other folds have its label, shared where several do."""
-    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    hits = []
-    for row in range(len(labels)):
-        others = [i for i in range(len(labels)) if folds[i] != folds[row]]
-        others.sort(key=lambda i: -float(units[row] @ units[i]))
-        votes = [labels[i] for i in others[:k]]
-        first = [one for one in set(votes) if votes.count(one) == max(map(votes.count, votes))]
-        hits.append((labels[row] in first) / len(first))
-    return np.array(hits)
-
-
-def test_accuracies_of_45_rows_whose_intervals_overlap_are_clearly_different(tmp_path):
+def test_accuracies_of_45_rows_whose_intervals_overlap_are_clearly_different(tmp_path, monkeypatch):
     """Without triples the label probe ranks, on the same rows; here by McNemar's exact test."""
     rng = np.random.default_rng(3)
     labels = np.repeat(np.arange(3), 15)
     names = ["".join(rng.choice(list("bcdfgklmnprstvz"), 9)) for _ in range(45)]  # none alike
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[1])
+    check = import_module("gallery.check_labels")
     noise, more = rng.normal(size=(2, 45, 8))
     kinds = [f"Kind{label}" for label in labels]
     clear = np.eye(3, 8)[labels] + 0.5 * noise
@@ -129,11 +119,9 @@ def test_accuracies_of_45_rows_whose_intervals_overlap_are_clearly_different(tmp
     mine, its = (one.scores["labels", "vectors", "knn_accuracy"] for one in (full, worse))
     assert its.high > mine.low, "the intervals overlap"
     folds = grouped_folds(labels, np.arange(45), 0)
-    hits = [label_hits(given.astype(np.float64), labels, folds) for given in vectors]
+    hits = [check.label_hits(given.astype(np.float64), labels, folds) for given in vectors]
     assert [one.mean() for one in hits] == pytest.approx([mine.value, its.value], abs=1e-6)
-    gained, lost = (hits[0] > hits[1]).sum(), (hits[0] < hits[1]).sum()
-    chance = sum(math.comb(gained + lost, i) for i in range(lost + 1)) / 2 ** (gained + lost - 1)
-    assert chance < 0.02, "McNemar's exact test, two-sided"
+    assert check.mcnemar(*hits) < 0.02
     best = next(one for one in table_verdict([full, worse]) if one.startswith("The best of"))
     assert "It is clearly better than all others" in best
     assert f"{mine.value - its.value:+.4f}" in best

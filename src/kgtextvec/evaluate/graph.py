@@ -20,9 +20,8 @@ from kgtextvec.triples import read_columns
 PARTS = 10
 FEWEST_ENTITIES = 10  # a label with fewer entities in the graph keeps them all
 SMALL = 5_000  # entities; of fewer, every part is hidden in its turn whatever it costs
-MOST_HIDDEN = (
-    10_000  # hidden at a time: intervals are narrow by then, and a million rows stay feasible
-)
+MOST_HIDDEN = 10_000  # hidden at a time: intervals are narrow by then
+FEWEST_HIDDEN = 1_000  # of a large graph, whatever they cost
 MOST_COSINES = 10**9  # over all turns: minutes of a core for all methods together
 INVERSE = "^-1"
 
@@ -139,12 +138,12 @@ def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
     """Make a part of each label's entities cold: all of their edges become unknown.
 
     Entities of each label with at least FEWEST_ENTITIES in the graph are divided into PARTS parts
-    by `seed`; part `turn` is cold, in a large graph only so much of it that all labels together
-    have MOST_HIDDEN. Asked is every edge from a cold entity to one that isn't. Returns a new graph.
+    by `seed`; part `turn` is cold, in a large graph a share of it (`share_hidden`). Asked is every
+    edge from a cold entity to one that isn't. Returns a new graph.
     """
     rng = np.random.default_rng(seed)
     there = np.unique(graph.sources)
-    share = min(1.0, MOST_HIDDEN * PARTS / max(len(there), 1))
+    share = share_hidden(graph)
     cold = np.zeros(len(graph.labels), bool)
     for label in np.unique(graph.labels[there]):
         rows = there[graph.labels[there] == label]
@@ -161,7 +160,8 @@ def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
     one. The number depends on the graph alone, so that all spaces are asked the same.
     """
     small = len(np.unique(graph.sources)) < SMALL
-    turns = PARTS if small else min(max(MOST_COSINES // cosines_of_turn(graph), 1), PARTS)
+    cosines = max(int(share_hidden(graph) * cosines_of_part(graph)), 1)
+    turns = PARTS if small else min(max(MOST_COSINES // cosines, 1), PARTS)
     return [hide(graph, seed, turn) for turn in range(turns)]
 
 
@@ -183,14 +183,25 @@ def graphs_of_files(
     return [split_known_and_test(read, asked, nodes.label_codes)], read
 
 
-def cosines_of_turn(graph: Graph) -> int:
-    """Estimate how many cosines a turn compares: hidden times known, by relation and label."""
-    share = min(1.0, MOST_HIDDEN * PARTS / max(len(np.unique(graph.sources)), 1))
+def share_hidden(graph: Graph) -> float:
+    """Return which share of a part is hidden in its turn: all of it in a graph of less than SMALL.
+
+    In a larger one as much as MOST_HIDDEN entities and MOST_COSINES allow, but FEWEST_HIDDEN.
+    """
+    entities = max(len(np.unique(graph.sources)), 1)
+    if entities < SMALL:
+        return 1.0
+    by_work = max(MOST_COSINES / cosines_of_part(graph), FEWEST_HIDDEN * PARTS / entities)
+    return min(1.0, MOST_HIDDEN * PARTS / entities, by_work)
+
+
+def cosines_of_part(graph: Graph) -> int:
+    """Estimate how many cosines a part compares: hidden times known, by relation and label."""
     n_labels = int(graph.labels.max(initial=0)) + 1
     kinds = graph.relations * n_labels + graph.labels[graph.sources]
     pairs = np.unique(kinds * len(graph.labels) + graph.sources)
     sizes = np.bincount(pairs // len(graph.labels)).astype(np.float64)
-    return max(int(np.square(sizes).sum() * share * (PARTS - 1) / PARTS**2), 1)
+    return max(int(np.square(sizes).sum() * (PARTS - 1) / PARTS**2), 1)
 
 
 def with_cold(

@@ -15,6 +15,7 @@ import yaml
 pytest.importorskip("playwright.sync_api")
 
 from accessibility import serious_findings
+from pdf_text import text_of_pdf, without_spaces
 from plain_loop import plain_loop
 from workflow_run import ROOT, Project
 
@@ -104,6 +105,41 @@ def test_a_page_fits_and_anyone_can_use_it(demo, browser, axe, name, scheme):
         page.close()
 
 
+PARTS = """() => [...document.querySelectorAll(
+    "h1, h2, h3, p, li, dt, dd, th, td, caption, .name, .count")]
+  .filter((part) => part.checkVisibility() && !part.closest(".quiet"))
+  .map((part) => part.innerText)"""
+CUT = """() => [...document.querySelectorAll("body *")]
+  .filter((part) => part.checkVisibility() && !part.closest(".quiet"))
+  .filter((part) => part.getBoundingClientRect().right > innerWidth + 1)
+  .map((part) => part.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_printed_light_without_controls_and_in_full(demo, browser, name):
+    # A4 with the margins of print.css is 680 pixels wide.
+    page = browser.new_page(viewport={"width": 680, "height": 900}, color_scheme="dark")
+    page.goto((demo.folder / "results" / name).as_uri())
+    if name.endswith("map.html"):
+        page.wait_for_selector("html[data-ready]")
+    printed = text_of_pdf(page.pdf(format="A4"))
+    page.emulate_media(media="print", color_scheme="dark")
+    parts = page.evaluate(PARTS)
+    assert len(parts) > 20
+    assert [part for part in parts if without_spaces(part) not in printed] == []
+    assert page.evaluate(CUT) == []
+    assert not page.locator("button:not(.row):visible, input:visible, select:visible").count()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    if name.endswith("map.html"):
+        colours = page.evaluate(
+            "() => { const one = document.getElementById('printed'), pen = one.getContext('2d');"
+            " const { data } = pen.getImageData(0, 0, one.width, one.height);"
+            " return new Set(new Uint32Array(data.buffer)).size; }"
+        )
+        assert colours > 50, "points and names, not one colour"
+    page.close()
+
+
 def test_a_page_that_shuts_people_out_would_be_found(tmp_path, browser, axe):
     page = tmp_path / "page.html"
     page.write_text('<!doctype html><html lang="en"><title>x</title><p style="color:#bbb">grey</p>')
@@ -151,5 +187,14 @@ def test_the_report_has_every_page_with_its_caption(demo):
     folder = Path(index).parent
     there = [os.path.normpath(folder / link) for link in json.loads(moved[1]).values()]
     assert len(there) == 11 and set(there) <= set(names)
+    # Its first page is the overview: what to use, the pictures, links to the report's entries.
+    (first,) = re.findall(r"^ *var workflow_desc = (.*);$", text, re.MULTILINE)
+    first = json.loads(first)
+    assert "system-message" not in first
+    assert "Which vectors to use" in first and ": Use all-MiniLM-L6-v2, space" in first
+    assert first.count('<img src="data:image/png;base64,') == 4
+    pages = set(re.findall(r'<a href="javascript:app.showResultInfo\(.([^)]+).\)"', first))
+    assert pages == {f"results/{link}" for link in [*json.loads(moved[1]), "scores.tsv"]}
+    assert not re.search(r'<a href="(?!javascript:)[^"]+">', first), "a link that leads nowhere"
     for category in ("0 overview", "1 texts", "2 maps", "3 notebooks", "4 scores"):
         assert category in text

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pytest
@@ -102,7 +103,7 @@ def test_the_figures_are_those_of_the_findings_and_the_manifests(tmp_path):
     rows = Page(html).rows
     assert ["Disease", "700", "70.00 %", ""] in rows
     assert ["a", "256", "20", "2.00 %", "truncate", "40,000", "100", "0.25 %"] in rows
-    assert ["note", "duplicate rows", "3", "whole file", "twice"] in rows
+    assert ["note", "duplicate rows", "3", "all lines", "twice"] in rows
     assert ["median", "40"] in rows and ["longest", "1,234"] in rows
     assert "Fit for use," in html and "with 2 warnings" in html
 
@@ -114,7 +115,9 @@ def test_a_table_that_nothing_was_found_in_says_so(tmp_path):
     quality, html = drawn(tmp_path, found, table="names")
     assert (quality["empty"], quality["duplicate"], quality["models"]) == (0, 0, {})
     assert quality["table"] == "names"
-    assert "read without errors or warnings" in html and "no model has read the table yet" in html
+    assert (
+        "read without errors or warnings" in html and "no model has tokenized the table yet" in html
+    )
 
 
 def test_errors_come_first_and_the_page_says_that_the_table_is_not_fit(tmp_path):
@@ -169,7 +172,7 @@ def test_many_labels_are_cut_with_a_note(tmp_path):
     labels = {f"L{i:03}": 1000 - i for i in range(100)}
     quality, html = drawn(tmp_path, FINDINGS | {"labels": labels})
     assert len(quality["labels"]) == 100
-    assert "40 smaller ones stand in quality.json" in html
+    assert "40 smaller ones are in quality.json" in html
     assert "L059" in html and "L060" not in html
 
 
@@ -227,7 +230,7 @@ CAPTIONS = sorted((ROOT / "workflow/report").glob("*.rst"))
 
 
 @pytest.mark.parametrize("caption", CAPTIONS, ids=lambda path: path.stem)
-def test_captions_are_valid_and_name_what_they_stand_for(caption):
+def test_captions_are_valid_and_name_what_they_stand_for(caption, tmp_path):
     core = pytest.importorskip("docutils.core")
     wildcards = {"model": "some_model", "table": "relation_types", "space": "pca64"}
     config = {
@@ -237,13 +240,26 @@ def test_captions_are_valid_and_name_what_they_stand_for(caption):
         "reduce": {"fit_on": "entities"},
     }
     snakemake = SimpleNamespace(wildcards=Wildcards(wildcards), config=config)
+    index, quality = tmp_path / "index.html", tmp_path / "texts/a b/quality.html"
+    image = "A" * 30_000  # longer than a line of docutils may be
+    index.write_text(
+        f'<main><img src="data:,{image}"><a href="texts/a b/quality.html">quality</a></main>'
+    )
+    files = [SimpleNamespace(target=path.name, path=path) for path in (index, quality)]
     source = caption.read_text("utf-8")
-    text = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=True)
-    told = text.from_string(source).render(snakemake=snakemake)
+    settings = {"trim_blocks": True, "lstrip_blocks": True}  # as Snakemake has them
+    text = jinja2.Environment(undefined=jinja2.StrictUndefined, **settings)  # noqa: S701
+    told = text.from_string(source).render(
+        snakemake=snakemake, files=files, categories={"pages": {"all": files}}
+    )
     told += "\n\n.. _index.html: #\n"  # snakemake adds a target for each file of the report
     halt = {"halt_level": 2, "report_level": 5, "file_insertion_enabled": False}
     html = core.publish_parts(told, writer="html", settings_overrides=halt)["body"]
-    assert "left_out" not in html and "{" not in html
+    assert "left_out" not in html and "{{" not in html and "{%" not in html
+    if caption.stem == "workflow":
+        place = quote(str(quality))
+        assert f"""<a href="javascript:app.showResultInfo('{place}')">quality</a>""" in html
+        assert html.count("A") > 30_000
     assert all(value in html for name, value in wildcards.items() if f".{name} }}" in source)
     # A language model is trained before there are tables of vectors.
     assert caption.stem == "finetune" or "relation_types" in html

@@ -22,6 +22,7 @@ export function startSharing(app) {
   });
   click("save-png", () => savePng(app));
   click("save-svg", () => saveSvg(app));
+  startPrinting(app);
 }
 
 function viewAddress(app) {
@@ -63,15 +64,31 @@ function save(name, blob) {
   URL.revokeObjectURL(link.href);
 }
 
-function savePng(app) {
+// Draws the view, points and names, on another canvas.
+function drawView(app, picture) {
   app.frame(performance.now()); // the picture is only there until the browser shows it
-  const picture = element("canvas", { width: app.canvas.width, height: app.canvas.height });
+  Object.assign(picture, { width: app.canvas.width, height: app.canvas.height });
   const pen = picture.getContext("2d");
   pen.fillStyle = getComputedStyle(app.canvas.parentElement).backgroundColor;
   pen.fillRect(0, 0, picture.width, picture.height);
   pen.drawImage(app.canvas, 0, 0);
   pen.drawImage(document.getElementById("overlay"), 0, 0);
-  picture.toBlob((blob) => save("map-view.png", blob));
+  return picture;
+}
+
+// On paper the map is light, and a copy: a browser prints no picture of WebGL.
+function startPrinting(app) {
+  let theme = "light";
+  addEventListener("beforeprint", () => {
+    theme = app.theme;
+    app.setTheme("light");
+    drawView(app, document.getElementById("printed"));
+  });
+  addEventListener("afterprint", () => app.setTheme(theme));
+}
+
+function savePng(app) {
+  drawView(app, element("canvas")).toBlob((blob) => save("map-view.png", blob));
 }
 
 function saveSvg(app) {

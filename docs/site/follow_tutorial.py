@@ -37,12 +37,12 @@ def main() -> None:
 
 def script_of(page: str) -> str:
     """Return the page's blocks as one script for bash."""
-    lines = []
+    lines = ["TIMEFORMAT='took %0R s, %0U + %0S s of CPU'"]
     for language, block in BLOCK.findall(page):
         if language == "sh":
             for line in block.strip().splitlines():
                 line = re.sub(r"^python3 (?=-m venv)", f"{shlex.quote(sys.executable)} ", line)
-                lines += [f"echo '$' {shlex.quote(line)}", line]
+                lines += [f"echo '$' {shlex.quote(line)}", f"time {line}"]
         elif language == "yaml":
             keys = "|".join(re.findall(r"^(\w+):", block, re.MULTILINE))
             lines += [f"sed -E -i '/^({keys}):/d' config.yaml", saved(block, ">> config.yaml")]

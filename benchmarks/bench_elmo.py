@@ -103,7 +103,7 @@ class Loop:
         ids = torch.zeros(len(texts), longest, 50, dtype=torch.long)
         for row, i in enumerate(order):
             words = ["<S>", *texts[i], "</S>"]
-            ids[row, : len(words)] = torch.tensor([character_ids(word) for word in words])
+            ids[row, : len(words)] = torch.from_numpy(character_ids(words))
         parts = [self.embed(part) for part in ids.view(-1, 50).split(WORDS)]
         x = torch.cat(parts).view(len(texts), longest, -1)
         there = torch.tensor(lengths)[:, None]

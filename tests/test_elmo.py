@@ -116,9 +116,12 @@ def test_bioelmo_has_the_number_of_parameters_that_is_expected():
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (1024, 2)
 
 
-@pytest.mark.parametrize("word", [*WORDS, "<S>", "<UNK>", "é" * 40])
-def test_words_are_spelled_as_the_oracle_spells_them(word):
-    assert character_ids(word, 16) == [i + 1 for i in spell(word, 16)]
+def test_words_are_spelled_as_the_oracle_spells_them():
+    words = [*WORDS, "<S>", "<UNK>", "é" * 40, "", "</S>", "x\ud800y"]
+    ids = character_ids(words, 16)
+    assert ids.shape == (len(words), 16) and character_ids([], 16).shape == (0, 16)
+    for word, own in zip(words, ids.tolist(), strict=True):
+        assert own == [i + 1 for i in spell(word, 16)]
 
 
 def test_the_tokenizer_takes_texts_and_word_lists():

@@ -58,7 +58,8 @@ def test_a_plan_finds_each_parent_in_its_slot_and_each_text_at_its_place(texts, 
         spelled += new
         for place in range(plan.kept[step]):
             slots[plan.target[start + place]] = new[place]
-        assert 0 not in plan.target[start : start + plan.kept[step]]
+        kept = plan.target[start : start + plan.kept[step]]
+        assert not {0, *plan.source[start:stop]} & {*kept} and len({*kept}) == len(kept)
         assert all(start <= p < stop for p in plan.place[plan.ready[step] : plan.ready[step + 1]])
     assert len(spelled) == len(set(spelled)) == len(trie.word)
     assert max(slots) < plan.slots
@@ -147,17 +148,19 @@ def test_a_block_that_does_not_fit_is_halved(tmp_path, monkeypatch, capfd, room)
     whole = encode(ElmoEncoder(folder), TEXTS)
     embed = ElmoEncoder.embed_words
 
-    def greedy(self, texts):
-        if len(texts) > 1 and sum(map(len, texts)) > room:
+    def greedy(self, words, n_words):
+        if len(n_words) > 1 and len(words) > room:
             raise torch.OutOfMemoryError("no room")
-        return embed(self, texts)
+        return embed(self, words, n_words)
 
     monkeypatch.setattr(ElmoEncoder, "embed_words", greedy)
     np.testing.assert_allclose(encode(ElmoEncoder(folder), TEXTS), whole, rtol=0, atol=1e-6)
     assert "out of memory: batch halved" in capfd.readouterr().err
     room = -1
     monkeypatch.setattr(
-        ElmoEncoder, "embed_words", lambda self, texts: (_ for _ in ()).throw(MemoryError())
+        ElmoEncoder,
+        "embed_words",
+        lambda self, words, n_words: (_ for _ in ()).throw(MemoryError()),
     )
     with pytest.raises(InputError, match=r"one text of \d+ words does not fit .*more memory"):
         encode(ElmoEncoder(folder), TEXTS)

@@ -58,3 +58,41 @@ def test_a_residual_and_its_norm_in_one_pass_are_those_of_float64(dims):
     )
     found = add_norm(x.to(DEVICE), residual.to(DEVICE), norm.to(DEVICE)).cpu()
     assert (found.double() - exact).abs().max() < 8e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("clip", [None, 0.5])
+def test_an_lstms_step_is_that_of_float64(dtype, clip):
+    """Three rows of seven; two keep their state in slots that the step does not read."""
+    from kgtextvec.encoders.elmo.kernels import add_sums, gates, put_output
+
+    torch.manual_seed(0)
+    size, out_size = 1100, 24
+    source, target = torch.tensor([0, 1, 0, 2, 1, 0, 2]), torch.tensor([4, 3, 5, 4, 0, 0, 0])
+    product, given = torch.randn(3, 4 * size).to(dtype), torch.randn(7, 4 * size).to(dtype)
+    cells, total = torch.randn(6, size), torch.randn(7, 3, out_size).double()
+    sums, projected = torch.randn(6, 3, out_size).double(), torch.randn(3, out_size).to(dtype)
+    step, rows, slots = (2, 2), slice(2, 5), [each.to(DEVICE) for each in (source, target)]
+
+    i, j, f, o = (product.double() + given[rows].double()).chunk(4, 1)
+    c = cells.double()[source[rows]] * f.sigmoid() + i.sigmoid() * (j / 2).tanh()
+    c = c if clip is None else c.clamp(-clip, clip)
+    found, out = cells.to(DEVICE), torch.empty(3, size, dtype=dtype, device=DEVICE)
+    gates(product.to(DEVICE), given.to(DEVICE), slots, found, out, step, clip)
+    assert (out.cpu().double() - o.sigmoid() * c.tanh()).abs().max() < 4 * torch.finfo(dtype).eps
+    exact = cells.double()
+    exact[target[2:4]] = c[:2]
+    assert (found.cpu().double() - exact).abs().max() < 1e-5
+
+    outputs, states = torch.zeros(7, out_size), torch.zeros(6, out_size, dtype=dtype)
+    given_out, given_states = outputs.to(DEVICE), states.to(DEVICE)
+    put_output(projected.to(DEVICE), slots[1], given_out, given_states, step, clip)
+    outputs[rows] = projected.float() if clip is None else projected.float().clamp(-clip, clip)
+    states[target[2:4]] = outputs[2:4].to(dtype)
+    assert torch.equal(given_out.cpu(), outputs) and torch.equal(given_states.cpu(), states)
+
+    found_total, found_sums = total.to(DEVICE), sums.to(DEVICE)
+    add_sums(found_total, slots, found_sums, 3, step)
+    total[rows] += sums[source[rows]]
+    sums[target[2:4]] = total[2:4]
+    assert torch.equal(found_total.cpu(), total) and torch.equal(found_sums.cpu(), sums)

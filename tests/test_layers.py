@@ -225,7 +225,7 @@ def test_an_elmos_warm_layers_are_the_models_own(tmp_path):
     reader = load_reader(folder, {"kind": "elmo"}, SETTINGS)
     sentences = [["IL", "-", "2"], ["binds"], ["the", "α-synuclein", "x" * 70, "the"]]
     for words, vectors in zip(sentences, read_all(reader, sentences), strict=True):
-        ids = torch.tensor([[character_ids(word, 16) for word in words]])
+        ids = torch.from_numpy(character_ids(words, 16))[None]
         with torch.no_grad():
             hidden = torch.stack(model(ids).hidden_states, 2)[0].numpy()
         assert np.abs(vectors - hidden).max() <= 1e-5

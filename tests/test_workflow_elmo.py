@@ -9,7 +9,7 @@ import pytest
 from elmo_models import options_of, write
 from workflow_run import RELATION_TYPES, Project, entities
 
-from kgtextvec.encoders.elmo.words import splitter
+from kgtextvec.encoders.elmo.words import split_words
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,11 @@ def project(tmp_path_factory):
 def test_vectors_are_the_oracles(project):
     """Mean over words of the mean over layers, from zero states, by the float64 oracle."""
     mine, options, weights = project
-    split = splitter("treebank_hyphen")
     expected = []
     for row in entities(12):
-        layers, _ = elmo_oracle.read(split(row["description"] or row["name"]), options, weights)
+        layers, _ = elmo_oracle.read(
+            split_words(row["description"] or row["name"]), options, weights
+        )
         expected.append(np.mean(layers, axis=(0, 1)))
     vectors = np.load(mine.folder / "results/bioelmo-small/entities/full/embeddings.npy")
     assert np.abs(vectors - np.array(expected)).max() <= 1e-5
@@ -77,8 +78,7 @@ def test_another_layer_costs_no_forward_pass(project):
     mine.config["catalogue"]["bioelmo-small"]["layers"] = "top"
     mine.run()
     assert mine.n_stored() == before
-    split = splitter("treebank_hyphen")
     text = entities(12)[1]["description"]
-    layers, _ = elmo_oracle.read(split(text), options, weights)
+    layers, _ = elmo_oracle.read(split_words(text), options, weights)
     vectors = np.load(mine.folder / "results/bioelmo-small/entities/full/embeddings.npy")
     assert np.abs(vectors[1] - np.mean(layers[-1], axis=0)).max() <= 1e-5

@@ -277,8 +277,8 @@ class ElmoLayers:
 
     def spell(self, words: list[str]) -> torch.Tensor:
         """Return the vectors (n, P) of words without context."""
-        from kgtextvec.encoders.elmo.engine import CNN_WORDS
+        from kgtextvec.encoders.elmo.word_vectors import AT_ONCE
 
-        size = CNN_WORDS[self.device.type]
+        size = AT_ONCE[self.device.type]
         starts = range(0, len(words), size)
         return torch.cat([self.model.embed_words(words[start : start + size]) for start in starts])

@@ -98,6 +98,27 @@ def moved(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     return tensor.to(device)
 
 
+class OnItsWay:
+    """A tensor on its way to the host; from CUDA without waiting for it until `wait`."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.ready: Any = None
+        if tensor.device.type != "cuda":
+            self.host = tensor.cpu()
+            return
+        self.host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        self.host.copy_(tensor, non_blocking=True)
+        self.ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self.ready.record()
+
+    def wait(self) -> NDArray[Any]:
+        """Return the numbers once they are there."""
+        if self.ready is not None:
+            self.ready.synchronize()
+        found: NDArray[Any] = self.host.numpy()
+        return found
+
+
 def release_memory() -> None:
     """Give memory that torch keeps for later back to the devices in use."""
     gc.collect()

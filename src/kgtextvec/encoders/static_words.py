@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.encoders import Encoded, EncoderSettings, ResumeContext
-from kgtextvec.encoders.elmo.words import splitter
+from kgtextvec.encoders.elmo.words import check_tokens, split_all
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
@@ -47,7 +47,8 @@ class StaticWordsEncoder:
     def __init__(self, folder: Path, settings: EncoderSettings) -> None:
         self.name, self.table = folder.name, WordTable(folder)
         self.dims = self.table.dims
-        self.split = splitter(settings.tokens)
+        check_tokens(settings.tokens)
+        self.tokens = settings.tokens
 
     def encode(
         self, texts: Sequence[str], resume: ResumeContext | None = None
@@ -58,8 +59,11 @@ class StaticWordsEncoder:
             block = texts[start : start + BLOCK_TEXTS]
             vectors = np.zeros((len(block), self.dims), dtype=np.float32)
             counts = np.zeros((2, len(block)), dtype=np.int32)
-            for place, text in enumerate(block):
-                rows = [self.table.row(word) for word in self.split(text)]
+            words, n_words = split_all(block, self.tokens)
+            every = [self.table.row(word) for word in words]
+            ends = np.cumsum(n_words)
+            for place, (start_word, end) in enumerate(zip(ends - n_words, ends, strict=True)):
+                rows = every[start_word:end]
                 known = [row for row in rows if row >= 0]
                 counts[:, place] = len(rows), len(rows) - len(known)
                 if known:

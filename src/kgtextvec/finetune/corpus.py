@@ -8,13 +8,14 @@ Every sentence is put between `<S>` and `</S>`; the backward stream reads it fro
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.encoders.elmo.words import splitter
+from kgtextvec.encoders.elmo.words import split_all
 from kgtextvec.errors import InputError
 
 BEGIN, END = "<S>", "</S>"
@@ -22,6 +23,7 @@ UNKNOWN = "<UNK>"
 SKIPPED = "!!!MAXTERMID"  # a mark that some vocabulary files hold; bilm-tf passes over it
 HELD_OUT_SENTENCES = 1000
 ROWS_OF_MARKS = 1000  # of a large vocabulary, in which <S>, </S> and <UNK> are
+SPLIT_AT_ONCE = 4096  # sentences
 WORDS_TO_JUDGE = 8  # too few words may be in alphabetical order by chance
 
 WordIds = NDArray[np.int32]
@@ -137,22 +139,19 @@ def read_corpus(
     """Split sentences into words by the rule `tokens` and number them."""
     from kgtextvec.encoders.elmo.tokenizer import character_ids
 
-    split = splitter(tokens)
     distinct = {BEGIN: 0, END: 1}
     words, ends = array("i"), array("q", [0])
-    for sentence in sentences:
-        for word in split(sentence):
-            words.append(distinct.setdefault(word, len(distinct)))
-        ends.append(len(words))
+    coming = iter(sentences)
+    while some := list(islice(coming, SPLIT_AT_ONCE)):
+        own, n_words = split_all(some, tokens)
+        words.extend(distinct.setdefault(word, len(distinct)) for word in own)
+        ends.extend((ends[-1] + np.cumsum(n_words)).tolist())
     bounds = np.array(ends, dtype=np.int64)
-    chars = np.empty((len(distinct), characters), dtype=np.int16)
-    for number, word in enumerate(distinct):
-        chars[number] = character_ids(word, characters)
     return Corpus(
         words=np.array(words, dtype=np.int32),
         spans=np.stack([bounds[:-1], bounds[1:]], 1),
         ids=np.array([vocabulary.number(word) for word in distinct], dtype=np.int32),
-        chars=chars,
+        chars=character_ids(list(distinct), characters).astype(np.int16),
     )
 
 

@@ -8,12 +8,39 @@ CPU's cache. The forget bias is inside the bias, and tanh(x) is 2 sigmoid(2x) - 
 CPU torch's tanh is ten times slower than its sigmoid), its factor for j inside the weights.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kgtextvec.encoders.elmo.model import FORGET_BIAS, Affine, Cell
 from kgtextvec.encoders.onednn import PackedLinear, agrees, has_onednn
+
+States = tuple[Tensor, Tensor]  # h (slots, P) of the products' type, c (slots, H) float32
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The dims of a layer: of its input, its cells H and its output P."""
+
+    inputs: int
+    cells: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """The places from `start` to `stop` of a window; the first `kept` keep their new state.
+
+    `source`, `target` (places of the window,): the slots of the state before and after.
+    """
+
+    start: int
+    stop: int
+    kept: int
+    source: Tensor
+    target: Tensor
 
 
 class Product(nn.Module):
@@ -79,6 +106,26 @@ class FastCell(nn.Module):
         self.state = Product(kernel[inputs:], None, dtype)
         self.project = None if cell.projection is None else Product(cell.projection, None, dtype)
         self.cell_clip, self.projection_clip = cell.cell_clip, cell.projection_clip
+        self.dtype, self.fused = dtype, False
+        self.sizes = Sizes(inputs, size, size if cell.projection is None else inputs)
+
+    def advance(self, given: Tensor, states: States, y: Tensor, step: Step) -> None:
+        """Run one step: put its outputs into `y` (places of the window, P), and its states.
+
+        `given` = inputs(x) of the window, (places, 4H). No step writes a slot that it reads.
+        """
+        if self.fused:
+            from kgtextvec.encoders.elmo import fused_cell
+
+            return fused_cell.advance(self, given, states, y, step)
+        hs, cs = states
+        source = step.source[step.start : step.stop]
+        target = step.target[step.start : step.start + step.kept]
+        h, c = self(given[step.start : step.stop], hs[source], cs[source])
+        y[step.start : step.stop] = h
+        hs[target] = h[: step.kept].to(hs.dtype)
+        cs[target] = c[: step.kept]
+        return None
 
     def forward(self, given: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """Give the new h, c from `given` = inputs(x) (n, 4H), h (n, P) and c (n, H).
@@ -97,3 +144,10 @@ class FastCell(nn.Module):
             if self.projection_clip is not None:
                 h = h.clamp_(-self.projection_clip, self.projection_clip)
         return h, c
+
+
+def add_sums(total: Tensor, sums: Tensor, step: Step) -> None:
+    """Add to a step's rows of `total` (places, …) the `sums` (slots, …) before them; keep some."""
+    total[step.start : step.stop] += sums[step.source[step.start : step.stop]]
+    end = step.start + step.kept
+    sums[step.target[step.start : end]] = total[step.start : end]

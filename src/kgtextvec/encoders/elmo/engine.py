@@ -8,6 +8,8 @@ text's mean is known when its last node is done. The vectors are those of each t
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,24 @@ from kgtextvec.encoders import (
     ResumeContext,
     keep_device,
 )
-from kgtextvec.encoders.elmo.cell import FastAffine, FastCell
+from kgtextvec.encoders.elmo import cell, fused_cell
+from kgtextvec.encoders.elmo.cell import FastAffine, FastCell, Step
 from kgtextvec.encoders.elmo.model import ElmoModel, State
 from kgtextvec.encoders.elmo.trie import StepPlan, build_trie, plan_steps
-from kgtextvec.encoders.elmo.words import audit_vocabulary, read_word_list, splitter
-from kgtextvec.encoders.memory import BatchRows, HalvingRunner, model_fits
+from kgtextvec.encoders.elmo.word_vectors import WordVectors
+from kgtextvec.encoders.elmo.words import (
+    audit_vocabulary,
+    check_tokens,
+    read_word_list,
+    split_all,
+)
+from kgtextvec.encoders.memory import (
+    BatchRows,
+    HalvingRunner,
+    OnItsWay,
+    model_fits,
+    moved,
+)
 from kgtextvec.encoders.pretrained import load_with_report
 from kgtextvec.encoders.transformer.loading import TORCH_DTYPES
 from kgtextvec.errors import InputError
@@ -37,17 +52,35 @@ from kgtextvec.progress import say
 ELMO_RECIPE = 1
 ELMO_PRECISIONS = ("float32", "bfloat16")
 # A CPU's matrix product is at its peak from some 64 rows on, a GPU's from some thousands.
-WIDTHS = {"cpu": (32, 256), "cuda": (1024, 4096)}
+WIDTHS = {"cpu": (32, 256), "cuda": (2048, 4096)}
 BLOCK_WORDS = {"cpu": 250_000, "cuda": 1_000_000}
-CNN_WORDS = {"cpu": 256, "cuda": 16384}  # through the character CNN at once
 WINDOWS = {"cpu": 256, "cuda": 4096}
 # Together with the states these stay below 1.5 GB for a model of BioELMo's size.
-CNN_BYTES = 1 << 28  # the largest convolution's output
 RESULT_BYTES = 1 << 28  # vectors of the texts of a block
-TABLE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 28}
-KEPT_WORDS = {"cpu": 1 << 17, "cuda": 1 << 16}
+TABLE_BYTES = 1 << 29  # of what words give the first layer; a GPU multiplies again as fast
 BYTES_OF_FLOAT = 4
-LONG_TEXT = 4096  # characters; longer texts share blocks, to run side by side
+# Characters; longer texts share blocks, to run side by side. A GPU waits for each step's launch.
+LONG_TEXT = {"cpu": 4096, "cuda": 512}
+
+
+@dataclass
+class Landing:
+    """A block whose vectors are on their way to the host."""
+
+    rows: BatchRows
+    vectors: OnItsWay
+    n_words: NDArray[np.int32]
+    n_unknown: NDArray[np.int32]
+
+    def wait(self) -> Encoded:
+        """Return the block once its vectors are there."""
+        return Encoded(
+            rows=self.rows,
+            vectors=self.vectors.wait(),
+            n_tokens=self.n_words,
+            truncated=np.zeros(len(self.rows), dtype=np.bool_),
+            n_unknown=self.n_unknown,
+        )
 
 
 class ElmoEncoder:
@@ -68,7 +101,8 @@ class ElmoEncoder:
         check_settings(settings)
         self.folder = folder
         self.dtype = TORCH_DTYPES[settings.precision]
-        self.split = splitter(settings.tokens)
+        check_tokens(settings.tokens)
+        self.tokens = settings.tokens
         model = load_elmo(folder)
         self.device = torch.device(lease(settings.device))
         with model_fits(folder.name):
@@ -82,17 +116,13 @@ class ElmoEncoder:
         self.vocabulary = read_word_list(vocabulary) if vocabulary.is_file() else None
         kind = self.device.type if self.device.type in WIDTHS else "cuda"
         self.widths, self.window = WIDTHS[kind], WINDOWS[kind]
-        self.table_bytes, self.kept_words = TABLE_BYTES[kind], KEPT_WORDS[kind]
-        self.cnn_words = CNN_WORDS[kind]
-        widest = max(number for _, number in config.filters or [])
-        self.cnn_places = CNN_BYTES // (widest * BYTES_OF_FLOAT)
         self.block_words = block_words or BLOCK_WORDS[kind]
+        self.long_text = LONG_TEXT[kind]
         self.block_texts = max(RESULT_BYTES // (self.dims * BYTES_OF_FLOAT), 1)
         self.nodes = self.words = 0
-        self.known: dict[str, int] = {}
         with torch.inference_mode():
             self.prepare(model, model.state_for(settings.initial_state, 1))
-            self.vectors = torch.empty(0, config.projection_size, device=self.device)
+            self.table = WordVectors(model, self.device)
 
     def prepare(self, model: ElmoModel, state: State) -> None:
         """Lay the weights out for speed, and run the boundaries: they are the same for all."""
@@ -112,6 +142,8 @@ class ElmoEncoder:
                 x = h + x if k and self.skips else h
             self.cells.append(ours)
             self.roots.append(roots)
+        fused = fused_cell.with_fused_steps(self.cells, self.device)
+        self.add_sums = fused_cell.add_sums if fused else cell.add_sums
         model.cells = torch.nn.ModuleList()
         highways: Any = model.highways
         for highway in highways:
@@ -120,7 +152,6 @@ class ElmoEncoder:
         if model.projection is not None:
             words: Any = FastAffine(model.projection, self.dtype)
             model.projection = words
-        self.model = model
 
     @property
     def sharing(self) -> float:
@@ -142,40 +173,42 @@ class ElmoEncoder:
                 f" ({texts[rows[0]][:60]!r}…). Use a device with more memory."
             )
 
+        under_way: Landing | None = None
         while stack:
-            found = memory.run_next(
+            started = memory.run_next(
                 stack,
                 cost=lambda rows: int(sizes[rows].sum()),
-                run=lambda rows: self.embed_rows(rows, texts, counts),
+                run=lambda rows: self.start_block(rows, texts, counts),
                 refuse=refuse,
             )
-            if found is not None:
-                yield found
+            if started is not None:
+                if under_way is not None:  # on a GPU: the host was not waiting meanwhile
+                    yield under_way.wait()
+                under_way = started
+        if under_way is not None:
+            yield under_way.wait()
         if self.vocabulary is not None:
             say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 
-    def embed_rows(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Encoded:
+    def start_block(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Landing:
         """Embed a block of texts; `counts` takes its words where there is a vocabulary."""
-        words = [self.split(texts[row]) for row in rows]
-        vectors = self.embed_words(words)
+        words, n_words = split_all([texts[row] for row in rows.tolist()], self.tokens)
+        vectors = self.embed_words(words, n_words)
         unknown = np.zeros(len(rows), dtype=np.int32)
         if self.vocabulary is not None:
-            counts.update(word for one in words for word in one)
-            unknown[:] = [sum(word not in self.vocabulary for word in one) for one in words]
-        return Encoded(
-            rows=rows,
-            vectors=vectors,
-            n_tokens=np.array([len(one) for one in words], dtype=np.int32),
-            truncated=np.zeros(len(rows), dtype=np.bool_),
-            n_unknown=unknown,
-        )
+            counts.update(words)
+            known = map(self.vocabulary.__contains__, words)
+            known_before = np.cumsum([0, *known])
+            ends = np.cumsum(n_words)
+            unknown[:] = n_words - known_before[ends] + known_before[ends - n_words]
+        return Landing(rows, vectors, n_words.astype(np.int32), unknown)
 
     def blocks(self, texts: Sequence[str], sizes: NDArray[np.int64]) -> list[BatchRows]:
         """Cut the sorted texts into blocks of at most `block_words` words and `block_texts` texts.
 
         `sizes` (n_texts,): about how many words each text has.
         """
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]) > LONG_TEXT, texts[i]))
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]) > self.long_text, texts[i]))
         blocks: list[list[int]] = []
         size = 0
         for row in order:
@@ -189,14 +222,13 @@ class ElmoEncoder:
         return [np.array(block, dtype=np.int64) for block in blocks]
 
     @torch.inference_mode()
-    def embed_words(self, texts: list[list[str]]) -> NDArray[np.float32]:
-        """Return the vectors (n, dims) of texts given as lists of words."""
-        lengths = np.array([len(one) for one in texts], dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        ids = np.fromiter(self.numbers(texts), dtype=np.int64, count=int(offsets[-1]))
-        shape = (len(texts), len(self.picks), 2, self.vectors.shape[1])
+    def embed_words(self, words: list[str], n_words: NDArray[np.int64]) -> OnItsWay:
+        """Return the vectors (n_texts, dims) of texts: their words, and how many each has."""
+        offsets = np.concatenate([[0], np.cumsum(n_words)])
+        ids = self.table.rows(words)
+        shape = (len(n_words), len(self.picks), 2, self.table.vectors.shape[1])
         result = torch.zeros(shape, device=self.device)
-        divisors = torch.from_numpy(np.maximum(lengths, 1)).to(self.device)
+        divisors = torch.from_numpy(np.maximum(n_words, 1)).to(self.device)
         nodes = 0
         for direction in range(2):
             trie = build_trie(ids, offsets, backward=direction == 1)
@@ -205,28 +237,8 @@ class ElmoEncoder:
             width = int(np.clip(len(trie.word) // (16 * max(depth, 1)) * 16 + 16, narrow, wide))
             nodes += len(trie.word)
             self.run(plan_steps(trie, width), direction, divisors, result[:, :, direction])
-        vectors: NDArray[np.float32] = result.cpu().numpy().reshape(len(texts), -1)
         self.words, self.nodes = self.words + len(ids), self.nodes + nodes
-        return vectors
-
-    def numbers(self, texts: list[list[str]]) -> list[int]:
-        """Return the rows of all words in `vectors`; new words go through the character CNN."""
-        new = list(dict.fromkeys(word for one in texts for word in one if word not in self.known))
-        if len(self.known) + len(new) > self.kept_words:
-            self.known, self.vectors = {}, self.vectors[:0]
-            new = list(dict.fromkeys(word for one in texts for word in one))
-        # Words of about one length go together, as short ones need fewer positions.
-        new.sort(key=len)
-        parts = [self.vectors]
-        start = 0
-        while start < len(new):
-            end = min(start + self.cnn_words, len(new))
-            end = max(min(end, start + self.cnn_places // len(new[end - 1])), start + 1)
-            parts.append(self.model.embed_words(new[start:end]))
-            start = end
-        self.vectors = torch.cat(parts)
-        self.known.update(zip(new, range(len(self.known), len(self.known) + len(new)), strict=True))
-        return [self.known[word] for one in texts for word in one]
+        return OnItsWay(result.view(len(n_words), -1))
 
     def run(self, plan: StepPlan, direction: int, divisors: Tensor, result: Tensor) -> None:
         """Run one direction's plan; put the means over words into `result` (n_texts, picks, P).
@@ -235,46 +247,46 @@ class ElmoEncoder:
         Steps go through the layers in windows of about `window` nodes: what a layer needs of its
         input is computed for all of the window, then its steps follow one another.
         """
-        device, picks = self.device, self.picks.to(self.device)
-        dims = self.vectors.shape[1]
-        sums = picks.new_zeros(plan.slots, len(picks), dims)  # float64
+        picks, vectors = self.picks.to(self.device), self.table.vectors
+        sums = picks.new_zeros(plan.slots, len(picks), vectors.shape[1])  # float64
         states = []
         for h, c in self.roots[direction]:
-            states.append((h.new_zeros(plan.slots, dims), c.new_zeros(plan.slots, c.shape[1])))
-            states[-1][0][0], states[-1][1][0] = h[0], c[0]
+            hs = h.new_zeros(plan.slots, h.shape[1], dtype=self.dtype)
+            cs = c.new_zeros(plan.slots, c.shape[1])
+            hs[0], cs[0] = h[0], c[0]
+            states.append((hs, cs))
         cells = self.cells[direction]
-        table = InputTable(cells[0], self.vectors, plan.word, self.table_bytes) if cells else None
+        table = None
+        if cells and self.device.type == "cpu":
+            table = InputTable(cells[0], vectors, plan.word, TABLE_BYTES)
         word, source, target, text, place = (
-            torch.from_numpy(part).to(device)
+            moved(part, self.device)
             for part in (plan.word, plan.source, plan.target, plan.text, plan.place)
         )
         for first, last in plan.windows(self.window):
             begin, end = int(plan.starts[first]), int(plan.starts[last])
-            steps = [
-                (int(plan.starts[s]) - begin, int(plan.starts[s + 1]) - begin, int(plan.kept[s]))
-                for s in range(first, last)
-            ]
             origin, goal = source[begin:end], target[begin:end]
-            x = self.vectors[word[begin:end]]  # (n, P)
+            starts = (plan.starts[first : last + 1] - begin).tolist()
+            steps = [
+                Step(start, stop, kept, origin, goal)
+                for (start, stop), kept in zip(
+                    pairwise(starts), plan.kept[first:last].tolist(), strict=True
+                )
+            ]
+            x = vectors[word[begin:end]]  # (n, P)
             total = picks[:, 0, None] * x[:, None]  # (n, picks, P)
-            for k, cell in enumerate(cells):
+            for k, layer in enumerate(cells):
                 if k == 0 and table is not None:
                     given = table.rows(begin, end, x)  # (n, 4H)
                 else:
-                    given = cell.inputs(x)
-                hs, cs = states[k]
+                    given = layer.inputs(x)
                 y = torch.empty_like(x)
-                for start, stop, kept in steps:
-                    here = origin[start:stop]
-                    h, c = cell(given[start:stop], hs[here], cs[here])
-                    y[start:stop] = h
-                    hs[goal[start : start + kept]] = h[:kept]
-                    cs[goal[start : start + kept]] = c[:kept]
+                for step in steps:
+                    layer.advance(given, states[k], y, step)
                 x = x + y if k and self.skips else y
                 total += picks[:, k + 1, None] * x[:, None]
-            for start, stop, kept in steps:
-                total[start:stop] += sums[origin[start:stop]]
-                sums[goal[start : start + kept]] = total[start : start + kept]
+            for step in steps:
+                self.add_sums(total, sums, step)
             done = slice(int(plan.ready[first]), int(plan.ready[last]))
             rows = text[done]
             result[rows] = (total[place[done] - begin] / divisors[rows, None, None]).float()

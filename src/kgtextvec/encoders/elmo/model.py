@@ -13,7 +13,6 @@ boundaries, C characters, E character dims, P projection, H cell, n any number o
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -229,8 +228,8 @@ class ElmoModel(PreTrainedModel):  # type: ignore[misc]
 
     def embed_words(self, words: Sequence[str]) -> Tensor:
         """Word vectors (n, P) of n words given as text, without any context."""
-        ids = [character_ids(word, self.config.max_characters) for word in words]
-        return self.embed(torch.from_numpy(np.array(ids)).to(self.char_embed.device))
+        ids = torch.from_numpy(character_ids(words, self.config.max_characters))
+        return self.embed(ids.to(self.char_embed.device))
 
     def boundaries(self) -> Tensor:
         """Word vectors of the two text boundaries, (2, P)."""

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import BatchEncoding, PreTrainedTokenizer
 
 from kgtextvec.encoders.elmo.words import TOKENS, split_words
@@ -12,16 +14,28 @@ BEGIN_TEXT, END_TEXT, BEGIN_WORD, END_WORD, PAD = 256, 257, 258, 259, 260
 BOUNDARIES = {"<S>": BEGIN_TEXT, "</S>": END_TEXT}
 
 
-def character_ids(word: str, max_characters: int = 50) -> list[int]:
-    """Spell a word as `max_characters` numbers: its UTF-8 bytes between two marks, plus one.
+def character_ids(words: Sequence[str], max_characters: int = 50) -> NDArray[np.int64]:
+    """Spell words as `max_characters` numbers each: UTF-8 bytes between two marks, plus one.
 
-    Zero never appears, since it stands for "no word here". Bytes over the maximum are cut, even
-    inside a character; what UTF-8 can't write (a lone surrogate) is left out.
+    Returns (n_words, max_characters). Zero never appears, since it stands for "no word here".
+    Bytes over the maximum are cut, even inside a character; what UTF-8 can't write (a lone
+    surrogate) is left out.
     """
-    boundary = BOUNDARIES.get(word)
-    body = [boundary] if boundary else list(word.encode("utf-8", "ignore")[: max_characters - 2])
-    ids = [BEGIN_WORD, *body, END_WORD]
-    return [i + 1 for i in ids] + [PAD + 1] * (max_characters - len(ids))
+    spelled = [word.encode("utf-8", "ignore")[: max_characters - 2] for word in words]
+    marks = [(i, BOUNDARIES[word]) for i, word in enumerate(words) if word in BOUNDARIES]
+    for i, _ in marks:
+        spelled[i] = b"?"
+    lengths = np.fromiter(map(len, spelled), dtype=np.int64, count=len(words))
+    ids = np.full((len(words), max_characters), PAD + 1, dtype=np.int64)
+    ids[:, 0] = BEGIN_WORD + 1
+    rows = np.arange(len(words))
+    ids[rows, lengths + 1] = END_WORD + 1
+    places = 1 + np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    flat = np.frombuffer(b"".join(spelled), dtype=np.uint8)
+    ids[np.repeat(rows, lengths), places] = flat.astype(np.int64) + 1
+    for i, mark in marks:
+        ids[i, 1] = mark + 1
+    return ids
 
 
 class ElmoTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
@@ -83,7 +97,7 @@ class ElmoTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
         else:
             texts = text
         words = [self._tokenize(one) if isinstance(one, str) else list(one) for one in texts]
-        ids = [[character_ids(word, self.max_characters) for word in one] for one in words]
+        ids = [character_ids(one, self.max_characters).tolist() for one in words]
         mask = [[1] * len(one) for one in words]
         if padding or return_tensors:
             longest = max(map(len, words), default=0)

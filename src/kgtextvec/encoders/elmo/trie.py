@@ -35,9 +35,9 @@ class StepPlan:
 
     Step s runs the places starts[s] to starts[s + 1] of `word` (n,), from the state in slot
     `source` (n,); slot 0 is the state before any word. Its first `kept[s]` places keep their new
-    state in slots `target` (n,), which may be slots that the step itself has read. `text` are text
-    numbers, whose vectors are ready at the places `place`, in running order; step s makes those
-    from ready[s] to ready[s + 1]. `slots` is the number of slots.
+    state in slots `target` (n,), none of which the step itself reads. `text` are text numbers,
+    whose vectors are ready at the places `place`, in running order; step s makes those from
+    ready[s] to ready[s + 1]. `slots` is the number of slots.
     """
 
     word: Ints
@@ -70,31 +70,22 @@ def build_trie(words: Ints, offsets: Ints, backward: bool = False) -> Trie:
 
     Text i is words[offsets[i] : offsets[i + 1]]; `backward` reads each from its end.
     """
-    n_texts = len(offsets) - 1
     lengths = np.diff(offsets)
-    keys = words.astype(">u4")
-    step = -1 if backward else 1
-    order = np.array(
-        sorted(
-            range(n_texts),
-            key=lambda i: keys[offsets[i] : offsets[i + 1]][::step].tobytes(),
-        ),
-        dtype=np.int64,
-    )
-    ends = np.full(n_texts, -1, dtype=np.int64)
+    ends = np.full(len(lengths), -1, dtype=np.int64)
     node_words, node_parents, levels = [], [], [0]
-    alive = order[lengths[order] > 0]
+    n_words = int(words.max(initial=0)) + 1
+    alive = np.flatnonzero(lengths)
     above = np.full(len(alive), -1, dtype=np.int64)  # the node each living text has reached
     depth = 0
     while len(alive):
         at = offsets[alive + 1] - 1 - depth if backward else offsets[alive] + depth
-        word = words[at]
-        new = np.ones(len(alive), dtype=bool)
-        new[1:] = (word[1:] != word[:-1]) | (above[1:] != above[:-1])
-        node_words.append(word[new])
-        node_parents.append(above[new])
-        above = levels[-1] - 1 + np.cumsum(new)
-        levels.append(levels[-1] + len(node_words[-1]))
+        # One number per beginning, in the order of parents, then words.
+        start = levels[-2] if depth else -1
+        nodes, node = np.unique((above - start) * n_words + words[at], return_inverse=True)
+        node_words.append(nodes % n_words)
+        node_parents.append(nodes // n_words + start)
+        above = levels[-1] + node
+        levels.append(levels[-1] + len(nodes))
         depth += 1
         over = lengths[alive] == depth
         ends[alive[over]] = above[over]
@@ -122,7 +113,8 @@ def preorder(trie: Trie) -> Ints:
     rank = np.empty(n, dtype=np.int64)
     for start, stop in spans:
         parents = trie.parent[start:stop]
-        by = np.lexsort((-height[start:stop], parents))
+        falling = height[start:stop].max() - height[start:stop]
+        by = np.argsort((parents + 1) * (falling.max() + 1) + falling, kind="stable")
         before = np.cumsum(size[start:stop][by]) - size[start:stop][by]
         runs = np.diff(parents[by], prepend=-2) != 0
         first = before[runs][np.cumsum(runs) - 1]
@@ -166,13 +158,15 @@ def plan_steps(trie: Trie, width: int) -> StepPlan:
         sources.append(slot[parents])
         parents = parents[parents >= 0]
         np.subtract.at(pending, parents, 1)
-        done = np.unique(parents[pending[parents] == 0])
-        free = np.concatenate([free, slot[done]])
+        done = parents[pending[parents] == 0]
+        pending[done] = np.arange(1, len(done) + 1)  # each once: the last to write its number
+        done = done[pending[done] == np.arange(1, len(done) + 1)]
         if len(free) < n_kept:
             more = np.arange(slots, slots + n_kept - len(free))
             slots += len(more)
             free = np.concatenate([free, more])
         target, free = free[len(free) - n_kept :], free[: len(free) - n_kept]
+        free = np.concatenate([free, slot[done]])  # not sooner: this step still reads them
         slot[take[:n_kept]] = target
         order.append(take)
         targets.append(np.pad(target, (0, len(take) - n_kept)))

@@ -7,10 +7,14 @@ split by itself, so pieces that repeat are split once. Nothing is downloaded.
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 
@@ -49,6 +53,12 @@ LAST_PERIOD = re.compile(r"(?<=[^.])\.(?=[\"'’”)\]}>]*$)")
 HYPHENS = re.compile(r"[-‐‑]|[^-‐‑]+")
 
 
+def check_tokens(tokens: str) -> None:
+    """Raise InputError unless `tokens` is a rule."""
+    if tokens not in TOKENS:
+        raise InputError(f"config, tokens: {tokens!r} is none of {', '.join(TOKENS)}. Choose one.")
+
+
 def split_words(text: str, tokens: str = "treebank_hyphen") -> list[str]:
     """Split a text into words by the rule `tokens`.
 
@@ -56,25 +66,43 @@ def split_words(text: str, tokens: str = "treebank_hyphen") -> list[str]:
     same, and every hyphen inside a word is a word (`IL-2` gives `IL`, `-`, `2`). Raises InputError
     on another rule. No word is ever empty; a text of white space has no words.
     """
-    return splitter(tokens)(text)
+    return split_all([text], tokens)[0]
 
 
-def splitter(tokens: str) -> Callable[[str], list[str]]:
-    """Return the function that splits by the rule `tokens`. Raises InputError if unknown."""
-    if tokens not in TOKENS:
-        raise InputError(f"config, tokens: {tokens!r} is none of {', '.join(TOKENS)}. Choose one.")
+def split_all(texts: Sequence[str], tokens: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Split texts as `split_words` does: the words of all, and how many each has (n_texts,)."""
+    check_tokens(tokens)
+    split_texts = [text.split() for text in texts]
+    n_pieces = np.fromiter(map(len, split_texts), dtype=np.int64, count=len(texts))
+    pieces = list(chain.from_iterable(split_texts))
     if tokens == "whitespace":
-        return str.split
-    split = split_piece if tokens == "treebank" else split_hyphens
+        return pieces, n_pieces
+    table = PieceTable(split_piece if tokens == "treebank" else split_hyphens)
+    parts = list(map(table.__getitem__, pieces))
+    ends = np.cumsum(n_pieces)
+    last_of_text = np.zeros(len(pieces) + 1, dtype=np.bool_)
+    last_of_text[ends - 1] = True
+    is_last = last_of_text.tobytes()
+    for i, piece in enumerate(pieces):
+        if "." in piece:
+            following = "" if is_last[i] else pieces[i + 1]
+            parts[i] = table.split(piece, ends_sentence(piece, following))
+    n_words = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    before = np.concatenate([[0], np.cumsum(n_words)])
+    return list(chain.from_iterable(parts)), before[ends] - before[ends - n_pieces]
 
-    def split_text(text: str) -> list[str]:
-        words: list[str] = []
-        pieces = text.split()
-        for piece, following in zip(pieces, [*pieces[1:], ""], strict=False):
-            words += split(piece, "." in piece and ends_sentence(piece, following))
-        return words
 
-    return split_text
+class PieceTable(dict[str, tuple[str, ...]]):
+    """The words of pieces, as `split` gives them where no sentence ends; each is split once."""
+
+    def __init__(self, split: Callable[[str, bool], tuple[str, ...]]) -> None:
+        super().__init__()
+        self.split = split
+
+    def __missing__(self, piece: str) -> tuple[str, ...]:
+        """Split a piece that is not here yet."""
+        self[piece] = found = self.split(piece, False)
+        return found
 
 
 def ends_sentence(piece: str, following: str) -> bool:

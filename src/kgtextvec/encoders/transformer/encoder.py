@@ -23,7 +23,7 @@ from kgtextvec.encoders import (
     keep_device,
 )
 from kgtextvec.encoders.choices import LAST
-from kgtextvec.encoders.memory import HalvingRunner, model_fits
+from kgtextvec.encoders.memory import HalvingRunner, OnItsWay, model_fits
 from kgtextvec.encoders.poolings import pool_function
 from kgtextvec.encoders.transformer.heads import Heads
 from kgtextvec.encoders.transformer.loading import place_transformer, read_transformer
@@ -65,19 +65,11 @@ class Chunk:
 
 @dataclass
 class Landing:
-    """Vectors on their way to the host: (n_in_batch, dims) float32, there once `ready` is."""
+    """Vectors of a batch on their way to the host: (n_in_batch, dims) float32."""
 
     chunk: Chunk
     batch: NDArray[np.int64]
-    vectors: Tensor
-    ready: Any
-
-    def wait(self) -> NDArray[np.float32]:
-        """Return the vectors once they are there."""
-        if self.ready is not None:
-            self.ready.synchronize()
-        found: NDArray[np.float32] = self.vectors.numpy()
-        return found
+    vectors: OnItsWay
 
 
 class TransformerEncoder:
@@ -198,7 +190,9 @@ class TransformerEncoder:
         landing = self.memory.run_next(
             chunk.plan,
             cost=lambda batch: self.run.cost(lengths[batch]),
-            run=lambda batch: self.land(chunk, batch, self.compute(self.run, pieces, batch)),
+            run=lambda batch: Landing(
+                chunk, batch, OnItsWay(self.compute(self.run, pieces, batch))
+            ),
             refuse=lambda batch, tokens: self.refuse(chunk, batch, tokens),
         )
         if landing:
@@ -207,7 +201,7 @@ class TransformerEncoder:
     def finish(self, landing: Landing) -> Encoded:
         """Wait for a batch and return the texts that it finishes."""
         chunk, pieces = landing.chunk, landing.chunk.pieces
-        vectors = self.finite(landing.wait(), chunk, landing.batch)
+        vectors = self.finite(landing.vectors.wait(), chunk, landing.batch)
         rows, vectors = chunk.windows.take(pieces.text[landing.batch], vectors)
         return Encoded(
             rows=rows + chunk.first,
@@ -216,16 +210,6 @@ class TransformerEncoder:
             truncated=pieces.truncated[rows],
             n_unknown=pieces.n_unknown[rows],
         )
-
-    def land(self, chunk: Chunk, batch: NDArray[np.int64], vectors: Tensor) -> Landing:
-        """Send vectors to the host without waiting for them."""
-        if self.device.type != "cuda":
-            return Landing(chunk, batch, vectors.cpu(), None)
-        host = torch.empty(vectors.shape, dtype=vectors.dtype, pin_memory=True)
-        host.copy_(vectors, non_blocking=True)
-        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        ready.record()
-        return Landing(chunk, batch, host, ready)
 
     def finite(
         self, vectors: NDArray[np.float32], chunk: Chunk, batch: NDArray[np.int64]

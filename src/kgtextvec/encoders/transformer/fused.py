@@ -21,14 +21,18 @@ from kgtextvec.progress import say
 HALVES = (torch.float16, torch.bfloat16)
 
 
-def has_kernels(dtype: torch.dtype, device: torch.device) -> bool:
-    """Return whether Triton's kernels run there: half precision on CUDA, from Ampere on."""
+def has_triton(device: torch.device) -> bool:
+    """Return whether Triton's kernels run there: on CUDA, from Ampere on."""
     return (
-        dtype in HALVES
-        and device.type == "cuda"
+        device.type == "cuda"
         and find_spec("triton") is not None
         and torch.cuda.get_device_capability(device) >= (8, 0)
     )
+
+
+def has_kernels(dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether the kernels of this package run there: they are for half precision."""
+    return dtype in HALVES and has_triton(device)
 
 
 def with_fused_norms(model: Any) -> Any:

@@ -52,7 +52,7 @@ from kgtextvec.progress import say
 ELMO_RECIPE = 1
 ELMO_PRECISIONS = ("float32", "bfloat16")
 # A CPU's matrix product is at its peak from some 64 rows on, a GPU's from some thousands.
-WIDTHS = {"cpu": (32, 256), "cuda": (2048, 4096)}
+WIDTHS = {"cpu": (32, 256), "cuda": (1024, 4096)}
 BLOCK_WORDS = {"cpu": 250_000, "cuda": 1_000_000}
 WINDOWS = {"cpu": 256, "cuda": 4096}
 # Together with the states these stay below 1.5 GB for a model of BioELMo's size.

@@ -72,7 +72,8 @@ def test_auto_follows_the_dtype_of_the_checkpoint(tmp_path, dtype, precision):
     AutoModel.from_pretrained(str(raw), dtype=getattr(torch, dtype)).save_pretrained(str(raw))
     out = convert(raw, pooling="lasttoken")
     record = read_model_folder(out)
-    settings = resolve(record, EncoderOptions(max_tokens=200), Embed(precision="auto"), Mode(), "cuda")
+    options, embed = EncoderOptions(max_tokens=200), Embed(precision="auto")
+    settings = resolve(record, options, embed, Mode(), "cuda")
     assert settings.precision == precision
     found = encoded(load_encoder(out, record, settings), TEXTS)
     AutoModel.from_pretrained(str(raw), dtype=torch.float32).save_pretrained(str(raw))

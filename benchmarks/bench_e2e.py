@@ -95,9 +95,10 @@ def write_config(folder: Path, tables: Path, more: Row | None = None) -> Path:
 
 
 def product(folder: Path, config: Path, *words: str) -> Cost:
-    """Run the workflow in a folder."""
-    command = ["-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    command += ["--configfile", config, "--cores", "2", "--quiet", "all", *words]
+    """Run the workflow in a folder, as `kgtextvec run` and `make demo` start it."""
+    command = ["-m", "kgtextvec.start_snakemake", "--snakefile", ROOT / "Snakefile"]
+    command += ["--directory", folder, "--configfile", config]
+    command += ["--cores", "2", "--quiet", "all", *words]
     return run_tree([sys.executable, *map(str, command)])
 
 

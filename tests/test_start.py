@@ -66,3 +66,24 @@ def test_afterwards_all_is_as_before_also_after_an_error(kind):
         raise RuntimeError
     gc.unfreeze()
     assert gc.isenabled() and utils.is_scipy_available is there
+
+
+def test_snakemake_starts_without_libraries_that_only_a_report_of_a_plugin_needs():
+    code = """
+import sys
+from kgtextvec.start_snakemake import IMPORTED_LATER, import_later
+import_later(*IMPORTED_LATER)
+import snakemake.cli
+assert not {"pandas.core", "numpy.linalg", "pyarrow.lib"} & set(sys.modules)
+import importlib.util
+assert importlib.util.find_spec("pandas").origin.endswith("pandas/__init__.py")
+import numpy.linalg
+assert numpy.linalg.norm([3, 4]) == 5
+from snakemake_executor_plugin_slurm.efficiency_report import parse_reqmem, pd
+assert pd.DataFrame({"a": [1, 2]}).shape == (2, 1)
+assert parse_reqmem("1000M") == 1000
+import pandas
+assert pandas.DataFrame is pd.DataFrame
+"""
+    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -43,7 +43,7 @@ class EncoderOptions(TokenOptions):
     """The keys of a catalogue entry that decide how a text becomes a vector."""
 
     pooling: Annotated[str | None, named_in(POOLINGS)] = None
-    """From one vector per token to one per text; several, joined by `+`, stand side by side. By
+    """From one vector per token to one per text; several, joined by `+`, are concatenated. By
     default what the model's own files say, else `mean`, which includes special tokens."""
     normalize: Annotated[bool | None, TRANSFORMER_ONLY] = None
     """Whether vectors are scaled to unit length at the end; by default as the model's own files

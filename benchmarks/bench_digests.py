@@ -116,7 +116,7 @@ def measure(name: str, *words: object, out: Path, runs: int, keep: bool = False)
     wall = [f"{best[mode]['wall']:.1f}" if runs else "-" for mode in MODES]
     share = 100 * timed["digests"] / timed["cpu"]
     print(f"| {name} | {' | '.join(wall)} | {timed['cpu']:.1f} | {timed['digests']:.2f}"
-          f" | {share:.1f} |", flush=True)  # fmt: skip
+          f" | {share:.1f} | {timed['in_main_thread']:.2f} |", flush=True)  # fmt: skip
 
 
 def remove(out: Path) -> None:
@@ -140,8 +140,8 @@ def main() -> None:
     given = parser.parse_args()
     home, runs, threads = given.folder, given.runs, ("--threads", given.threads)
     home.mkdir(parents=True)
-    print("| step | wall s without digests | with | CPU s | of these digests | % |")
-    print("|---|---|---|---|---|---|")
+    print("| step | wall s without digests | with | CPU s | of these digests | % | main thread |")
+    print("|---|---|---|---|---|---|---|")
     table, texts = write_table(home / "table.tsv", given.rows), home / "texts"
     words = ("--table", "t", "--kind", "entities", "--out-dir")
     measure("read-texts", "read-texts", table, *words, texts, out=texts, runs=runs, keep=True)

@@ -3,6 +3,7 @@
 import shutil
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import damage
 import numpy as np
@@ -66,6 +67,19 @@ def test_a_writer_hashes_what_it_writes(tmp_path, rows):
     for _ in blocks(open_matrix(path), 999, check):
         pass
     assert check.compare() == sha256(data).hexdigest()
+
+
+def test_a_writer_may_be_given_a_buffer_that_is_used_again(tmp_path):
+    """Blocks of a matrix that is read share two buffers; what is hashed is what was written."""
+    path, buffer, late = tmp_path / "embeddings.npy", np.zeros((5, 3), np.float32), Event()
+    with path.open("wb") as file:
+        writer = MatrixWriter(file, 10, 3)
+        writer.add(buffer[:])
+        writer._thread.submit(late.wait)  # the digests are behind
+        writer.add(buffer[:])
+        buffer[:] = -1
+        late.set()
+    assert writer.sha256 == sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("without", [("vectors_xxh3",), ("vectors_digest",), ()])

@@ -7,8 +7,11 @@ is from an earlier version and has only the first, that one.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from xxhash import xxh3_128
 
@@ -47,6 +50,47 @@ def xxh3_of(path: Path) -> str:
     return running.hexdigest()
 
 
+class HashedFile:
+    """An open file that is written from its first byte to its last, hashed in a thread meanwhile.
+
+    The thread is at most one piece behind: a piece must not change before the next one was
+    written, or a digest was asked for.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self._hashes = (hashlib.sha256(), xxh3_128())
+        self._thread = ThreadPoolExecutor(1, "checksum")
+        self._behind: Future[None] | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write bytes, and have them hashed."""
+        self._catch_up()
+        self._behind = self._thread.submit(self._hash, data)
+        return self.file.write(data)
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of the bytes written so far, as hex."""
+        self._catch_up()
+        return self._hashes[0].hexdigest()
+
+    @property
+    def xxh3(self) -> str:
+        """The xxh3_128 of the bytes written so far, as hex."""
+        self._catch_up()
+        return self._hashes[1].hexdigest()
+
+    def _hash(self, data: bytes | memoryview) -> None:
+        for one in self._hashes:
+            one.update(data)
+
+    def _catch_up(self) -> None:
+        if self._behind is not None:
+            self._behind.result()
+            self._behind = None
+
+
 class VectorsCheck:
     """Compares a file of vectors with what a record says of it: give it the bytes as you read them.
 
@@ -81,3 +125,27 @@ class VectorsCheck:
         else:
             refuse_other_digest(self.path, self.quick, computed, "xxh3_128")
         return self.sha256 or computed
+
+
+@contextmanager
+def compared_meanwhile(checks: Sequence[VectorsCheck]) -> Iterator[None]:
+    """Read and hash files in a thread of its own meanwhile, and compare them at the end.
+
+    Reading and hashing overlap with the work, which need not read the files in order. Raises
+    InputError when a file isn't the recorded one: write what is made of them under a temporary
+    name (`whole_file`) around this.
+    """
+    recorded = [check for check in checks if check.is_recorded]
+    if not recorded:
+        yield
+        return
+    with ThreadPoolExecutor(1, "checksum") as thread:
+        hashed = [thread.submit(check.read_file) for check in recorded]
+        try:
+            yield
+        except BaseException:
+            thread.shutdown(cancel_futures=True)
+            raise
+        for check, done in zip(recorded, hashed, strict=True):
+            done.result()
+            check.compare()

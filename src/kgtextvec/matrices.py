@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from tokenize import TokenError
@@ -17,9 +16,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
-from xxhash import xxh3_128
 
-from kgtextvec.checksums import TakesBytes, VectorsCheck
+from kgtextvec.checksums import HashedFile, TakesBytes, VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
 
@@ -136,36 +134,30 @@ def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> m
     return data
 
 
-class MatrixWriter:
-    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes.
-
-    `digests` of the file, for its record, are computed by a thread while the bytes are written.
-    """
+class MatrixWriter(HashedFile):
+    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes."""
 
     def __init__(self, file: IO[bytes], rows: int, dims: int) -> None:
-        self.file = file
-        self.hash, self.quick = sha256(), xxh3_128()
-        self.hasher = ThreadPoolExecutor(1, "sha256")
+        super().__init__(file)
         header = npy.header_data_from_array_1_0(np.empty((0, dims), np.float32))
         header["shape"] = (rows, dims)
         npy.write_array_header_1_0(self, header)
 
-    def write(self, data: bytes | memoryview) -> int:
-        """Write and hash bytes (numpy writes the header through this)."""
-        hashed = self.hasher.submit(self.hash.update, data)
-        self.quick.update(data)
-        written = self.file.write(data)
-        hashed.result()
-        return written
-
     @property
     def digests(self) -> dict[str, str]:
         """What a manifest says of the bytes written so far: two digests by their keys."""
-        return {"vectors_digest": self.hash.hexdigest(), "vectors_xxh3": self.quick.hexdigest()}
+        return {"vectors_digest": self.sha256, "vectors_xxh3": self.xxh3}
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Write the next rows, (m, dims)."""
-        self.write(np.ascontiguousarray(block, np.float32).reshape(-1).view(np.uint8).data)
+        """Write the next rows, (m, dims).
+
+        A view of another array is copied, since that may change before it is hashed; an array that
+        owns its numbers must not be changed afterwards.
+        """
+        rows = np.ascontiguousarray(block, np.float32)
+        if rows.base is not None:
+            rows = rows.copy()
+        self.write(rows.reshape(-1).view(np.uint8).data)
 
 
 def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) -> None:

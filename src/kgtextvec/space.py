@@ -10,7 +10,6 @@ See docs/python.md. Nothing here needs torch.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.checksums import VectorsCheck
+from kgtextvec.checksums import VectorsCheck, compared_meanwhile
 from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of
 from kgtextvec.matrices import blocks, open_matrix, refuse_non_finite, rows_per_block, take_rows
@@ -99,15 +98,8 @@ class Space:
         InputError when the file isn't the one that the manifest describes: write what is made of
         the vectors under a temporary name (`whole_file`) around this.
         """
-        check = self.check_of_vectors()
-        if not check.is_recorded:
+        with compared_meanwhile([self.check_of_vectors()]):
             yield
-            return
-        with ThreadPoolExecutor(1, "checksum") as thread:
-            hashed = thread.submit(check.read_file)
-            yield
-            hashed.result()
-            check.compare()
 
     def check_of_vectors(self) -> VectorsCheck:
         """Return what compares embeddings.npy with the manifest, to be given its bytes."""

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from kgtextvec.checksums import VectorsCheck
+from kgtextvec.checksums import VectorsCheck, compared_meanwhile
 from kgtextvec.digests import TableDigest
 from kgtextvec.embed import RECIPE
 from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of, whole_file
-from kgtextvec.matrices import MatrixWriter
+from kgtextvec.matrices import MatrixWriter, open_matrix
 from kgtextvec.parquet_files import parquet_batches, read_parquet
 from kgtextvec.records import (
     ShardRecord,
@@ -59,6 +59,7 @@ def gather_shards(
         whole_file(out_dir / "embeddings.npy") as vectors_part,
         whole_file(out_dir / "index.parquet") as index_part,
         vectors_part.open("wb") as vectors_file,
+        compared_meanwhile([piece.check for piece in pieces]),
     ):
         writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
         index_digest: TableDigest | None = None
@@ -167,9 +168,9 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about = read_record(path.with_suffix(".json"), ShardRecord)
-        check = VectorsCheck(path, self.about.get("vectors_sha256"), self.about.get("vectors_xxh3"))
-        check.read_file()
-        check.compare()
+        recorded = self.about.get("vectors_sha256"), self.about.get("vectors_xxh3")
+        self.check = VectorsCheck(path, *recorded)
+        dims = open_matrix(path).dims  # refuses a damaged header
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
         tokens_file = path.with_suffix(".parquet")
         tokens = read_parquet(tokens_file, ["n_tokens", "truncated", "n_unknown"])
@@ -179,9 +180,9 @@ class Shard:
         self.truncated = tokens["truncated"].to_numpy()
         self.n_unknown = tokens["n_unknown"].to_numpy()
         counts = {len(self.vectors), len(self.n_tokens), int(self.about["texts"])}
-        if len(counts) != 1:
+        if len(counts) != 1 or dims != self.about["dims"]:
             raise InputError(
-                f"{path}: its files disagree on the number of texts. Rerun embed-shard."
+                f"{path}: its files disagree on the number of texts or dims. Rerun embed-shard."
             )
 
 

@@ -1,7 +1,6 @@
 """Matrices and id maps as trainers of knowledge-graph embeddings have them: row i is their id i."""
 
 import gzip
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kgtextvec.checksums import HashedFile
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import TrainerFiles
 from kgtextvec.export.inverses import Inverses
@@ -135,24 +135,22 @@ def write_matrix(found: Iterator[Floats], rows: int, dims: int, out: Path) -> st
             writer.add(block)
             done += len(block)
             progress.add(len(block))
-    return writer.hash.hexdigest()
+    return writer.sha256
 
 
 def write_tensors(found: Iterator[Floats], header: bytes, out: Path) -> str:
     """Write blocks behind a safetensors header; return the file's sha256. Refuses NaN and Inf."""
-    digest = hashlib.sha256(header)
     with whole_file(out) as part, part.open("wb") as file:
-        file.write(header)
+        hashed = HashedFile(file)
+        hashed.write(header)
         for block in found:
             if not np.isfinite(block).all():
                 raise InputError(
                     f"{out}: a vector holds NaN or Inf. Delete the space and rerun the step that"
                     " made it."
                 )
-            data = np.ascontiguousarray(block, "<f4").tobytes()
-            digest.update(data)
-            file.write(data)
-    return digest.hexdigest()
+            hashed.write(np.ascontiguousarray(block, "<f4").tobytes())
+    return hashed.sha256
 
 
 def write_map(files: TrainerFiles, ids: Sequence[str], out: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kgtextvec.checksums import VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.export.plain_floats import FEW_NUMBERS, spell_few_rows
 from kgtextvec.files import whole_file
@@ -50,8 +51,10 @@ def write_tsv(space: Space, out: Path, threads: int, names: Sequence[str] = ()) 
     """
     columns = {name: space.kind.tsv[name] for name in names or space.kind.tsv}
     starts = line_starts(space, list(columns.values()))
-    with whole_file(out) as part, space.vectors_checked():
-        write_lines(space.matrix, tsv_header(list(columns)), starts, part, threads)
+    check = space.check_of_vectors()
+    with whole_file(out) as part:
+        write_lines(space.matrix, tsv_header(list(columns)), starts, part, threads, check=check)
+        check.compare()
 
 
 def check_tsv(space: Space, path: Path, threads: int) -> None:
@@ -87,11 +90,12 @@ def write_lines(
     threads: int,
     style: RowStyle | None = None,
     writer: "type[LineWriter] | None" = None,
+    check: VectorsCheck | None = None,
 ) -> int:
     """Write the header, then a line per row of the matrix: its start, then its numbers.
 
-    `starts` yields what `line_starts` does, and covers all rows. Returns the file's size in bytes.
-    The rest as for `write_tsv`.
+    `starts` yields what `line_starts` does, and covers all rows. `check` is given all bytes of the
+    matrix's file. Returns the file's size in bytes. The rest as for `write_tsv`.
     """
     kind = writer or LineWriter
     rows = rows_per_block(matrix.dims, NUMBERS_AT_ONCE)
@@ -104,6 +108,9 @@ def write_lines(
         Progress(kind.what, matrix.rows, unit="rows") as progress,
     ):
         work = kind(matrix, source.fileno(), file.fileno(), style or RowStyle(), out)
+        if check is not None:
+            check.update(os.pread(source.fileno(), matrix.offset, 0))
+            work.check = check
         work.put(memoryview(header.encode()), 0, 0)
         end.set_result(len(header.encode()))
         for first, data, bounds in starts:
@@ -146,13 +153,17 @@ class LineWriter:
     def __init__(self, matrix: Matrix, source: int, out: int, style: RowStyle, path: Path) -> None:
         self.matrix, self.source, self.out, self.style = matrix, source, out, style
         self.path = path
+        self.check: VectorsCheck | None = None
         self.free: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
 
     def do(self, block: LineBlock) -> int:
         """Read the vectors of a block, write them as text; return its number of rows."""
         try:
-            text, n = self.text_of(block)
-            start = block.start.result()
+            data = self.read(block)
+            text, n = self.text_of(block, data)
+            start = block.start.result()  # after which the blocks before it are hashed
+            if self.check is not None:
+                self.check.update(data)
             block.end.set_result(start + n)
         except BaseException as error:
             block.end.set_exception(error)  # those behind it wait for it
@@ -167,11 +178,14 @@ class LineWriter:
         while at < start + len(text):
             at += os.pwrite(self.out, text[at - start :], at)
 
-    def text_of(self, block: LineBlock) -> tuple[NDArray[np.uint8], int]:
-        """Return the text of a block and how many bytes of the array it takes."""
+    def read(self, block: LineBlock) -> bytes:
+        """Return the bytes of a block's vectors."""
         count, width = len(block.bounds) - 1, self.matrix.dims * 4
-        data = os.pread(self.source, count * width, self.matrix.offset + block.first * width)
-        vectors = np.frombuffer(data, np.float32).reshape(count, self.matrix.dims)
+        return os.pread(self.source, count * width, self.matrix.offset + block.first * width)
+
+    def text_of(self, block: LineBlock, data: bytes) -> tuple[NDArray[np.uint8], int]:
+        """Return the text of a block, given its vectors' bytes, and how much of the array it is."""
+        vectors = np.frombuffer(data, np.float32).reshape(len(block.bounds) - 1, self.matrix.dims)
         if not np.isfinite(vectors).all():
             refuse_non_finite(self.matrix, block.first, vectors)
         style = self.style

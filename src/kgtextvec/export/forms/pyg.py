@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgtextvec.export.forms import ExportForm, IdOrder, TrainerFiles, template_beside
 from kgtextvec.export.pyg_order import json_of_groups, read_pyg
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +26,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     """
     import pyarrow.parquet as pq
 
+    from kgtextvec.checksums import HashedFile
     from kgtextvec.export.tensors import header_of
     from kgtextvec.export.trainers import finite_blocks
 
@@ -33,10 +34,11 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     groups = by_label(space, rows) if kind.has_labels else {kind.name: rows}
     vectors = folder / f"{kind.name}.safetensors"
     with whole_file(vectors) as part, part.open("wb") as file:
-        file.write(header_of({label: (len(rows), space.dims) for label, rows in groups.items()}))
+        hashed = HashedFile(file)
+        hashed.write(header_of({label: (len(rows), space.dims) for label, rows in groups.items()}))
         for rows in groups.values():
             for block in finite_blocks(space, rows):
-                file.write(block.tobytes())
+                hashed.write(block.tobytes())
     nodes = nodes_of(space, groups)
     with whole_file(folder / f"{kind.name}.parquet") as part:
         pq.write_table(nodes, part, compression="zstd")
@@ -45,7 +47,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "nodes": f"{kind.name}.parquet",
         "rows": nodes.num_rows,
         "tensors": {label: len(rows) for label, rows in groups.items()},
-        "sha256": sha256_of(vectors),
+        "sha256": hashed.sha256,
     }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm, template_beside
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.progress import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
+    from kgtextvec.checksums import HashedFile
     from kgtextvec.export.trainers import finite_blocks
 
     rows = space.first_rows()
@@ -40,10 +41,11 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         part.open("wb") as file,
         Progress("export", len(rows), unit="rows") as progress,
     ):
-        file.write(f"{len(rows)} {space.dims}\n".encode())
+        hashed = HashedFile(file)
+        hashed.write(f"{len(rows)} {space.dims}\n".encode())
         for block in finite_blocks(space, rows):
             packed = block.reshape(len(block), -1).view(np.uint8)
-            file.write(
+            hashed.write(
                 b"".join(
                     key.encode() + b" " + vector.tobytes() + b"\n"
                     for key, vector in zip(keys[at : at + len(block)], packed, strict=True)
@@ -56,7 +58,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "file": path.name,
         "rows": len(rows),
         "keys_with_blanks": changed,
-        "sha256": sha256_of(path),
+        "sha256": hashed.sha256,
     }
 
 

@@ -92,7 +92,7 @@ check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/audit/bin/python -m pip --disable-pip-version-check --quiet install -r requirements/audit.txt
 	@touch $@
 
-AUDIT = .venv/audit/bin/pip-audit --disable-pip --progress-spinner off
+AUDIT = .venv/audit/bin/pip-audit --strict --disable-pip --progress-spinner off
 audit: .venv/audit/bin/pip-audit  ## compare the locks with known vulnerabilities (needs the open net)
 	$(AUDIT) --require-hashes -r requirements/lock.txt -r requirements/lock-test.txt \
 	  -r requirements/lock-links.txt -r requirements/lock-consumers.txt

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from damage_pages import PAGES, SNAPSHOT, finetune, pages
 
 from kgtextvec.__main__ import main
 from kgtextvec.files import sha256_of
@@ -26,7 +27,9 @@ from kgtextvec.files import sha256_of
 Words = list[object]
 Reader = Callable[[Path, Path], Words]
 # Records say how long a step took, and when versions differ; pages hold what they say.
-TIMED = {"manifest.json", "shard.json", "quality.json", "quality.html", "v.json"}
+TIMED = {"manifest.json", "shard.json", "quality.json", "quality.html", "v.json", "finetune.json",
+         "finetune.html", "state.json"}  # fmt: skip
+RESUMED = {"store", "work"}  # folders that serve to resume
 
 
 def quiet(words: Words) -> tuple[int, list[str]]:
@@ -174,13 +177,18 @@ READERS: dict[str, list[Reader]] = {
     "results/exports/dglke/tiny/full/tiny_entity.npy": [verify],
     "results/exports/biomedgps/tiny/t_embeddings_32.tsv": [verify],
     "results/exports/biomedgps/tiny/t_embeddings_32.json": [verify],
+    **{name: [verify] for name in PAGES},
+    **{f"snapshot/{name}": [finetune] for name in SNAPSHOT},
 }
 
 
-def make(home: Path, with_map: bool = False, with_probe: bool = False) -> Path:
+def make(
+    home: Path, with_map: bool = False, with_probe: bool = False, with_pages: bool = False
+) -> Path:
     """Make one of each kind of file in a folder: a table of 60 rows, a tiny model, its results.
 
-    A map takes ten seconds, since UMAP is compiled for it. With a probe comes an ELMo.
+    A map takes ten seconds, since UMAP is compiled for it. With a probe comes an ELMo; with pages,
+    which need a map, a training too.
     """
     from probe_corpora import elmo, write_ner
     from tiny_models import tiny_bert
@@ -227,22 +235,24 @@ def make(home: Path, with_map: bool = False, with_probe: bool = False) -> Path:
         quality(home, home / "results/texts/t"),
     ):
         assert quiet(words) == (0, [])
+    for words in pages(home) if with_pages else ():
+        code, errors = quiet(words)
+        assert code == 0, (words, errors)
     return home
 
 
 def kinds(with_map: bool) -> list[str]:
     """Return the kinds of files that `make` makes."""
     slow = ("layout.parquet", "map.html", "elmo/model.safetensors", "v.npy", "v.json")
+    slow += (*PAGES, *SNAPSHOT)
     return [name for name in READERS if with_map or not name.endswith(slow)]
 
 
 def place_of(home: Path, name: str) -> Path:
-    """Return a kind's file; a part of the store and its about.json have names by content."""
-    if name == "store/part":
-        return next((home / "store").glob("*/*.safetensors"))
-    return (
-        next((home / "store").glob("*/about.json")) if name == "store/about.json" else home / name
-    )
+    """Return a kind's file; parts of the store and snapshots have names by content."""
+    places = {"store/part": "store/*/*.safetensors", "store/about.json": "store/*/about.json"}
+    places |= {f"snapshot/{one}": f"trained/work/*/step-*/{one}" for one in SNAPSHOT}
+    return max(home.glob(places[name])) if name in places else home / name
 
 
 def contents(out: Path) -> dict[str, str]:
@@ -250,8 +260,8 @@ def contents(out: Path) -> dict[str, str]:
     return {
         str(path.relative_to(out)): sha256_of(path)
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name not in TIMED and "store" not in path.parts
-        and not path.name.endswith(".sha256")
+        if path.is_file() and path.name not in TIMED and not path.name.endswith(".sha256")
+        and not RESUMED & {*path.relative_to(out).parts}
     }  # fmt: skip
 
 
@@ -318,7 +328,7 @@ def main_of_table(flips: int, only: str) -> int:
     bad = 0
     print(f"| file | flips | refused | same result | silent | traceback |\n|{'---|' * 6}")
     with tempfile.TemporaryDirectory() as folder:
-        home = make(Path(folder), with_map=True, with_probe=True)
+        home = make(Path(folder), with_map=True, with_probe=True, with_pages=True)
         for name in kinds(with_map=True):
             if only not in name:
                 continue

@@ -150,6 +150,11 @@ def disk(home: Path, out: Path) -> Words:
     return ["disk", json.dumps(plan)]
 
 
+def probe(home: Path, out: Path) -> Words:
+    """With few steps: by default a thousand for each of the three probes, which takes a minute."""
+    return damage.probe(home, out, "--least-steps", "40")
+
+
 def perplexity(home: Path, out: Path) -> Words:
     return ["perplexity", "--model", home / "checkpoint", "--text", home / "text.txt",
             "--threads", "1"]  # fmt: skip
@@ -194,7 +199,7 @@ COMMANDS: dict[str, Command] = {
     "write-loaders": damage.loaders,
     "evaluate-space": damage.evaluate,
     "cache-tokens": damage.cache_tokens,
-    "probe-model": damage.probe,
+    "probe-model": probe,
     "collect-scores": damage.collect,
     "draw-quality": damage.quality,
     "draw-index": draw_index,

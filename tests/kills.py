@@ -293,8 +293,7 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
             tally.faults.append(f"round {turn}: rerun: {again.text[-400:]}")
         found = results_of(made.folder / "results")
         other = {name for name in found.keys() | right if found.get(name) != right.get(name)}
-        # Snakemake leaves temporary outputs of a killed run that nothing needs any more.
-        if other := {name for name in other if not name.startswith("cased/entities/shards/")}:
+        if other:
             tally.faults.append(f"round {turn}: other bytes: {sorted(other)[:5]}")
         if left := leftovers(made.folder):
             tally.faults.append(f"round {turn}: left: {left[:3]}")

@@ -255,8 +255,14 @@ def test_temporary_files_of_a_killed_run_go_with_the_next(project):
     shards = project.folder / "results/cased/entities/shards"
     unpacked = project.folder / "resources/unpacked/cased"
     assert len(list(shards.iterdir())) == 3 and unpacked.is_dir()
+    left = project.folder / "left"
+    shutil.copytree(shards, left)
+    assert "Nothing to be done" in project.run("--dry-run").text
     project.run("--dry-run", "--config", 'spaces=["full", "pca2"]')
     assert len(list(shards.iterdir())) == 3
-    project.run("--config", 'spaces=["full", "pca2"]')
+    assert "Nothing to be done" in project.run().text
     assert not list(shards.glob("*")) and not unpacked.exists()
+    shutil.copytree(left, shards, dirs_exist_ok=True)
+    project.run("--config", 'spaces=["full", "pca2"]')
+    assert not list(shards.glob("*"))
     assert len(np.load(project.folder / "results/cased/entities/pca2/embeddings.npy")) == 15

@@ -112,9 +112,10 @@ def remove_unneeded(workflow: Any) -> None:
     """Remove temporary files that a killed Snakemake left and that no job of this run reads.
 
     Snakemake itself removes them when the last job that reads them has finished, and not later.
+    Call it while the run has Snakemake's lock of the working directory.
     """
     dag = workflow.dag
-    if workflow.storage_settings.notemp:
+    if workflow.storage_settings.notemp or workflow.dryrun:
         return
     for job in dag.jobs:
         for file in job.output:

@@ -11,12 +11,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TextIO
 
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from kgtextvec.job_client import RESUME
@@ -145,6 +146,7 @@ class JobReport(logging.Handler):
         self.watcher: threading.Thread | None = None
         self.interrupted = False
         self.brief: Brief | None = None
+        self.when_nothing_to_do: Callable[[], None] | None = None  # Snakemake has no hook for it
 
     def interrupt(self, number: int, frame: FrameType | None) -> None:
         """Answer Ctrl-C; a further one is for the jobs alone, which then end at once."""
@@ -161,6 +163,8 @@ class JobReport(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Note that a job begins, ends or fails; say why it failed."""
         event, fields = getattr(record, "event", None), record.__dict__
+        if self.when_nothing_to_do and record.msg == NOTHING_TO_BE_DONE_MSG:
+            self.when_nothing_to_do()
         if self.brief:
             self.brief.count(fields, event)
         if event == LogEvent.JOB_INFO:

@@ -2,6 +2,7 @@
 import gc
 import importlib.util
 import sys
+from functools import partial
 
 from snakemake.settings.types import SharedFSUsage
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
@@ -116,6 +117,7 @@ threads_of = JobThreads(plan)
 remove_left_copies(workflow)
 if workflow.is_main_process:
     jobs_report = report_jobs(logger, workflow.output_settings)
+    jobs_report.when_nothing_to_do = partial(remove_unneeded, workflow)
 else:
     jobs_report = None
 GPU = 0 if plan.config.embed.device == "cpu" else 1

@@ -5,9 +5,18 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
+from kgtextvec.__main__ import main
 from kgtextvec.cli import call
 from kgtextvec.errors import InputError
-from kgtextvec.settings.base import Settings, changed, flags, pick, read_settings
+from kgtextvec.settings.base import (
+    Settings,
+    changed,
+    flags,
+    pick,
+    read_settings,
+    settings_of,
+    value_of_word,
+)
 from kgtextvec.settings.config import Config
 from kgtextvec.settings.models import Device, Embed, EncoderOptions
 from kgtextvec.settings.scores import Scoring
@@ -152,3 +161,25 @@ def test_a_flag_out_of_its_limits_is_refused_by_name():
         call(buy, "buy", ["--number", "0"])
     with pytest.raises(InputError, match=r"^--flavour: 'salt' .* mint, lemon"):
         call(buy, "buy", ["--flavour", "salt"])
+
+
+@pytest.mark.parametrize(
+    ("key", "word", "value"),
+    [
+        ("columns", "{label: type, name: label}", {"label": "type", "name": "label"}),
+        ("columns", '{"label": "type", "name": ["a", "b"]}', {"label": "type", "name": ["a", "b"]}),
+        ("columns", "{description: [a, b c]}", {"description": ["a", "b c"]}),
+        ("columns", "label=type,description=a|b", {"label": "type", "description": ["a", "b"]}),
+        ("text", "[name, id]", ["name", "id"]),
+        ("text", "{name} ({id})", "{name} ({id})"),
+    ],
+)
+def test_lists_and_mappings_are_written_on_the_command_line_as_in_a_config(key, word, value):
+    assert value_of_word(settings_of(Reading)[key], word) == value
+
+
+def test_a_mapping_that_cant_be_read_is_refused_in_one_line(capsys, tmp_path):
+    words = ["lint", str(tmp_path / "t.tsv"), "--kind", "entities", "--columns"]
+    for word in ("{name: [a", "{" + "[" * 5000, "name"):
+        assert main([*words, word]) == 2
+        assert capsys.readouterr().err.startswith("ERROR: --columns: not readable (")

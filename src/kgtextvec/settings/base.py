@@ -285,10 +285,23 @@ def flag_of(key: str, value: Any) -> list[str]:
     return [f"--{name}={value}"] if str(value)[:1] in ("-", "") else [f"--{name}", str(value)]
 
 
+def flow_of_word(word: str) -> object:
+    """Return the list or mapping of JSON or of YAML in one line. Raises ValueError."""
+    try:
+        return parse_json(word)
+    except ValueError as error:
+        import yaml
+
+        try:
+            return yaml.safe_load(word)
+        except (yaml.YAMLError, RecursionError):
+            raise error from None
+
+
 def mapping_of_word(word: str) -> object:
     """Return the mapping that a word stands for. Raises ValueError."""
     if word.startswith("{"):
-        return parse_json(word)
+        return flow_of_word(word)
     found: dict[str, object] = {}
     for pair in word.split(","):
         key, equals, value = pair.partition("=")
@@ -302,8 +315,8 @@ def mapping_of_word(word: str) -> object:
 def value_of_word(setting: Setting, word: str) -> object:
     """Return what a word of the command line means: a number, a list, or the word itself.
 
-    A list is written with commas, with bars where its items contain commas, or as JSON. A mapping
-    is written as JSON, or as id=node_id,description=definition|comment.
+    A list is written with commas, with bars where its items contain commas, or as in a config:
+    [a, b]. A mapping is written as in a config, or as id=node_id,description=definition|comment.
     """
     allowed = setting.alternatives
     if any(get_origin(one) is dict for one in allowed):
@@ -312,7 +325,7 @@ def value_of_word(setting: Setting, word: str) -> object:
     if word in allowed:
         return word
     if lists and word.startswith("["):
-        return parse_json(word)
+        return flow_of_word(word)
     if str in allowed:
         for number in (int, float):
             if number in allowed:

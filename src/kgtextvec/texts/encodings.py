@@ -97,14 +97,6 @@ def as_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     return recoded(blocks, encoding)
 
 
-def is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are valid UTF-8."""
-    try:
-        return data.isascii() or bool(data.decode("utf-8"))
-    except UnicodeDecodeError:
-        return False
-
-
 def without_mark(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Drop a UTF-8 byte order mark from the first block, which with_head made long enough."""
     yield next(blocks, b"").removeprefix(codecs.BOM_UTF8)

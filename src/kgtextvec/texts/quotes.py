@@ -109,24 +109,28 @@ def read_quoted(
 ) -> dict[int, list[str]] | None:
     """Return the columns `wanted` of whole rows, for which quotes_are_plain, read by pyarrow.
 
-    None if a row has another number of fields or a line break in a field, or is not UTF-8.
+    None if a row has another number of fields or a line break in a field, or where bytes of any
+    column are not UTF-8.
     """
     import pyarrow as pa
     from pyarrow import csv
 
     names = [str(place) for place in range(width)]
+    ends = pa.py_buffer(np.array([0, len(data)], dtype=np.int32))
     try:
+        pa.StringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)  # as UTF-8
         table = csv.read_csv(
             pa.BufferReader(data),
             csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names),
             csv.ParseOptions(delimiter=delimiter, quote_char=quote, ignore_empty_lines=False),
             csv.ConvertOptions(
+                check_utf8=False,
                 column_types=dict.fromkeys(names, pa.string()),
                 include_columns=[names[place] for place in wanted],
             ),
         )
     except pa.ArrowInvalid:
         return None
-    if table.num_rows != data.count(b"\n"):
+    if table.num_rows != np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 10):
         return None
     return {place: table[names[place]].to_numpy().tolist() for place in wanted}

@@ -9,14 +9,7 @@ import numpy as np
 from kgtextvec.errors import InputError
 from kgtextvec.texts.blocks import LONGEST_ROW, Batch, cr_as_lf, length_of, unusual
 from kgtextvec.texts.containers import open_blocks, with_head
-from kgtextvec.texts.encodings import (
-    ENCODING_HINT,
-    BadByte,
-    as_utf8,
-    bad_byte,
-    codec_name,
-    is_utf8,
-)
+from kgtextvec.texts.encodings import ENCODING_HINT, BadByte, as_utf8, bad_byte, codec_name
 from kgtextvec.texts.findings import Findings, TableError, plain
 from kgtextvec.texts.formats import OpenFile
 from kgtextvec.texts.header import Header, first_line, read_header
@@ -174,9 +167,9 @@ class Reader:
         """Split a block with quoted fields by pyarrow; None if not every line is a plain row."""
         if not data.endswith(b"\n"):
             data += b"\n"
-        if len(data) < LEAST_FOR_PYARROW or b"\xef\xbb\xbf" in data:
+        if len(data) < LEAST_FOR_PYARROW or (odd and b"\xef\xbb\xbf" in data):
             return None
-        if not (is_utf8(data) and quotes_are_plain(data, self.mark, self.quote)):
+        if not quotes_are_plain(data, self.mark, self.quote):
             return None
         wanted = sorted({0, *self.columns.values(), *self.keys})
         fields = read_quoted(data, self.delimiter, self.quotechar, self.width, wanted)
@@ -188,9 +181,9 @@ class Reader:
         if len(self.keys) > 1:
             self.known.update(fields[self.keys[-1]])
         rows = len(fields[0])
-        between = rows * (self.width - 1) if self.mark == b"\t" else 0
         columns = {name: fields[place] for name, place in self.columns.items()}
-        tabs = data.count(b"\t") > between
+        between = rows * (self.width - 1)
+        tabs = data.count(b"\t") > between if self.mark == b"\t" else b"\t" in data
         return Batch(np.arange(self.at, self.at + rows), columns, odd or tabs)
 
     def by_line(self, data: bytes, final: bool, odd: bool) -> tuple[Batch, int]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgtextvec.texts.blocks import C1, Batch
+from kgtextvec.texts.blocks import Batch, has_c1
 from kgtextvec.texts.findings import TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableFormat
 from kgtextvec.texts.header import UNIT, Header
@@ -141,7 +141,7 @@ def may_be_odd(texts: "pa.StringArray") -> bool:
     if (flat < 32).any():
         return True
     raw = flat.tobytes()
-    return b"\x7f" in raw or b"\xef\xbb\xbf" in raw or C1.search(raw) is not None
+    return b"\x7f" in raw or b"\xef\xbb\xbf" in raw or has_c1(flat)
 
 
 def is_plain(path: Path) -> bool:

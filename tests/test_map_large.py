@@ -17,6 +17,16 @@ from kgtextvec.report.map.page import MapData, render_map_page
 from kgtextvec.report.map.placing import place_rows
 from kgtextvec.settings.spaces import MapLayout
 
+# Text, left and right end and middle of each name on the map, in pixels.
+NAMES = """() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  return module_overlay.placedNames(kgtextvecMap, pen).map(({ text, x, y, align, font }) => {
+    pen.font = font;
+    const wide = pen.measureText(text).width;
+    const left = x - { left: 0, center: wide / 2, right: wide }[align];
+    return [text, left, left + wide, y];
+  });
+}"""
 LAYOUT = MapLayout(max_points=60, layouts=("tsne",))
 
 
@@ -122,6 +132,17 @@ def test_a_page_of_300_000_points_draws_each_of_them(browser: Browser, tmp_path:
     for red, green, blue, opacity in found:
         # A point covers little more than a pixel, so its edge is mixed with the ground.
         assert opacity > 120 and red > 0.8 * opacity and 0.4 < green / red < 0.65 and blue < 60
+    page.evaluate("kgtextvecMap.setNames(true)")
+    assert "Gene" in [text for text, *_ in page.evaluate(NAMES)], "the cluster's name"
+    # Where a few hundred of the cluster's points are in view, they have names.
+    page.evaluate("kgtextvecMap.camera.show(0.17, 0.1, 200)")
+    still(page)
+    boxes = page.evaluate(NAMES)
+    assert 20 < len(boxes) <= 300
+    assert all(text.startswith("entity ") for text, *_ in boxes if text != "Gene")
+    for i, (_, left, right, y) in enumerate(boxes):
+        for _, other_left, other_right, other_y in boxes[:i]:
+            assert right <= other_left or other_right <= left or abs(y - other_y) >= 12
     wanted = f"entity {rows[7]}"
     page.locator("#search").fill(wanted)
     page.keyboard.press("Enter")

@@ -27,6 +27,12 @@ PHRASES = {
     r"\bhow much \w+ it takes, about\b": "an estimate of",
     r"\bAdam's\.": "learning rate of Adam",
 }
+# Fillers that a page can do without; names and comments in code may have them.
+FILLERS = {
+    r"\bbeside\b": "next to, in addition to, compared with",
+    r"\b(stand|stands|stood) (in|side|apart|together|alone)\b": "is in, is separate, concatenated",
+    r"\btold\b|\btells\b": "says, reports, distinguishes",
+}
 READ = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *(ROOT / f"{folder}/README.md" for folder in ("config", "results", "requirements")),
@@ -50,6 +56,16 @@ def prose(path: Path) -> str:
     if path.suffix == ".ipynb":
         return "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"])
     return text
+
+
+PAGES = [path for path in READ if path.suffix in {".md", ".html", ".rst", ".ipynb"}]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_pages_do_without_fillers(path):
+    text = re.sub(r"{#.*?#}", "", prose(path), flags=re.DOTALL)
+    found = [match[0] for filler in FILLERS for match in re.finditer(filler, text, re.IGNORECASE)]
+    assert not found, FILLERS
 
 
 @pytest.mark.parametrize("path", READ, ids=lambda path: str(path.relative_to(ROOT)))

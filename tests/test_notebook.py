@@ -152,7 +152,7 @@ def test_the_notebook_tells_what_the_files_hold(whole):
     assert "110 of 120 rows are on the map" in words
     # A spectrum of 1, 1/2, 1/4 …: half lies in 1 direction, five hold 31/32 of nearly all.
     assert "fitted on the 117 vectors of entities" in words
-    assert "It lies 50% in 1, 90% in 4, 99% in 7 directions" in words
+    assert "(50% in 1, 90% in 4, 99% in 7 directions)" in words
     assert "The first 5 of 12 directions keep 96.9%" in words
     assert "4 rows share their text with another" in words
     assert "Not in this table: nobody." in words

@@ -186,9 +186,9 @@ def test_dependabot_looks_at_every_lock():
     assert watched == needed
 
 
-def test_the_requirements_say_why_torch_stands_apart():
+def test_the_requirements_say_why_torch_has_no_lock():
     words = (ROOT / "requirements/README.md").read_text()
-    assert "Why PyTorch stands apart" in words
+    assert "Why PyTorch has no lock" in words
     for path in (ROOT / "requirements").glob("lock*.txt"):
         assert not re.search(r"^(torch|triton|nvidia-[\w-]+)==", path.read_text(), re.MULTILINE)
 

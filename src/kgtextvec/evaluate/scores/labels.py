@@ -222,7 +222,7 @@ SCORE = Score(
         "logistic_accuracy": "logistic",
         "logistic_balanced": "logistic, balanced",
     },
-    baselines={"majority": "commonest label", **VECTOR_BASELINES},
+    baselines={"majority": "most common label", **VECTOR_BASELINES},
     headline=("knn_accuracy", "label accuracy"),
     spoiled_by=COLUMN,
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FEWEST_TICKS = 3
 WIDTH = 5.2  # inches: letters stay readable where a page is 400 pixels wide
-LINES = ("TF-IDF of characters", "TF-IDF of words", "popularity", "commonest label")
+LINES = ("TF-IDF of characters", "TF-IDF of words", "popularity", "most common label")
 AROUND = 1.6  # room around the points on a logarithmic axis
 APART = 1.12  # from the first to the last of the points that stand at one place
 Pick = Callable[[ComparedSpace], float | None]

@@ -303,6 +303,7 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
 def main_of_table(rounds: int, steps: list[str], snakemake_rounds: int, early: int) -> int:
     """Print the table; return 1 if anything was lost or left over."""
     tallies: dict[str, Tally] = {}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     os.environ["OMP_NUM_THREADS"] = "1"
     print("| step | rounds | killed at work | faults |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:

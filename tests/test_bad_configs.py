@@ -129,7 +129,7 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
         ),
         (
             {"models": ["my"], "catalogue": {"my": {"source": "/data/my-model"}}},
-            "catalogue, my.source: '/data/my-model' .* path:<folder>",
+            r"catalogue, my.source: '/data/my-model' .* Write path:/data/my-model for a folder\.$",
         ),
         (
             {"models": ["my"], "catalogue": {"my": {"source": "path:.", "adapter_of": "bioelm"}}},
@@ -142,9 +142,13 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
     ],
 )  # fmt: skip
 def test_what_is_mistyped_is_one_line_with_its_key(plan_of, more, message):
-    with pytest.raises(InputError, match=f"^{message}") as caught:
-        plan_of(**more)
-    assert "\n" not in str(caught.value)
+    """Also when all results are there."""
+    for made in ("texts/entities", "all-MiniLM-L6-v2/entities/full", "."):
+        with pytest.raises(InputError, match=f"^{message}") as caught:
+            plan_of(**more)
+        assert "\n" not in str(caught.value)
+        Path("results", made).mkdir(parents=True, exist_ok=True)
+        Path("results", made, "manifest.json").write_text("{}")
 
 
 def test_what_is_right_passes(plan_of):

@@ -214,7 +214,7 @@ SOURCE = ToySource()
 BAD_SOURCES = {
     "missing": (None, "source: missing"),
     "unknown scheme": ("ftp://x/y.tar.gz", "is not one of: file:"),
-    "no scheme": ("dmis-lab/biobert", "is not one of: file:"),
+    "no scheme": ("dmis-lab/biobert", "Write hub:dmis-lab/biobert for a model of the hub, path:"),
     "drive link": ("gdrive:https://drive.google.com/file/d/x/view", "the id alone"),
     "bad member": ({"../x": f"gdrive:{IDENT}"}, "not a plain file name"),
     "bad address": ({"x": "path:/x"}, "not one of file, gdrive, https"),

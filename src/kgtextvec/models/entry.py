@@ -1,5 +1,6 @@
 """A catalogue entry, checked, and the locations of its files."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,6 +156,15 @@ def read_location(where: str, given: Address, known: list[str]) -> Location:
     return Location(f"{{{text}}}", given)
 
 
+def hint_for(address: str) -> str:
+    """Return how to write an address that lacks its scheme, if it is clear which."""
+    if address.startswith(("/", "./", "../", "~")):
+        return f" Write path:{address} for a folder."
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", address):
+        return f" Write hub:{address} for a model of the hub, path:{address} for a folder."
+    return ""
+
+
 def checked_source(where: str, address: str) -> Source:
     """Return the kind of source of a well-formed address."""
     source = source_of(address)
@@ -162,7 +172,7 @@ def checked_source(where: str, address: str) -> Source:
         forms = ", ".join(one.form for one in all_sources())
         raise InputError(
             f"{where}: {address!r} is not one of: {forms}, or a mapping from file name to one of"
-            f" {file_schemes()}."
+            f" {file_schemes()}.{hint_for(address)}"
         )
     try:
         source.check(address)

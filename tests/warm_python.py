@@ -30,18 +30,25 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = ["numpy", "pyarrow.parquet"]
-TORCH = [*TABLES, "torch", "safetensors.torch"]
+TABLES = ["numpy", "pyarrow.pandas_compat", "pyarrow.parquet", "xxhash"]
+SNAKEMAKE = [
+    "snakemake.cli",
+    *("snakemake.executors.local", "snakemake.profiles", "snakemake.storage"),
+    "snakemake.report.html_reporter",
+    *("msgspec.json", "pandas", "requests", "smart_open", "yte"),
+]
+TORCH = [*TABLES, "torch", "safetensors.numpy", "safetensors.torch"]
 TRANSFORMERS = [
     *TORCH,
     "tokenizers",
+    *("transformers.models.auto.tokenization_auto", "transformers.models.bert.tokenization_bert"),
     *(f"transformers.models.{name}" for name in ("auto", "bert.modeling_bert")),
     *(f"transformers.models.{name}.modeling_{name}" for name in ("electra", "roberta")),
 ]
 LAYOUT = ["matplotlib.figure", "openTSNE", "pandas", "plotly.io", "sklearn.decomposition", "umap"]
 # What is imported before the first child of a kind is forked: a module, or a verb of kgtextvec.
 LIBRARIES = {
-    "snakemake": ["snakemake.cli", "snakemake.executors.local", "pandas"],
+    "snakemake": SNAKEMAKE,
     "convert-model": TRANSFORMERS,
     "embed-shard": TRANSFORMERS,
     "cache-tokens": TRANSFORMERS,
@@ -199,6 +206,10 @@ def import_libraries(kind: str) -> None:
     """Import, once, what jobs of a kind import."""
     for name in LIBRARIES.get(kind, TABLES):
         importlib.import_module(name)
+    if LIBRARIES.get(kind) is TRANSFORMERS:
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("bert")  # compiles a thousand patterns, once
     gc.collect()
     gc.freeze()
 

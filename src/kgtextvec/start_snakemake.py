@@ -17,8 +17,8 @@ from kgtextvec.job_client import stop_in_one_line
 
 # In the environment of a run that is to show one line per finished job.
 BRIEF_VARIABLE = "KGTEXTVEC_BRIEF"
-# The plugin for Slurm imports them for a report; they take 0.4 s and 80 MB of every start.
-IMPORTED_LATER = ("numpy", "pandas")
+# Plugins import them for what a run seldom does; they take 0.4 s and 80 MB of every start.
+IMPORTED_LATER = ("numpy", "pandas", "requests")
 
 
 class LaterModule(ModuleType):

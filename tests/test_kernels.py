@@ -64,7 +64,7 @@ def test_a_residual_and_its_norm_in_one_pass_are_those_of_float64(dims):
 @pytest.mark.parametrize("clip", [None, 0.5])
 def test_an_lstms_step_is_that_of_float64(dtype, clip):
     """Three rows of seven; two keep their state in slots that the step does not read."""
-    from kgtextvec.encoders.elmo.kernels import add_sums, gates, put_output
+    from kgtextvec.encoders.elmo.kernels import gates, put_output, put_sums
 
     torch.manual_seed(0)
     size, out_size = 1100, 24
@@ -92,7 +92,7 @@ def test_an_lstms_step_is_that_of_float64(dtype, clip):
     assert torch.equal(given_out.cpu(), outputs) and torch.equal(given_states.cpu(), states)
 
     found_total, found_sums = total.to(DEVICE), sums.to(DEVICE)
-    add_sums(found_total, slots, found_sums, 3, step)
+    put_sums(found_total, slots, found_sums, 3, step)
     total[rows] += sums[source[rows]]
     sums[target[2:4]] = total[2:4]
     assert torch.equal(found_total.cpu(), total) and torch.equal(found_sums.cpu(), sums)

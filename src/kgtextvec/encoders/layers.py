@@ -277,7 +277,7 @@ class ElmoLayers:
 
     def spell(self, words: list[str]) -> torch.Tensor:
         """Return the vectors (n, P) of words without context."""
-        from kgtextvec.encoders.elmo.word_vectors import AT_ONCE
+        from kgtextvec.encoders.elmo.known_words import AT_ONCE
 
         size = AT_ONCE[self.device.type]
         starts = range(0, len(words), size)

@@ -117,7 +117,7 @@ class FastCell(nn.Module):
         if self.fused:
             from kgtextvec.encoders.elmo import fused_cell
 
-            return fused_cell.advance(self, given, states, y, step)
+            return fused_cell.fused_step(self, given, states, y, step)
         hs, cs = states
         source = step.source[step.start : step.stop]
         target = step.target[step.start : step.start + step.kept]

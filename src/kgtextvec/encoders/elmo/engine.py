@@ -28,9 +28,9 @@ from kgtextvec.encoders import (
 )
 from kgtextvec.encoders.elmo import cell, fused_cell
 from kgtextvec.encoders.elmo.cell import FastAffine, FastCell, Step
+from kgtextvec.encoders.elmo.known_words import BYTES_OF_FLOAT, KnownWords
 from kgtextvec.encoders.elmo.model import ElmoModel, State
 from kgtextvec.encoders.elmo.trie import StepPlan, build_trie, plan_steps
-from kgtextvec.encoders.elmo.word_vectors import WordVectors
 from kgtextvec.encoders.elmo.words import (
     audit_vocabulary,
     check_tokens,
@@ -58,13 +58,12 @@ WINDOWS = {"cpu": 256, "cuda": 4096}
 # Together with the states these stay below 1.5 GB for a model of BioELMo's size.
 RESULT_BYTES = 1 << 28  # vectors of the texts of a block
 TABLE_BYTES = 1 << 29  # of what words give the first layer; a GPU multiplies again as fast
-BYTES_OF_FLOAT = 4
 # Characters; longer texts share blocks, to run side by side. A GPU waits for each step's launch.
 LONG_TEXT = {"cpu": 4096, "cuda": 512}
 
 
 @dataclass
-class Landing:
+class Started:
     """A block whose vectors are on their way to the host."""
 
     rows: BatchRows
@@ -122,7 +121,7 @@ class ElmoEncoder:
         self.nodes = self.words = 0
         with torch.inference_mode():
             self.prepare(model, model.state_for(settings.initial_state, 1))
-            self.table = WordVectors(model, self.device)
+            self.table = KnownWords(model, self.device)
 
     def prepare(self, model: ElmoModel, state: State) -> None:
         """Lay the weights out for speed, and run the boundaries: they are the same for all."""
@@ -143,7 +142,7 @@ class ElmoEncoder:
             self.cells.append(ours)
             self.roots.append(roots)
         fused = fused_cell.with_fused_steps(self.cells, self.device)
-        self.add_sums = fused_cell.add_sums if fused else cell.add_sums
+        self.add_sums = fused_cell.fused_sums if fused else cell.add_sums
         model.cells = torch.nn.ModuleList()
         highways: Any = model.highways
         for highway in highways:
@@ -173,7 +172,7 @@ class ElmoEncoder:
                 f" ({texts[rows[0]][:60]!r}…). Use a device with more memory."
             )
 
-        under_way: Landing | None = None
+        under_way: Started | None = None
         while stack:
             started = memory.run_next(
                 stack,
@@ -190,7 +189,7 @@ class ElmoEncoder:
         if self.vocabulary is not None:
             say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 
-    def start_block(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Landing:
+    def start_block(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Started:
         """Embed a block of texts; `counts` takes its words where there is a vocabulary."""
         words, n_words = split_all([texts[row] for row in rows.tolist()], self.tokens)
         vectors = self.embed_words(words, n_words)
@@ -201,7 +200,7 @@ class ElmoEncoder:
             known_before = np.cumsum([0, *known])
             ends = np.cumsum(n_words)
             unknown[:] = n_words - known_before[ends] + known_before[ends - n_words]
-        return Landing(rows, vectors, n_words.astype(np.int32), unknown)
+        return Started(rows, vectors, n_words.astype(np.int32), unknown)
 
     def blocks(self, texts: Sequence[str], sizes: NDArray[np.int64]) -> list[BatchRows]:
         """Cut the sorted texts into blocks of at most `block_words` words and `block_texts` texts.

@@ -13,7 +13,7 @@ from kgtextvec.encoders.transformer.fused import has_triton
 from kgtextvec.progress import say
 
 
-def advance(cell: FastCell, given: Tensor, states: States, y: Tensor, step: Step) -> None:
+def fused_step(cell: FastCell, given: Tensor, states: States, y: Tensor, step: Step) -> None:
     """Run one step; see `FastCell.advance`."""
     from kgtextvec.encoders.elmo.kernels import gates, put_output
 
@@ -28,12 +28,12 @@ def advance(cell: FastCell, given: Tensor, states: States, y: Tensor, step: Step
     put_output(projected, step.target, y, hs, rows, None if last else cell.projection_clip)
 
 
-def add_sums(total: Tensor, sums: Tensor, step: Step) -> None:
+def fused_sums(total: Tensor, sums: Tensor, step: Step) -> None:
     """Do what `cell.add_sums` does."""
     from kgtextvec.encoders.elmo import kernels
 
     slots, rows = (step.source, step.target), step.stop - step.start
-    kernels.add_sums(total, slots, sums, rows, (step.start, step.kept))
+    kernels.put_sums(total, slots, sums, rows, (step.start, step.kept))
 
 
 def with_fused_steps(cells: Sequence[Sequence[FastCell]], device: torch.device) -> bool:

@@ -12,19 +12,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-BLOCK = 1024
+CELLS = 1024
 NOT_CONSTANT = ["first", "kept"]
 
 
 @triton.jit(do_not_specialize=NOT_CONSTANT)  # type: ignore[untyped-decorator]
 def gates_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN201
     product, given, source, target, cells, out, first, kept, clip,  # noqa: ANN001
-    SIZE: tl.constexpr, CLIPPED: tl.constexpr, BLOCK: tl.constexpr,
+    SIZE: tl.constexpr, CLIPPED: tl.constexpr, CELLS: tl.constexpr,
 ):  # fmt: skip
-    """One row and BLOCK of its cells; see `gates`."""
+    """One row and CELLS of its cells; see `gates`."""
     row = tl.program_id(0).to(tl.int64)
     place = first + row
-    columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    columns = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
     there = columns < SIZE
     ours = product + row * 4 * SIZE + columns
     words = given + place * 4 * SIZE + columns
@@ -47,12 +47,12 @@ def gates_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN201
 @triton.jit(do_not_specialize=NOT_CONSTANT)  # type: ignore[untyped-decorator]
 def output_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN201
     projected, target, outputs, states, first, kept, clip,  # noqa: ANN001
-    SIZE: tl.constexpr, CLIPPED: tl.constexpr, BLOCK: tl.constexpr,
+    SIZE: tl.constexpr, CLIPPED: tl.constexpr, CELLS: tl.constexpr,
 ):  # fmt: skip
-    """One row and BLOCK of its dims; see `put_output`."""
+    """One row and CELLS of its dims; see `put_output`."""
     row = tl.program_id(0).to(tl.int64)
     place = first + row
-    columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    columns = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
     there = columns < SIZE
     h = tl.load(projected + row * SIZE + columns, there).to(tl.float32)
     if CLIPPED:
@@ -66,12 +66,12 @@ def output_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN201
 @triton.jit(do_not_specialize=NOT_CONSTANT)  # type: ignore[untyped-decorator]
 def sums_kernel(  # type: ignore[no-untyped-def]  # noqa: ANN201
     total, source, target, sums, first, kept,  # noqa: ANN001
-    SIZE: tl.constexpr, BLOCK: tl.constexpr,
+    SIZE: tl.constexpr, CELLS: tl.constexpr,
 ):  # fmt: skip
-    """One row and BLOCK of its numbers; see `add_sums`."""
+    """One row and CELLS of its numbers; see `put_sums`."""
     row = tl.program_id(0).to(tl.int64)
     place = first + row
-    columns = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    columns = tl.program_id(1) * CELLS + tl.arange(0, CELLS)
     there = columns < SIZE
     at = total + place * SIZE + columns
     new = tl.load(at, there) + tl.load(sums + tl.load(source + place) * SIZE + columns, there)
@@ -96,10 +96,10 @@ def gates(
     place and how many rows are kept.
     """
     size = cells.shape[1]
-    grid = (len(product), triton.cdiv(size, BLOCK))
+    grid = (len(product), triton.cdiv(size, CELLS))
     gates_kernel[grid](
         product, given, *slots, cells, out, *step, clip or 0.0,
-        SIZE=size, CLIPPED=clip is not None, BLOCK=BLOCK,
+        SIZE=size, CLIPPED=clip is not None, CELLS=CELLS,
     )  # fmt: skip
 
 
@@ -116,14 +116,14 @@ def put_output(
     `target` (of all places,): slots in `states` (slots, P); `step` as for `gates`.
     """
     size = outputs.shape[1]
-    grid = (len(projected), triton.cdiv(size, BLOCK))
+    grid = (len(projected), triton.cdiv(size, CELLS))
     output_kernel[grid](
         projected, target, outputs, states, *step, clip or 0.0,
-        SIZE=size, CLIPPED=clip is not None, BLOCK=BLOCK,
+        SIZE=size, CLIPPED=clip is not None, CELLS=CELLS,
     )  # fmt: skip
 
 
-def add_sums(
+def put_sums(
     total: Tensor, slots: tuple[Tensor, Tensor], sums: Tensor, rows: int, step: tuple[int, int]
 ) -> None:
     """Add to `rows` rows of `total` (of all places, …) float64 the `sums` (slots, …) before them.
@@ -131,4 +131,4 @@ def add_sums(
     The kept ones go into `sums`; `slots` and `step` as for `gates`.
     """
     size: Any = sums[0].numel()
-    sums_kernel[rows, triton.cdiv(size, BLOCK)](total, *slots, sums, *step, SIZE=size, BLOCK=BLOCK)
+    sums_kernel[rows, triton.cdiv(size, CELLS)](total, *slots, sums, *step, SIZE=size, CELLS=CELLS)

@@ -14,7 +14,7 @@ CNN_BYTES = 1 << 28  # the largest convolution's output
 BYTES_OF_FLOAT = 4
 
 
-class WordVectors:
+class KnownWords:
     """The vectors of the words that were met: `vectors` (n_words, P) float32 on the device."""
 
     def __init__(self, model: ElmoModel, device: torch.device) -> None:

@@ -8,6 +8,8 @@ request takes the next fault of the list; when it is used up the server is well-
 `always` names the fault of all further requests. `server.asked` keeps what was asked.
 """
 
+import contextlib
+import gzip
 import hashlib
 import json
 import time
@@ -90,7 +92,8 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
         if max(map(len, texts)) > owner.most_characters:
             return self.send(413, {"error": "inputs must have less than 512 tokens. Given: 600"})
         if kind.isdigit():
-            headers = {"Retry-After": value} if value else {}
+            header = "Location" if kind[0] == "3" else "Retry-After"
+            headers = {header: value} if value else {}
             return self.send(int(kind), {"error": {"message": "busy", "code": value}}, headers)
         if kind == "slow":
             owner.stopping.wait(float(value))
@@ -120,7 +123,37 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
             data[0]["embedding"] = [0.0] * owner.dims
         usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
         answer = {"object": "list", "data": data, "model": "m", "usage": usage}
+        if kind in ("chunked", "chunkcut"):
+            return self.send_chunks(json.dumps(answer).encode(), cut=kind == "chunkcut")
+        if kind == "endless":
+            return self.send_spaces(piece=1 << 20, seconds=0)
+        if kind == "drip":
+            return self.send_spaces(piece=1, seconds=float(value))
         self.send(200, answer, cut=kind == "cut", page=kind == "page")
+
+    def send_chunks(self, data: bytes, cut: bool) -> None:
+        """Send a body packed by gzip, in chunks of 100 bytes, as proxies do; or half of it."""
+        packed = gzip.compress(data)
+        self.send_response(200)
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for start in range(0, len(packed) // 2 if cut else len(packed), 100):
+            piece = packed[start : start + 100]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if not cut:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = cut
+
+    def send_spaces(self, piece: int, seconds: float) -> None:
+        """Send pieces of that many bytes, so far apart, until nobody reads them any more."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(1 << 40))
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while not self.server_of_vectors.stopping.wait(seconds):
+                self.wfile.write(b" " * piece)
 
     def send(self, status, value, headers=None, cut=False, page=False) -> None:
         data = b"<html>login</html>" if page else json.dumps(value).encode()

@@ -1,6 +1,7 @@
 """An endpoint as an encoder: right vectors or a clear error, whatever the server does."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -53,28 +54,45 @@ def test_each_text_gets_the_servers_vector(parallel):
     assert (server.most_at_once > 1) == (parallel > 1)
 
 
-FAULTS = [
-    "429=0", "500", "503=0", "cut", "count", "index", "noindex", "nan", "null", "huge", "zeros",
-    "page", "slow=2",
-]  # fmt: skip
+# What a server may do, and how the error says it once it happens too often.
+FAULTS = {
+    "429=0": "429 .*busy",
+    "500": "500 .*busy",
+    "503=0": "503 .*busy",
+    "cut": "the answer was cut",
+    "chunkcut": "the answer was cut",
+    "count": "7 vectors for 8 texts",
+    "index": "its indexes are not those of the texts",
+    "noindex": "its indexes are not those of the texts",
+    "nan": "a vector holds NaN or Infinity",
+    "null": "a vector holds NaN or Infinity",
+    "huge": "a vector is out of float32's range",
+    "zeros": "a vector is all zeros",
+    "page": "not what /embeddings gives",
+    "slow=2": "no answer within 0.5 s",
+    "drip=0.05": "no complete answer within 0.5 s",
+    "endless": "the answer is longer than 67,",
+}
 
 
-@pytest.mark.parametrize("fault", [*FAULTS, "reordered"])
+@pytest.mark.parametrize("fault", [*FAULTS, "reordered", "chunked"])
 def test_a_fault_that_passes_changes_no_vector(fault):
     with EmbeddingServer([fault, "ok", fault]) as server:
         assert np.array_equal(encoded(encoder_of(server, timeout=1)), right())
-    again = 0 if fault == "reordered" else 2
+    again = 2 if fault in FAULTS else 0
     assert len(server.asked) == 7 + again
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_that_stays_is_an_error_and_what_came_before_is_kept(fault):
     came = []
+    message = f"gave up after 4 failures in a row, the last: .*{FAULTS[fault]}.*run again"
     with (
-        EmbeddingServer(["ok"] * 3, always=fault.replace("=2", "=0.3")) as server,
-        pytest.raises(InputError, match=r"gave up after 4 failures in a row.*run again"),
+        EmbeddingServer(["ok"] * 3, always=fault) as server,
+        pytest.raises(InputError, match=message),
     ):
-        for one in encoder_of(server, parallel=1, timeout=0.2).encode(TEXTS):
+        timeout = 0.5 if "=0.05" in fault or "=2" in fault else 60
+        for one in encoder_of(server, parallel=1, timeout=timeout).encode(TEXTS):
             came += one.rows.tolist()
     assert len(came) == 24
 
@@ -86,6 +104,28 @@ def test_a_busy_server_that_answers_some_requests_is_not_given_up(monkeypatch):
         found = encoded(encoder_of(server, parallel=4, texts=1))
     assert np.array_equal(found, right())
     assert len(server.asked) == 4 * len(TEXTS)
+
+
+@pytest.mark.parametrize("fault", ["429=1", "500=1", "500"])
+def test_the_next_try_waits_as_long_as_the_server_asks(monkeypatch, fault):
+    """Or as long as our own patience, 0.5 s and more, where the server doesn't say."""
+    monkeypatch.setenv("KGTEXTVEC_PATIENCE", "first_wait=0.5,longest_wait=0.5,tries=3")
+    with EmbeddingServer([fault]) as server:
+        start = time.monotonic()
+        assert np.array_equal(encoded(encoder_of(server, parallel=1)), right())
+    assert time.monotonic() - start >= (1 if "=" in fault else 0.25)
+
+
+@pytest.mark.parametrize("limit", [{"per_minute": 600}, {"tokens_per_minute": 30_000}])
+def test_requests_keep_to_the_rate_that_the_entry_allows(limit):
+    """A text a request: 0.1 s from one to the next, or 2 ms for each token of the one before."""
+    texts = TEXTS[:10]
+    tokens = estimate_tokens(texts)
+    seconds = 9 * 0.1 if "per_minute" in limit else (tokens.sum() - tokens.max()) / 500
+    with EmbeddingServer() as server:
+        start = time.monotonic()
+        assert np.array_equal(encoded(encoder_of(server, texts=1, **limit), texts), right(texts))
+    assert time.monotonic() - start >= seconds
 
 
 def test_other_dims_are_refused_at_once():
@@ -197,7 +237,6 @@ def test_offline_only_this_machine_is_asked(monkeypatch):
     ("fault", "message"),
     [
         ("404", "answers 404 .*Check source and model"),
-        ("307", "answers 307 .*leads to"),
         ("429=insufficient_quota", "quota is used up"),
         ("429=4000", "asks to wait 4,000 s"),
     ],
@@ -206,6 +245,16 @@ def test_what_no_further_request_can_help_is_an_error_at_once(fault, message):
     with EmbeddingServer(always=fault) as server, pytest.raises(InputError, match=message):
         encoded(encoder_of(server, parallel=1))
     assert len(server.asked) == 1
+
+
+def test_an_answer_that_leads_elsewhere_is_not_followed():
+    with (
+        EmbeddingServer() as other,
+        EmbeddingServer(always=f"307={other.url}/embeddings") as server,
+        pytest.raises(InputError, match=f"answers 307 .*leads to '{other.url}/embeddings'"),
+    ):
+        encoded(encoder_of(server, parallel=1))
+    assert len(server.asked) == 1 and not other.asked
 
 
 def test_a_server_that_is_not_there_is_named():

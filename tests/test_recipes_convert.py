@@ -10,10 +10,12 @@ from sentence_folders import TEXTS, assert_close, bert, convert, sentence_folder
 from tiny_decoders import tiny_qwen3
 from tiny_models import write
 
+from kgtextvec.embed.fingerprint import resolve
 from kgtextvec.encoders.folder import read_model_folder
 from kgtextvec.errors import InputError
 from kgtextvec.models.convert import convert_model
 from kgtextvec.models.known import wanted
+from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
 
 def lora(folder: Path, base: Path, build, **settings) -> Path:
@@ -110,6 +112,9 @@ def test_weights_are_saved_in_their_own_precision(tmp_path, dtype):
     record = read_model_folder(tmp_path / "b-out")
     assert record["dtype"] == str(dtype).removeprefix("torch.")
     assert {value.dtype for value in read_weights(tmp_path / "b-out").values()} == {dtype}
+    on = {device: resolve(record, EncoderOptions(), Embed(), Mode(), device).precision
+          for device in ("cuda:0", "cpu")}  # fmt: skip
+    assert on == {"cuda:0": record["dtype"], "cpu": "float32"}, "auto follows both"
     change_weights(folder, lambda name, value: (name, value.float()))
     assert np.array_equal(vectors_of(convert(folder)), exact)
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import requests
 from numpy.typing import NDArray
+from urllib3.exceptions import HTTPError
 
 from kgtextvec.errors import InputError, without_escapes
 from kgtextvec.retry import RetryPolicy, retry_after
@@ -108,17 +109,20 @@ class EndpointClient:
             raise InputError(
                 f"{self.endpoint.url}: the key can't be sent. Set it again."
             ) from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             raise TemporaryFault(self.words(connection_fault(error, self.timeout))) from None
         if answer.status_code != 200:
             self.refuse(answer, content)
         return self.checked(content, len(texts))
 
     def content(self, answer: requests.Response, n_texts: int, deadline: float) -> bytes:
-        """Read the body; not more of it, and not longer, than makes sense."""
+        """Read the body; not more of it, and not longer, than makes sense.
+
+        A read returns with what is there, so that a server that sends byte by byte is noticed.
+        """
         limit = ANSWER_LIMIT + n_texts * (self.dims or 1 << 16) * ANSWER_BYTES_PER_NUMBER
         pieces, size = [], 0
-        for piece in answer.iter_content(PIECE_OF_ANSWER):
+        while piece := answer.raw.read1(PIECE_OF_ANSWER, decode_content=True):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
@@ -164,8 +168,7 @@ class EndpointClient:
             raise TemporaryFault(f"faulty answer: not what /embeddings gives ({fault})") from None
         if len(answer.data) != n_texts:
             raise TemporaryFault(f"faulty answer: {len(answer.data)} vectors for {n_texts} texts")
-        nowhere = 0 if n_texts == 1 else -1
-        places = [nowhere if item.index is None else item.index for item in answer.data]
+        places = [item.index or 0 for item in answer.data]
         if sorted(places) != list(range(n_texts)):
             raise TemporaryFault("faulty answer: its indexes are not those of the texts")
         sizes = {len(item.embedding) for item in answer.data}

@@ -146,13 +146,15 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
         self.close_connection = cut
 
     def send_spaces(self, piece: int, seconds: float) -> None:
-        """Send pieces of that many bytes, so far apart, until nobody reads them any more."""
+        """Send 300 pieces of that many bytes, so far apart, while somebody reads them."""
         self.send_response(200)
         self.send_header("Content-Length", str(1 << 40))
         self.end_headers()
         self.close_connection = True
         with contextlib.suppress(OSError):
-            while not self.server_of_vectors.stopping.wait(seconds):
+            for _ in range(300):
+                if self.server_of_vectors.stopping.wait(seconds):
+                    break
                 self.wfile.write(b" " * piece)
 
     def send(self, status, value, headers=None, cut=False, page=False) -> None:

@@ -1,7 +1,7 @@
 """Take a picture of every page of a results folder: `make screenshots`.
 
-Each at three widths, light and dark, as long as the page is; a page that is wider than its window
-is reported, and ends the run with exit code 1.
+Each at three widths, light and dark, as long as the page is, in parts of at most PART pixels; a
+page wider than its window is reported, and ends the run with exit code 1.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from map_browser import launched
 
 WIDTHS = (400, 800, 1440)
 SCHEMES = ("light", "dark")
+PART = 4000  # pixels; beyond 8192 software rendering begins again at the top of the page
 
 
 def main() -> None:
@@ -37,7 +38,13 @@ def main() -> None:
                         page.wait_for_selector("html[data-ready]", timeout=60_000)
                     page.wait_for_timeout(500)
                     name = "-".join(path.relative_to(given.results).with_suffix("").parts)
-                    page.screenshot(path=given.out / f"{name}-{width}-{scheme}.png", full_page=True)
+                    high = page.evaluate("document.documentElement.scrollHeight")
+                    for part, top in enumerate(range(0, high, PART), start=1):
+                        number = f"-{part}" if high > PART else ""
+                        page.set_viewport_size({"width": width, "height": min(PART, high - top)})
+                        page.evaluate(f"scrollTo(0, {top})")
+                        page.screenshot(path=given.out / f"{name}-{width}-{scheme}{number}.png")
+                    page.set_viewport_size(window)
                     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                         wide.append(f"{path}: wider than a window of {width} pixels")
                 context.close()

@@ -26,12 +26,12 @@ def main() -> None:
     parser.add_argument("wheel", type=Path)
     wheel = parser.parse_args().wheel
     script = script_of((ROOT / "docs/tutorial.md").read_text("utf-8"))
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(wheel, folder)
+        started = time.monotonic()
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, check=False)  # noqa: S603, S607
-    minutes = (time.monotonic() - started) / 60
-    sys.stdout.write(f"tutorial: exit code {done.returncode} after {minutes:.1f} minutes\n")
+        minutes = (time.monotonic() - started) / 60
+        sys.stdout.write(f"tutorial: exit code {done.returncode} after {minutes:.1f} minutes\n")
     sys.exit(done.returncode)
 
 

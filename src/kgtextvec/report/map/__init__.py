@@ -238,7 +238,7 @@ def note_of(laid_out: int, drawn: int, rows: int) -> str:
     if laid_out < drawn:
         notes.append(
             f"A seeded sample of {laid_out:,} rows is laid out; the others are at the median of"
-            " the ten most like them."
+            " the three most like them."
         )
     return " ".join(notes)
 

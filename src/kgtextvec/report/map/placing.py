@@ -9,7 +9,7 @@ from kgtextvec.progress import Progress
 from kgtextvec.report.map.layout import Float32s, unit_vectors
 from kgtextvec.space import Rows
 
-NEAREST = 10
+NEAREST = 3  # the median of more draws every cluster together; one of three may be far away
 PLACING_WORK = 1e13  # multiply-adds; 850,000 rows x 400 are compared with 29,000
 
 
@@ -24,9 +24,9 @@ def place_rows(
 
     `read` returns the vectors of rows, (b, dims); `laid_out` (m, dims) are the unit vectors of the
     rows that have `positions` (layout name -> (m, 2)). A place is the median, axis by axis, of
-    those of the NEAREST laid-out rows of highest cosine; these are openTSNE's first places of new
-    points (Poličar et al. 2019), which it then optimises and we do not. Where n * m * dims is above
-    PLACING_WORK, rows are compared with a seeded sample of the laid-out ones.
+    those of the NEAREST laid-out rows of highest cosine. openTSNE starts new points of a map there,
+    from more neighbours (Poličar et al. 2019), and then optimises them, which we do not. Where
+    n * m * dims is above PLACING_WORK, rows are compared with a seeded sample of the laid-out ones.
     """
     m, dims = laid_out.shape
     most = max(1000, int(PLACING_WORK / max(len(rows) * dims, 1)))

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 SECRET = "never-to-be-shown"  # noqa: S105
 Answer = tuple[int, bytes]
+SLOW_DOWN = (503, b"<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>")
 Fault = Callable[[str, str, int], Answer | str | None]
 
 

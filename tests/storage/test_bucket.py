@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from conftest import SECRET, FaultyProxy, free_port
+from conftest import SECRET, SLOW_DOWN, FaultyProxy, free_port
 from safetensors.numpy import load
 
 from kgtextvec.embed.bucket import BucketStore
@@ -147,9 +147,6 @@ def test_what_the_server_refuses_is_said_in_one_line(proxy, bucket, code, status
     body = f"<Error><Code>{code}</Code><Message>{SECRET}</Message></Error>".encode()
     proxy.fault = lambda method, path, n: (status, body)
     assert message in refused(f"s3://{bucket}/v")
-
-
-SLOW_DOWN = (503, b"<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>")
 
 
 def test_a_server_that_asks_for_patience_gets_it(proxy: FaultyProxy, bucket):

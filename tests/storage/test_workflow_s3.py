@@ -14,28 +14,11 @@ import pytest
 import yaml
 from conftest import SECRET
 from tiny_models import tiny_bert
+from workers import needs_workers, on_workers
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 boto3 = pytest.importorskip("boto3", reason="make storage")
 pytestmark = [pytest.mark.storage, pytest.mark.timeout(1800)]
-CAN_UNSHARE = (
-    os.geteuid() == 0
-    and shutil.which("unshare") is not None
-    and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
-)
-SUBMIT = """#!/bin/sh
-# Runs a job where the working directory is an empty one: a machine without the shared disk.
-job={state}/$$
-cp "$1" $job.sh
-inside="mount -t tmpfs none {work} && cd {work} && PATH={bin}:\\$PATH sh $job.sh"
-(unshare -m sh -c "$inside" > $job.log 2>&1; echo $? > $job.rc) > /dev/null 2>&1 &
-echo $$
-"""
-STATUS = """#!/bin/sh
-if [ -s {state}/$1.rc ]; then
-  if [ "$(cat {state}/$1.rc)" = 0 ]; then echo success; else echo failed; fi
-else echo running; fi
-"""
 
 
 class Web(SimpleHTTPRequestHandler):
@@ -55,23 +38,28 @@ def web(tmp_path):
     server.server_close()
 
 
-def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
-    """Run kgtextvec run in the project's folder, everything in the bucket; jobs and output."""
+def kgtextvec_run(project: Project, *words: str) -> tuple[Counter, str]:
+    """Run `kgtextvec run` in the project's folder; finished jobs and output."""
     (project.folder / "config.yaml").write_text(yaml.safe_dump(project.config))
     done = subprocess.run(
-        [
-            sys.executable, "-m", "kgtextvec", "run", "--cores", "2",
-            "--default-storage-provider", "s3", "--default-storage-prefix", f"s3://{bucket}/run",
-            "--storage-s3-endpoint-url", os.environ["AWS_ENDPOINT_URL"], *words,
-        ],
+        [sys.executable, "-m", "kgtextvec", "run", "--cores", "2", *words],
         cwd=project.folder,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     text = done.stdout + done.stderr
     assert done.returncode == 0, text[-6000:]
     return Counter(re.findall(r"^\[ *\d+/\d+\] (\w+)", text, re.MULTILINE)), text
+
+
+def launched(project: Project, bucket: str, *words: str) -> tuple[Counter, str]:
+    """Run kgtextvec_run with everything in the bucket."""
+    return kgtextvec_run(
+        project, "--default-storage-provider", "s3",
+        "--default-storage-prefix", f"s3://{bucket}/run",
+        "--storage-s3-endpoint-url", os.environ["AWS_ENDPOINT_URL"], *words,
+    )  # fmt: skip
 
 
 def objects(bucket: str) -> dict[str, bytes]:
@@ -124,7 +112,7 @@ def tiny_project(folder: Path, bucket: str) -> Project:
     return project
 
 
-@pytest.mark.skipif(not CAN_UNSHARE, reason="needs root and mount namespaces")
+@needs_workers
 def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
     """Its vectors are those of one machine; the second run does nothing; an edit costs one text."""
     folder, address = web
@@ -135,19 +123,7 @@ def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
     shutil.copy(here.folder / "entities.tsv", folder)
     remote = project_with(tmp_path / "remote", f"{address}/entities.tsv")
     remote.config["store"] = f"s3://{bucket}/store"
-    state = tmp_path / "state"
-    state.mkdir()
-    for name, text in (("submit", SUBMIT), ("status", STATUS)):
-        (state / name).write_text(
-            text.format(state=state, work=remote.folder, bin=Path(sys.executable).parent)
-        )
-        (state / name).chmod(0o755)
-    words = [
-        "--executor", "cluster-generic", "--jobs", "2", "--job-deploy-sources",
-        "--cluster-generic-submit-cmd", str(state / "submit"),
-        "--cluster-generic-status-cmd", str(state / "status"),
-        "--shared-fs-usage", "none", "--seconds-between-status-checks", "1",
-    ]  # fmt: skip
+    words = on_workers(remote, tmp_path / "state")
     jobs, text = launched(remote, bucket, *words)
     assert jobs["embed_shard"] == 3 and jobs["share_file"] == 2
     made = objects(bucket)

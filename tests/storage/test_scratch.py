@@ -1,0 +1,40 @@
+"""Jobs on the scratch disk of their node, by Snakemake's storage plugin `fs`."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plain_loop import plain_loop
+from test_workflow_s3 import kgtextvec_run, tiny_project
+from workflow_run import Project, entities
+
+pytestmark = [pytest.mark.storage, pytest.mark.timeout(1800)]
+
+
+def on_scratch(project: Project, scratch: Path) -> Counter:
+    """The jobs of a run as docs/storage.md describes it."""
+    return kgtextvec_run(
+        project, "--default-storage-provider", "fs", "--local-storage-prefix", str(scratch),
+        "--shared-fs-usage", "persistence", "software-deployment", "sources", "source-cache",
+    )[0]  # fmt: skip
+
+
+def test_jobs_work_on_the_scratch_disk_and_a_second_run_has_nothing_to_do(tmp_path):
+    scratch = tmp_path / "scratch"
+    project = tiny_project(tmp_path / "mine", "none")
+    project.config |= {"store": ".kgtextvec/store", "exports": ["npy", "tsv"]}
+    rows = entities(40)
+    assert on_scratch(project, scratch)["embed_shard"] == 2
+    made = np.load(project.folder / "results/cased/entities/full/embeddings.npy")
+    texts = [row["description"] or row["name"] for row in rows]
+    loop = plain_loop(project.folder / "raw/cased", texts, 512)
+    assert np.abs(made - loop).max() <= 1e-5  # float32, as in test_encoders.py
+    assert not on_scratch(project, scratch)
+    left = {path.suffix for path in scratch.rglob("*") if path.is_file()}
+    assert left <= {".log", ".sha256"}, "copies of logs and pages' digests are left, nothing else"
+    rows[7]["description"] = "Another description of this one."
+    project.write_entities(rows)
+    on_scratch(project, scratch)
+    counts = project.manifest("cased", "entities", "full")["counts"]
+    assert (counts["texts_embedded"], counts["texts_from_store"]) == (1, 39)

@@ -76,7 +76,8 @@ slurm: .venv/test-installed  ## the tests on a real Slurm (root; Debian's slurm-
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m slurm
 
 storage: .venv/storage-installed  ## the tests with object storage (a server on loopback that speaks S3)
-	OMP_NUM_THREADS=1 .venv/storage/bin/python -m pytest -m storage tests/storage
+	OMP_NUM_THREADS=1 .venv/storage/bin/python -m pytest -m storage --numprocesses 2 --dist loadfile \
+	  tests/storage
 
 check: .venv/test-installed  ## ruff, snakefmt, snakemake --lint, mypy, bandit
 	.venv/bin/ruff check .

@@ -13,8 +13,10 @@ from kgtextvec.models.entry import locations_of
 from kgtextvec.models.listing import COLUMNS, catalogue_lines, models, row_of
 from kgtextvec.settings.base import read_settings
 from kgtextvec.settings.models import Model
+from workflow.lib.plan import Plan
 
 CATALOGUE = yaml.safe_load((ROOT / "config/models.yaml").read_text("utf-8"))
+BIOBERT = "hub:dmis-lab/biobert-base-cased-v1.1@924f12e0c3db7f156a765ad53fb6b11e7afedbc8"
 # A BERT of these dims and a vocabulary of 30,000 words, counted by hand: embeddings, then layers
 # of 12 dims^2 weights each.
 BERTS = ["SapBERT", "BiomedBERT", "BioLinkBERT-base", "MedCPT-Query-Encoder", "bge-base-en-v1.5",
@@ -66,6 +68,27 @@ def test_a_terminal_gets_the_columns_that_it_has_room_for(width):
     assert ("pooling" in heading, "source" in heading) == (width > 100, False)
     assert "source" in last and "less -S" in last
     assert catalogue_lines(rows, 1000) == catalogue_lines(rows, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "source", "prompt"),
+    [
+        ("intfloat/e5-base-v2", "e5-base-v2", "hub:intfloat/e5-base-v2", "query: "),
+        ("dmis-lab/biobert-base-cased-v1.1", "biobert-base-cased-v1.1", BIOBERT, None),
+        ("owner/some-model", "some-model", "hub:owner/some-model", None),
+        ("owner/some-model@v1.0", "some-model", "hub:owner/some-model@v1.0", None),
+        ("hub:owner/some-model@main", "some-model", "hub:owner/some-model@main", None),
+    ],
+)
+def test_a_repository_among_the_models_is_the_catalogues_entry_or_a_new_one(
+    tmp_path, monkeypatch, given, name, source, prompt
+):
+    monkeypatch.chdir(tmp_path)
+    tables = {"entities": {"file": "entities.tsv", "kind": "entities"}}
+    config = {"tables": tables, "models": [given]}
+    plan = Plan(config, ROOT / "config/models.yaml", ROOT, in_conda=False)
+    assert plan.models == (name,)
+    assert (plan.catalogue[name].source, plan.catalogue[name].prompt) == (source, prompt)
 
 
 def test_the_page_shows_every_model():

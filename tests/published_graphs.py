@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from spreadsheets import spreadsheet_of
 
 ROOT = Path(__file__).resolve().parents[1]
 N = 20
@@ -184,6 +185,27 @@ def jsonl(folder: Path) -> list[str]:
     return ids
 
 
+def obographs(folder: Path) -> list[str]:
+    """An ontology, as ROBOT writes it; its edges are statements about its terms."""
+    address = "http://purl.obolibrary.org/obo/EX_"
+    nodes: list[dict[str, object]] = [
+        {"id": f"{address}{i}", "lbl": name, "type": "CLASS"} for i, name in enumerate(NAMES)
+    ]
+    edges = [{"sub": f"{address}{a}", "pred": r, "obj": f"{address}{b}"} for a, r, b in EDGES]
+    text = json.dumps({"graphs": [{"nodes": nodes, "edges": edges}]}, indent=2)
+    (folder / "ex.json").write_text(text, "utf-8")
+    return [f"EX:{i}" for i in range(N)]
+
+
+def spreadsheet(folder: Path) -> list[str]:
+    """The first sheet of a spreadsheet; comma-separated edges."""
+    ids = [f"EX:{i}" for i in range(N)]
+    rows = [("id", "label", "name"), *zip(ids, LABELS, NAMES, strict=True)]
+    (folder / "nodes.xlsx").write_bytes(spreadsheet_of(rows))
+    write(folder / "edges.csv", ["h,r,t"], [f"{ids[a]},{r},{ids[b]}" for a, r, b in EDGES])
+    return ids
+
+
 # The examples of config/README.md, by how their paragraphs begin.
 DOCUMENTED = {
     "KGX": kgx,
@@ -197,7 +219,13 @@ DOCUMENTED = {
     "A table in which": label_is_name,
 }
 # Those for which init writes the config.
-WRITTEN_BY_INIT = {"entity2text": entity2text, "Parquet": parquet, "JSON lines": jsonl}
+WRITTEN_BY_INIT = {
+    "entity2text": entity2text,
+    "Parquet": parquet,
+    "JSON lines": jsonl,
+    "OBO Graphs JSON": obographs,
+    "Excel": spreadsheet,
+}
 PARAGRAPHS = re.findall(
     r"^([^\n`|#][^\n]*(?:\n[^\n]+)*)\n\n```yaml\n(.*?)```",
     (ROOT / "config/README.md").read_text("utf-8"),

@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 LONGEST_ROW = 32 << 20
+# A column seems to repeat its values if so many rows have so few different ones.
+FEW_AMONG, FEW = 1000, 50
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,20 @@ def has_c1(data: NDArray[np.uint8]) -> bool:
     """Tell whether UTF-8 holds one of the control characters U+0080 to U+009F: c2 80 to c2 9f."""
     following = data[1:][data[:-1] == 0xC2]  # re would take several times as long
     return bool(((following >= 0x80) & (following <= 0x9F)).any())
+
+
+def strings_in(values: "pa.Array") -> list[str]:
+    """Return Arrow's strings, without nulls, as Python's; of few different ones, one object each.
+
+    What repeats is then hashed and compared once, which is most of the work on labels.
+    """
+    few = len(values) > FEW_AMONG and len(values.slice(0, FEW_AMONG).unique()) <= FEW
+    if not few:
+        found: list[str] = values.to_numpy(zero_copy_only=False).tolist()
+        return found
+    coded = values.dictionary_encode()
+    texts = coded.dictionary.to_numpy(zero_copy_only=False)
+    return cast("list[str]", texts[coded.indices.to_numpy()].tolist())
 
 
 def cr_as_lf(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kgtextvec.texts.blocks import strings_in
+
 
 @dataclass(frozen=True)
 class QuotedRow:
@@ -133,4 +135,4 @@ def read_quoted(
         return None
     if table.num_rows != np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 10):
         return None
-    return {place: table[names[place]].to_numpy().tolist() for place in wanted}
+    return {place: strings_in(table[names[place]].combine_chunks()) for place in wanted}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kgtextvec.texts.blocks import Batch, has_c1
+from kgtextvec.texts.blocks import Batch, has_c1, strings_in
 from kgtextvec.texts.findings import TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableFormat
 from kgtextvec.texts.header import UNIT, Header
@@ -128,7 +128,7 @@ def strings_of(column: "pa.Array") -> tuple[list[str], bool]:
         ends = np.cumsum([0, *sizes])
         return [UNIT.join(texts[start:end]) for start, end in pairwise(ends)], odd
     texts = column.cast(pa.string()).fill_null("")
-    return texts.to_numpy(zero_copy_only=False).tolist(), may_be_odd(texts)
+    return strings_in(texts), may_be_odd(texts)
 
 
 def may_be_odd(texts: "pa.StringArray") -> bool:
@@ -138,10 +138,9 @@ def may_be_odd(texts: "pa.StringArray") -> bool:
         return False
     bounds = np.frombuffer(offsets, dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
     flat = np.frombuffer(data, dtype=np.uint8)[bounds[0] : bounds[-1]]
-    if (flat < 32).any():
+    if (flat < 32).any() or (flat == 127).any():
         return True
-    raw = flat.tobytes()
-    return b"\x7f" in raw or b"\xef\xbb\xbf" in raw or has_c1(flat)
+    return bool((flat > 127).any()) and (b"\xef\xbb\xbf" in flat.tobytes() or has_c1(flat))
 
 
 def is_plain(path: Path) -> bool:

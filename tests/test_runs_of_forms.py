@@ -29,6 +29,8 @@ from kgtextvec.__main__ import main
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 FORMS = ("pykeen", "pyg", "word2vec", "faiss")
 SPACE = "pca64"
+# Forms whose edges have three columns and a header.
+THREE_COLUMNS = ("Hetionet", "A table in which", "OBO Graphs JSON", "Excel")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_every_row_in_a_library_is_that_of_its_id(form, tmp_path, model, resourc
     config = config_of(form, tmp_path) | common(model)
     config["align"] = {"to": config["graph"]["file"], "form": "triples"}
     # In the order of appearance of three columns with a header, whether it counts must be said.
-    config["graph"] |= {"header": True} if form in ("Hetionet", "A table in which") else {}
+    config["graph"] |= {"header": True} if form in THREE_COLUMNS else {}
     (tmp_path / "resources").symlink_to(resources)
     exports = [f"results/exports/{one}/tiny/{SPACE}" for one in (*FORMS, "aligned")]
     Project(tmp_path, config).run(*exports, f"results/tiny/entities/{SPACE}/scores.json")

@@ -112,6 +112,12 @@ def test_a_basis_has_the_same_bytes_from_a_forked_job(server, tmp_path):
     assert "Core: " in alone[2]
     assert "Core: " not in forked[2]  # it was loaded before
     assert (tmp_path / "alone.npz").read_bytes() == (tmp_path / "forked.npz").read_bytes()
+    # The family dies: no other is forked from a server that has numpy, with other kernels.
+    os.kill(children_of(SERVERS[0].pid)[0], signal.SIGKILL)
+    for name in ("first.npz", "second.npz"):
+        again = outcome(tmp_path, {**server, **kernels}, *words, name)
+        assert again[0] == 0 and "Core: " in again[2]
+        assert (tmp_path / name).read_bytes() == (tmp_path / "alone.npz").read_bytes()
 
 
 def test_a_family_can_import_before_its_first_job(monkeypatch):

@@ -167,6 +167,8 @@ class Server(Loop):
                 if made := self.fork(own):
                     return made
             import_shared()
+        elif family not in self.families and "numpy" in sys.modules:
+            return None  # it died, and it is too late to choose kernels: jobs start by themselves
         if made := self.fork(family):
             return made
         try:

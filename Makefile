@@ -58,10 +58,20 @@ demo: .venv/demo-installed  ## run the whole workflow on the sample, offline
 	@echo "quality:   results/texts/entities/quality.html"
 	@echo "compared:  results/compare.html (which space is worth what, in words and charts)"
 
-gallery: .venv/gallery-installed  ## compare text rules on a part of HPO, offline (docs/gallery.md)
+# The tables are kept between runs; a map for each text rule, and one notebook.
+gallery/hpo/triples.tsv: .venv/gallery-installed gallery/hpo.py
 	.venv/bin/python gallery/hpo.py gallery/hpo
-	.venv/bin/python -m kgtextvec.start_snakemake --cores $(CORES) --configfile gallery/config.yaml
+
+gallery/hpo/wordllama.bin: gallery/hpo/triples.tsv gallery/words.py
+	PYTHONPATH=src .venv/bin/python gallery/words.py gallery/hpo/entities.tsv $@
+
+GALLERY_PAGES = $(foreach table,names definitions both,gallery/results/all-MiniLM-L6-v2/$(table)/full/map.html) \
+  gallery/results/all-MiniLM-L6-v2/both/full/explore.html
+
+gallery: gallery/hpo/wordllama.bin  ## compare text rules on a part of HPO, offline (docs/gallery.md)
+	.venv/bin/python -m kgtextvec.start_snakemake all $(GALLERY_PAGES) --cores $(CORES) --configfile gallery/config.yaml
 	PYTHONPATH=src .venv/bin/python gallery/check.py gallery/results gallery/hpo
+	PYTHONPATH=src .venv/bin/python gallery/check_labels.py gallery/results
 	@echo "comparison: gallery/results/compare.html"
 
 links: .venv/links-installed  ## install what evaluate.link_prediction needs (PyKEEN)

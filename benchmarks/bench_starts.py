@@ -151,7 +151,12 @@ def write_space(folder: Path, kind: str, texts: Texts, vectors: NDArray[np.float
 
 
 def results(
-    graphs: Sequence[str], seeds: int, epochs: int, work: Path, models: Sequence[str]
+    graphs: Sequence[str],
+    seeds: int,
+    epochs: int,
+    work: Path,
+    models: Sequence[str],
+    starts: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each graph, model, start and range of degrees."""
     for graph in graphs:
@@ -172,7 +177,7 @@ def results(
             cost = run_verb(
                 "predict-links", space, "--triples", folder / "triples.tsv", "--out", out,
                 "--relations", relations, "--seeds", seeds, "--epochs", epochs,
-                "--models", ",".join(models), "--starts", ",".join(STARTS),
+                "--models", ",".join(models), "--starts", ",".join(starts),
                 "--threads", 1, "--device", "cpu",
             )  # fmt: skip
             found = json.loads(out.read_text())
@@ -214,9 +219,10 @@ def bench(
     epochs: int = 2,
     work: Path = ROOT / ".kgtextvec",
     models: Sequence[str] = ("TransE", "ComplEx", "RotatE"),
+    starts: Sequence[str] = STARTS,
 ) -> list[dict[str, Any]]:
     """Run it; the rows hold the scores of every start."""
-    return list(results(graphs, seeds, epochs, work, models))
+    return list(results(graphs, seeds, epochs, work, models, starts))
 
 
 def main() -> None:
@@ -224,13 +230,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--graphs", nargs="+", choices=GRAPHS, default=["sample", "umls"])
     parser.add_argument("--models", nargs="+", default=["TransE", "ComplEx", "RotatE"])
+    parser.add_argument("--starts", nargs="+", choices=STARTS, default=STARTS)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--work", type=Path, default=ROOT / ".kgtextvec")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     rows = []
-    for row in results(asked.graphs, asked.seeds, asked.epochs, asked.work, asked.models):
+    how = asked.seeds, asked.epochs, asked.work, asked.models, asked.starts
+    for row in results(asked.graphs, *how):
         print(table_of(row), flush=True)
         rows.append(row)
         if asked.out:

@@ -26,7 +26,7 @@ from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 from kgtextvec.report.compare.verdict import table_verdict
 from kgtextvec.settings.scores import Scoring
 
-ROWS = 60  # of each label
+ROWS = 300  # of each label
 TABLE = "names"
 MODELS = ("all-MiniLM-L6-v2", "wordllama")
 
@@ -37,7 +37,8 @@ def label_hits(vectors, labels, folds, k=10):
     hits = []
     for row in range(len(labels)):
         others = [i for i in range(len(labels)) if folds[i] != folds[row]]
-        others.sort(key=lambda i: -float(units[row] @ units[i]))
+        cosines = units @ units[row]
+        others.sort(key=lambda i: -cosines[i])
         votes = [labels[i] for i in others[:k]]
         first = [one for one in set(votes) if votes.count(one) == max(map(votes.count, votes))]
         hits.append((labels[row] in first) / len(first))

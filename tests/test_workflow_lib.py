@@ -77,12 +77,21 @@ def test_a_hubs_name_is_the_catalogues_entry_or_a_new_one(plan_of):
     assert entry(of(model="y")) == '{"source": "hub:x/y@main"}'
 
 
+def test_the_only_table_of_entities_is_what_a_pca_is_fitted_on_whatever_its_name(plan_of):
+    assert plan_of(reduce={}).fit_on == "genes"
+    two = TABLES | {"drugs": {"file": "drugs.tsv", "kind": "entities"}}
+    assert plan_of(reduce={}, tables=two, spaces=["full"]).fit_on == "entities", "no guess"
+    assert plan_of(reduce={"fit_on": "drugs"}, tables=two).fit_on == "drugs"
+
+
 @pytest.mark.parametrize(
     "more,message",
     [
         ({"models": ["a/same", "b/same"]}, "config, models: .*b/same: .*another model called same"),
         ({"models": ["brt"]}, "config, models: brt is not in the catalogue"),
         ({"reduce": {"fit_on": "gnes"}}, "config, reduce.fit_on: there is no table gnes"),
+        ({"reduce": {}, "tables": TABLES | {"drugs": TABLES["genes"]}},
+         "config, reduce.fit_on: there is no table entities. .*genes"),
         ({"bundle": {"entities": "relations"}, "exports": ["drkg"]}, "config, bundle.entities: "),
         ({"align": {"to": "x", "form": "drkg"}, "tables": {"relations": TABLES["relations"]},
           "spaces": ["full"]}, "config, align: there is no table"),

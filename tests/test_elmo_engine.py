@@ -142,6 +142,23 @@ def test_short_texts_fill_blocks_of_bounded_vectors(tmp_path, monkeypatch):
     assert ElmoEncoder(folder).block_texts == 10
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_block_is_given_out_before_those_after_the_next_begin(tmp_path, monkeypatch, ahead):
+    """On a CPU (0) at once, so that it is stored before the next one begins."""
+    folder, _ = make(tmp_path, KINDS["plain"])
+    whole = encode(ElmoEncoder(folder), TEXTS)
+    encoder = ElmoEncoder(folder)
+    assert encoder.ahead == 0
+    encoder.block_texts, encoder.ahead = 10, ahead
+    begun, start = [], ElmoEncoder.start_block
+    monkeypatch.setattr(
+        ElmoEncoder, "start_block", lambda self, *of: begun.append(of) or start(self, *of)
+    )
+    found = [len(begun) for _ in encoder.encode(TEXTS)]
+    assert found == [min(block + 1 + ahead, 5) for block in range(5)]
+    np.testing.assert_allclose(encode(encoder, TEXTS), whole, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("room", [1, 40])
 def test_a_block_that_does_not_fit_is_halved(tmp_path, monkeypatch, capfd, room):
     folder, _ = make(tmp_path, KINDS["plain"])

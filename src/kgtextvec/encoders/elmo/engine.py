@@ -6,7 +6,7 @@ distinct ending (`elmo.trie`). Every node keeps the running sum of its words' ve
 text's mean is known when its last node is done. The vectors are those of each text alone.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +58,8 @@ WINDOWS = {"cpu": 256, "cuda": 4096}
 # Together with the states these stay below 1.5 GB for a model of BioELMo's size.
 RESULT_BYTES = 1 << 28  # vectors of the texts of a block
 TABLE_BYTES = 1 << 29  # of what words give the first layer; a GPU multiplies again as fast
+# Blocks under way while the next one is prepared. A CPU's is ready at once, and stored at once.
+BLOCKS_AHEAD = {"cpu": 0, "cuda": 1}
 # Characters; longer texts share blocks, to run side by side. A GPU waits for each step's launch.
 LONG_TEXT = {"cpu": 4096, "cuda": 512}
 
@@ -116,7 +118,7 @@ class ElmoEncoder:
         kind = self.device.type if self.device.type in WIDTHS else "cuda"
         self.widths, self.window = WIDTHS[kind], WINDOWS[kind]
         self.block_words = block_words or BLOCK_WORDS[kind]
-        self.long_text = LONG_TEXT[kind]
+        self.long_text, self.ahead = LONG_TEXT[kind], BLOCKS_AHEAD[kind]
         self.block_texts = max(RESULT_BYTES // (self.dims * BYTES_OF_FLOAT), 1)
         self.nodes = self.words = 0
         with torch.inference_mode():
@@ -172,7 +174,7 @@ class ElmoEncoder:
                 f" ({texts[rows[0]][:60]!r}…). Use a device with more memory."
             )
 
-        under_way: Started | None = None
+        under_way: deque[Started] = deque()
         while stack:
             started = memory.run_next(
                 stack,
@@ -181,11 +183,11 @@ class ElmoEncoder:
                 refuse=refuse,
             )
             if started is not None:
-                if under_way is not None:  # on a GPU: the host was not waiting meanwhile
-                    yield under_way.wait()
-                under_way = started
-        if under_way is not None:
-            yield under_way.wait()
+                under_way.append(started)
+            while len(under_way) > self.ahead:
+                yield under_way.popleft().wait()
+        while under_way:
+            yield under_way.popleft().wait()
         if self.vocabulary is not None:
             say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 

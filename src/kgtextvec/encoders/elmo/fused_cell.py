@@ -59,7 +59,7 @@ def with_fused_steps(cells: Sequence[Sequence[FastCell]], device: torch.device) 
 def fused_agrees(cell: FastCell, device: torch.device) -> bool:
     """Return whether two steps with made-up states give what torch gives; the cell is fused then.
 
-    Of five rows three are kept, as in a plan: no step writes a slot that it reads.
+    Two of five rows keep their state, in slots that their step does not read, as in a plan.
     """
     sizes: Sizes = cell.sizes
     generator = torch.Generator().manual_seed(0)

@@ -107,6 +107,8 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
             data = data[::-1]
         elif kind == "index":
             data[-1]["index"] = 0
+        elif kind == "lackindex":
+            del data[0]["index"]
         elif kind == "noindex":
             data = [{"embedding": one["embedding"]} for one in data]
         elif kind == "count":

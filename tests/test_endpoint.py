@@ -64,6 +64,7 @@ FAULTS = {
     "count": "7 vectors for 8 texts",
     "index": "its indexes are not those of the texts",
     "noindex": "its indexes are not those of the texts",
+    "lackindex": "its indexes are not those of the texts",
     "nan": "a vector holds NaN or Infinity",
     "null": "a vector holds NaN or Infinity",
     "huge": "a vector is out of float32's range",

@@ -168,7 +168,8 @@ class EndpointClient:
             raise TemporaryFault(f"faulty answer: not what /embeddings gives ({fault})") from None
         if len(answer.data) != n_texts:
             raise TemporaryFault(f"faulty answer: {len(answer.data)} vectors for {n_texts} texts")
-        places = [item.index or 0 for item in answer.data]
+        nowhere = 0 if n_texts == 1 else -1
+        places = [nowhere if item.index is None else item.index for item in answer.data]
         if sorted(places) != list(range(n_texts)):
             raise TemporaryFault("faulty answer: its indexes are not those of the texts")
         sizes = {len(item.embedding) for item in answer.data}

@@ -16,6 +16,7 @@ import pytest
 from kgtextvec.fast_imports import FAMILIES
 from kgtextvec.job_client import SOCKET_VARIABLE
 from kgtextvec.job_server import SERVERS, start_server
+from kgtextvec.start_snakemake import FINISHED_JOBS, is_first_run
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = "id\tname\tlabel\tdescription\nX:1\tone\tGene\ta kinase\nX:2\ttwo\tGene\ta receptor\n"
@@ -135,6 +136,51 @@ def test_a_family_can_import_before_its_first_job(monkeypatch):
         monkeypatch.delenv(SOCKET_VARIABLE)
         server.stdin.close()
         assert server.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("--cores 2", True),
+        ("-c2 -q all --configfile=my.yaml results/a.txt", True),
+        ("--workflow-profile profiles/default --cores all", True),
+        ("--workflow-profile=profiles/slurm", False),
+        ("--cores 2 --executor slurm", False),
+        ("--cores 2 --sdm apptainer", False),
+        ("-n", False),
+        ("-nc2", False),
+        ("--unlock", False),
+        ("--cores 2 --directory used", False),
+        ("--cores 2 -dused", False),
+        ("--cores 2 -d other", True),
+    ],
+)  # fmt: skip
+def test_a_first_run_on_this_machine_is_told_from_its_words(tmp_path, monkeypatch, words, first):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNAKEMAKE_PROFILE", raising=False)
+    (tmp_path / "used" / FINISHED_JOBS).mkdir(parents=True)
+    (tmp_path / "used" / FINISHED_JOBS / "cmVzdWx0cw==").touch()
+    assert is_first_run(words.split()) is first
+
+
+def test_a_first_run_has_a_server_from_its_start_which_goes_with_it(tmp_path):
+    (tmp_path / "Snakefile").write_text(
+        "import os\n"
+        f"open('socket', 'w').write(os.environ.get({SOCKET_VARIABLE!r}, 'none'))\n"
+        "rule all:\n    output: 'made'\n    shell: 'touch {output}'\n"
+    )
+    found = []
+    for _ in range(2):
+        words = [sys.executable, "-m", "kgtextvec.start_snakemake", "--cores", "1"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        del environment[SOCKET_VARIABLE]
+        subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        found.append((tmp_path / "socket").read_text())
+    assert found[1] == "none", "a job has finished here before"
+    folder = Path(found[0]).parent
+    assert folder.name.startswith("kgtextvec-")
+    # It was importing PyTorch, which nobody waits for.
+    assert wait_until(lambda: not folder.exists())
 
 
 def has_loaded(pid: int, library: str) -> bool:

@@ -27,7 +27,7 @@ BASE |= {"pages", "locks", "gpu_lock", "stats", "kinds"}
 BASE |= {"neighbours", "digests", "parquet_files", "yaml_files", "locations"}
 BASE |= {"edge_columns", "edge_lines", "unpacked", "pairs", "retry", "server_address"}
 BASE |= {"edge_file", "part_files", "text_shards"}
-BASE |= {"job_client", "job_server", "checksums", "fast_imports"}
+BASE |= {"job_client", "job_server", "checksums", "fast_imports", "quick_exit"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
 CHAINS = {"upstream", "verify", "launch", "start_snakemake", "api"}
 OURS = [

@@ -3,10 +3,12 @@
 import sys
 
 from kgtextvec.job_client import run_at_server, stop_in_one_line
+from kgtextvec.quick_exit import exit_with, prepare_exit
 
 if __name__ == "__main__":
     stop_in_one_line()
     run_at_server("kgtextvec", sys.argv[1:])
+    prepare_exit()
 
 import argparse
 import gc
@@ -14,6 +16,7 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from kgtextvec import __version__
 from kgtextvec.cli import call
@@ -135,5 +138,11 @@ def stop_behind(error: BaseException | None) -> Stopped | None:
     return error
 
 
+def program() -> NoReturn:
+    """Run the program `kgtextvec`."""
+    prepare_exit()
+    exit_with(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_with(main())

@@ -37,6 +37,7 @@ from typing import Any
 
 from kgtextvec.fast_imports import FAMILIES, OWN_KERNELS, import_for, import_shared
 from kgtextvec.job_client import NAME_BYTES, NUMBER, SOCKET_VARIABLE, SOURCE_FOLDER
+from kgtextvec.quick_exit import exit_with, prepare_exit
 
 LONGEST_PATH = 100  # of a Unix socket: 107 bytes
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
@@ -125,6 +126,7 @@ class Server(Loop):
     def __init__(self, listener: socket.socket) -> None:
         super().__init__()
         self.families: dict[str, socket.socket] = {}
+        self.idle: dict[str, int] = {}  # the process of each family that had no job yet
         self.open = True
         self.watch(listener, self.accept)
         self.watch(0, self.end)
@@ -143,6 +145,9 @@ class Server(Loop):
                 return family
         for pair in self.families.values():
             pair.close()
+        for process in self.idle.values():  # it may be importing for seconds
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.wait()
@@ -171,6 +176,8 @@ class Server(Loop):
             return None  # it died, and it is too late to choose kernels: jobs start by themselves
         if made := self.fork(family):
             return made
+        if connection:
+            self.idle.pop(family, None)
         try:
             files = [connection.fileno()] if connection else []
             socket.send_fds(self.families[family], [name.encode()], files)
@@ -183,7 +190,8 @@ class Server(Loop):
         if family in self.families:
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        if not fork_with_threads():
+        process = fork_with_threads()
+        if not process:
             self.close()
             os.open(os.devnull, os.O_RDONLY)  # it becomes 0, the lowest number that is free
             ours.close()
@@ -192,6 +200,7 @@ class Server(Loop):
             return Family(theirs)
         theirs.close()
         self.families[family] = ours
+        self.idle[family] = process
         return None
 
 
@@ -338,10 +347,9 @@ def serve(folder: str, listener: str, *soon: str) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         return 0
     job = family.run()
-    if job is None:
-        os._exit(0)  # without taking down, for a tenth of a second, what was imported
-    return job.run()
+    return job.run() if job else 0
 
 
 if __name__ == "__main__":
-    sys.exit(serve(*sys.argv[1:]))
+    prepare_exit()
+    exit_with(serve(*sys.argv[1:]))

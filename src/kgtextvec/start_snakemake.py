@@ -1,8 +1,8 @@
 """Snakemake, started faster, in a process that Ctrl-C ends in one line at any time.
 
 `python -m kgtextvec.start_snakemake WORDS…` is `python -m snakemake WORDS…`, with one line per
-finished job (workflow/lib/brief.py), and without libraries that Snakemake's plugins import and that
-a run does not need.
+finished job (workflow/lib/brief.py), without libraries that Snakemake's plugins import and that a
+run does not need, and with the libraries of models imported beside it where a first run starts.
 """
 
 import importlib
@@ -10,15 +10,27 @@ import importlib.util
 import os
 import runpy
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kgtextvec.job_client import stop_in_one_line
+from kgtextvec.job_server import start_server
 
 # In the environment of a run that is to show one line per finished job.
 BRIEF_VARIABLE = "KGTEXTVEC_BRIEF"
 # Plugins import them for what a run seldom does; they take 0.4 s and 80 MB of every start.
 IMPORTED_LATER = ("numpy", "pandas", "requests")
+# Options of a run whose jobs are this machine's: with any other, nothing is imported in advance.
+PLAIN_OPTIONS = {
+    *("-c", "--cores", "-j", "--jobs", "-s", "--snakefile", "-d", "--directory"),
+    *("--configfile", "--configfiles", "-C", "--config", "--workflow-profile"),
+    *("-q", "--quiet", "-p", "--printshellcmds", "--verbose", "--show-failed-logs"),
+    *("-k", "--keep-going", "-T", "--retries", "--rerun-incomplete", "--ri"),
+    *("--resources", "--res", "--set-threads", "--set-resources", "--nocolor", "--latency-wait"),
+}
+FINISHED_JOBS = ".snakemake/metadata"  # in the working directory: a file for each job's output
 
 
 class LaterModule(ModuleType):
@@ -40,9 +52,29 @@ def import_later(*names: str) -> None:
             module.__spec__ = spec  # for find_spec, which asks the module itself
 
 
+def is_first_run(words: Sequence[str]) -> bool:
+    """Return whether these words run jobs on this machine in a folder where no job ever ran."""
+    folder = ""
+    for place, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            name, equals, value = word[:2], word[2:], word[2:]
+        value = value if equals else "".join(words[place + 1 : place + 2])
+        if word.startswith("-") and name not in PLAIN_OPTIONS:
+            return False
+        if name == "--workflow-profile" and Path(value).name != "default":
+            return False
+        if name in ("-d", "--directory"):
+            folder = value
+    jobs = Path(folder, FINISHED_JOBS)
+    return "SNAKEMAKE_PROFILE" not in os.environ and not any(jobs.glob("*"))
+
+
 if __name__ == "__main__":
     stop_in_one_line()
     os.environ[BRIEF_VARIABLE] = "1"
+    if is_first_run(sys.argv[1:]):
+        start_server(["embed-shard"])
     import_later(*IMPORTED_LATER)
     try:
         runpy.run_module("snakemake", run_name="__main__", alter_sys=True)

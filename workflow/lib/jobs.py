@@ -3,6 +3,7 @@
 import inspect
 import math
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,16 @@ def verbs_to_come(dag: Any, plan: Plan) -> list[str]:
     loads = needed & LOADS_MODEL or (embeds and needed & MAKES_TEXTS)
     kinds = {plan.catalogue[model].kind for model in plan.models if model in plan.catalogue}
     return ["embed-shard"] if loads and kinds - {"endpoint"} else []
+
+
+def cancel_timers() -> None:
+    """Cancel the timers with which Snakemake looks at its plan again: the run is over.
+
+    It starts one for each time that jobs are chosen, and Python would wait a second for the last.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 def remove_left_copies(workflow: Any) -> None:

@@ -1,6 +1,8 @@
 # What the rules share: the helpers in workflow/lib, made for this run's config.
+import atexit
 import gc
 import importlib.util
+import os
 import sys
 from functools import partial
 
@@ -10,12 +12,13 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 # Jobs are many small objects that live to the end: looking for garbage among them, as often as
 # Python does, took a quarter of the time to plan thousands of shards.
 gc.set_threshold(200_000)
+atexit.register(gc.freeze)  # nor look among them once more when Python ends: 0.4 s
 
 ROOT = Path(str(workflow.current_basedir)).parents[1]
 if (ROOT / "src").is_dir():
     sys.path.insert(0, str(ROOT / "src"))
 
-from kgtextvec.job_client import stop_in_one_line
+from kgtextvec.job_client import SOCKET_VARIABLE, stop_in_one_line
 
 if workflow.is_main_process:
     stop_in_one_line()  # until report_jobs answers Ctrl-C
@@ -61,6 +64,7 @@ from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.jobs import (
     JobThreads,
+    cancel_timers,
     remember_parameters,
     remove_left_copies,
     remove_unneeded,
@@ -143,10 +147,17 @@ if workflow.output_settings.dryrun and plan.has_endpoints:
 onstart:
     if starts_jobs_itself(workflow):
         start_server(verbs_to_come(workflow.dag, plan))
+    elif workflow.is_main_process:
+        os.environ[SOCKET_VARIABLE] = ""  # jobs that run elsewhere have no server
     targets.report_disk()
     remove_unneeded(workflow)
 
 
 onsuccess:
+    cancel_timers()
     if jobs_report:
         jobs_report.end(plan.config.pathvars.get("results", "results"))
+
+
+onerror:
+    cancel_timers()

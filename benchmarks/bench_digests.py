@@ -164,8 +164,9 @@ def main() -> None:
             out=basis, runs=runs, keep=True)  # fmt: skip
     measure(f"apply-pca, {space}", "apply-pca", full, "--pca", basis, "--space", space,
             "--out-dir", out, *threads, out=out, runs=runs)  # fmt: skip
-    measure("export-bundle dglke", "export-bundle", full, "--form", "dglke", "--out-dir", out,
-            out=out, runs=runs)  # fmt: skip
+    for form in ("dglke", "pykeen"):  # the space's order, and sorted ids
+        measure(f"export-bundle {form}", "export-bundle", full, "--form", form, "--out-dir", out,
+                out=out, runs=runs)  # fmt: skip
     measure("evaluate-space, geometry", "evaluate-space", full, "--texts", texts / "shards",
             "--scores", '["geometry"]', "--out", out, *threads, out=out, runs=runs)  # fmt: skip
     measure("export-table npy (compares, then links)", "export-table", full, "--format", "npy",

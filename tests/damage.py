@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from damage_pages import PAGES, SNAPSHOT, finetune, pages
 
+from kgtextvec import registry
 from kgtextvec.__main__ import main
 from kgtextvec.files import sha256_of
 
@@ -141,7 +142,8 @@ def verify_store(home: Path, out: Path) -> Words:
     return ["store", "verify", home / "store"]
 
 
-FORMS = [partial(export, form=form) for form in ("tsv", "parquet", "npy", "dglke", "pgvector")]
+BUNDLED = [name for name in registry.FORMS.names() if registry.FORMS[name].scope == "bundle"]
+FORMS = [partial(export, form=form) for form in ("tsv", "parquet", "npy", *BUNDLED)]
 # Which steps read a kind of file.
 READERS: dict[str, list[Reader]] = {
     "downloaded.json": [unpack],

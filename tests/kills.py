@@ -235,7 +235,7 @@ finally:
     return tally
 
 
-def kill_snakemake(home: Path, rounds: int) -> Tally:
+def kill_snakemake(home: Path, rounds: int, seed: int) -> Tally:
     """Kill Snakemake in each round, its jobs going on or not, then run it again and compare."""
     from tiny_models import tiny_bert
     from workflow_run import RELATION_TYPES, Project, entities
@@ -261,7 +261,7 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
         return made
 
     source = {"PYTHONPATH": str(ROOT / "src")}
-    tally, moments = Tally(), np.random.default_rng(0)
+    tally, moments = Tally(), np.random.default_rng(seed)
     undisturbed = project("undisturbed")
     began = time.monotonic()
     undisturbed.run()
@@ -300,7 +300,9 @@ def kill_snakemake(home: Path, rounds: int) -> Tally:
     return tally
 
 
-def main_of_table(rounds: int, steps: list[str], snakemake_rounds: int, early: int) -> int:
+def main_of_table(
+    rounds: int, steps: list[str], snakemake_rounds: int, early: int, seed: int = 0
+) -> int:
     """Print the table; return 1 if anything was lost or left over."""
     tallies: dict[str, Tally] = {}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
@@ -327,7 +329,7 @@ def main_of_table(rounds: int, steps: list[str], snakemake_rounds: int, early: i
                     words = [str(word) for word in (READERS | COMMANDS)[step](home, out)]
                     asked[f"{verb}, early"] = partial(stop_early, home, verb, words, early)
         if snakemake_rounds:
-            asked["snakemake"] = partial(kill_snakemake, Path(folder), snakemake_rounds)
+            asked["snakemake"] = partial(kill_snakemake, Path(folder), snakemake_rounds, seed)
         for step, work in asked.items():
             found = tallies[step] = work()
             print(f"| {step} | {found.rounds} | {found.killed} | {len(found.faults)} |", flush=True)
@@ -345,5 +347,6 @@ if __name__ == "__main__":
     choices = [*STEPS, *READERS]
     parser.add_argument("--steps", nargs="*", default=choices, choices=choices)
     parser.add_argument("--snakemake", type=int, default=0, help="kills of Snakemake itself")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of these kills")
     given = parser.parse_args()
-    sys.exit(main_of_table(given.rounds, given.steps, given.snakemake, given.early))
+    sys.exit(main_of_table(given.rounds, given.steps, given.snakemake, given.early, given.seed))

@@ -209,6 +209,47 @@ def test_tables_without_rows_and_single_tables_are_written(form, tmp_path):
     write_loaders([tmp_path / "out"], form=form, out=tmp_path / "README.md")
 
 
+def flip_last_bit(path):
+    """Of a float32's mantissa, so that it stays a number."""
+    data = bytearray(path.read_bytes())
+    data[-4] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("form", BUNDLED)
+def test_a_flipped_bit_is_refused_also_in_a_row_that_the_form_leaves_out(form, tmp_path):
+    space = entity_space(tmp_path / "e", [*ENTITIES, ENTITIES[0]])
+    flip_last_bit(space / "embeddings.npy")
+    with pytest.raises(InputError, match=r"e/embeddings\.npy: damaged or replaced: expected"):
+        export_bundle([space], form=form, out_dir=tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+ONCE = list({(label, one): (label, one, name) for label, one, name in ENTITIES}.values())
+
+
+@pytest.mark.parametrize("form", ["dglke", "drkg", "openke", "pykeen"])
+@pytest.mark.parametrize("entities", [ENTITIES, ONCE, sorted(ONCE)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_the_recorded_digest_is_that_of_the_file(form, entities, padded, tmp_path):
+    """A matrix that equals the space's has its digest; with another header it is another file."""
+    space = entity_space(tmp_path / "e", entities)
+    source = space / "embeddings.npy"
+    if padded:  # as other versions of numpy pad it
+        data = source.read_bytes()
+        longer = data[10:127] + b" " * 64 + b"\n"
+        source.write_bytes(data[:8] + len(longer).to_bytes(2, "little") + longer + data[128:])
+        manifest = json.loads((space / "manifest.json").read_text())
+        manifest["vectors_digest"] = sha256_of(source)
+        (space / "manifest.json").write_text(json.dumps(manifest))
+    out, manifest = bundle([space], form, tmp_path)
+    about = manifest["entities"]
+    assert manifest["files"][about["file"]] == about["sha256"] == sha256_of(out / about["file"])
+    assert len(np.load(out / about["file"])) == len(ONCE)
+    equal = not padded and ((entities is ONCE and form != "pykeen") or entities == sorted(ONCE))
+    assert (about["sha256"] == sha256_of(source)) == equal
+
+
 @pytest.mark.parametrize("form", LIBRARY_FREE)
 def test_nan_is_refused_and_nothing_is_left(form, tmp_path):
     vectors = np.ones((8, 4), np.float32)

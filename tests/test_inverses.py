@@ -64,6 +64,18 @@ def test_texts_of_inverses_give_their_vectors_on_the_same_scale(
     )
 
 
+def test_damaged_vectors_of_inverses_are_refused(spaces, tmp_path):
+    damaged = relation_space(tmp_path / "i", RELATION_TYPES)
+    data = bytearray((damaged / "embeddings.npy").read_bytes())
+    data[-4] ^= 1
+    (damaged / "embeddings.npy").write_bytes(data)
+    with pytest.raises(InputError, match=r"i/embeddings\.npy: damaged or replaced"):
+        export_bundle(
+            spaces, form="pykeen", out_dir=tmp_path / "out", inverse=[damaged], inverses=FROM_TEXTS
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_forms_have_no_inverses(spaces, tmp_path):
     export_bundle(spaces, form="dglke", out_dir=tmp_path / "out", inverses=NEGATED)
     assert len(np.load(tmp_path / "out/tiny_relation.npy")) == 3

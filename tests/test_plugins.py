@@ -86,6 +86,22 @@ def test_a_form_of_another_distribution_exports_spaces_and_bundles(tmp_path):
     assert page.read_text().endswith(f"## tiny, pca6\n\n{bundle}/entities.toy\n")
 
 
+def test_vectors_that_a_form_does_not_compare_are_compared_after_it(tmp_path):
+    group = "kgtextvec.export.forms"
+    environment = install(tmp_path / "site", "toy_form", TOY_FORM, group, "toy")
+    space = entity_space(tmp_path / "e")
+    data = bytearray((space / "embeddings.npy").read_bytes())
+    data[-4] ^= 1
+    (space / "embeddings.npy").write_bytes(data)
+    for words in (
+        ("export-table", space, "--format", "toy", "--out", tmp_path / "out"),
+        ("export-bundle", space, "--form", "toy", "--out-dir", tmp_path / "out"),
+    ):
+        done = run_verb(environment, *words)
+        assert done.returncode == 2 and "damaged or replaced" in done.stderr
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_form_that_is_not_installed_is_refused_with_those_there_are(tmp_path):
     space = entity_space(tmp_path / "e")
     words = ("export-table", space, "--format", "toy", "--out", tmp_path / "x")

@@ -7,7 +7,7 @@ is from an earlier version and has only the first, that one.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,39 +50,49 @@ def xxh3_of(path: Path) -> str:
     return running.hexdigest()
 
 
+SHA256, XXH3 = "sha256", "xxh3_128"
+ALGORITHMS: dict[str, Callable[[], RunningHash]] = {SHA256: hashlib.sha256, XXH3: xxh3_128}
+
+
 class HashedFile:
     """An open file that is written from its first byte to its last, hashed in a thread meanwhile.
 
     The thread is at most one piece behind: a piece must not change before the next one was
-    written, or a digest was asked for.
+    written, or a digest was asked for. `digests`: which ones to compute, perhaps none.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], digests: Sequence[str] = (SHA256, XXH3)) -> None:
         self.file = file
-        self._hashes = (hashlib.sha256(), xxh3_128())
+        self._hashes = {name: ALGORITHMS[name]() for name in digests}
         self._thread = ThreadPoolExecutor(1, "checksum")
         self._behind: Future[None] | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Write bytes, and have them hashed."""
         self._catch_up()
-        self._behind = self._thread.submit(self._hash, data)
+        if self._hashes:
+            self._behind = self._thread.submit(self._hash, data)
         return self.file.write(data)
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether what was written last may be read once more, by the thread that hashes."""
+        return bool(self._hashes)
 
     @property
     def sha256(self) -> str:
         """The sha256 of the bytes written so far, as hex."""
         self._catch_up()
-        return self._hashes[0].hexdigest()
+        return self._hashes[SHA256].hexdigest()
 
     @property
     def xxh3(self) -> str:
         """The xxh3_128 of the bytes written so far, as hex."""
         self._catch_up()
-        return self._hashes[1].hexdigest()
+        return self._hashes[XXH3].hexdigest()
 
     def _hash(self, data: bytes | memoryview) -> None:
-        for one in self._hashes:
+        for one in self._hashes.values():
             one.update(data)
 
     def _catch_up(self) -> None:
@@ -100,6 +110,7 @@ class VectorsCheck:
     def __init__(self, path: Path, sha256: str | None, quick: str | None) -> None:
         self.path, self.sha256, self.quick = path, sha256, quick
         self.hash: RunningHash = hashlib.sha256() if quick is None else xxh3_128()
+        self.is_equal = False  # found by `compare`
 
     @property
     def is_recorded(self) -> bool:
@@ -124,6 +135,7 @@ class VectorsCheck:
             refuse_other_digest(self.path, self.sha256, computed)
         else:
             refuse_other_digest(self.path, self.quick, computed, "xxh3_128")
+        self.is_equal = True
         return self.sha256 or computed
 
 

@@ -5,7 +5,7 @@ memory, and a cluster's limit would hit a job that touches a large file once.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from kgtextvec.checksums import HashedFile, TakesBytes, VectorsCheck
+from kgtextvec.checksums import SHA256, XXH3, HashedFile, TakesBytes, VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
 
@@ -135,13 +135,16 @@ def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> m
 
 
 class MatrixWriter(HashedFile):
-    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes."""
+    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes.
 
-    def __init__(self, file: IO[bytes], rows: int, dims: int) -> None:
-        super().__init__(file)
-        header = npy.header_data_from_array_1_0(np.empty((0, dims), np.float32))
-        header["shape"] = (rows, dims)
-        npy.write_array_header_1_0(self, header)
+    `digests`: which ones to compute, as for HashedFile.
+    """
+
+    def __init__(
+        self, file: IO[bytes], rows: int, dims: int, digests: Sequence[str] = (SHA256, XXH3)
+    ) -> None:
+        super().__init__(file, digests)
+        self.write(header_of_matrix(rows, dims))
 
     @property
     def digests(self) -> dict[str, str]:
@@ -155,9 +158,18 @@ class MatrixWriter(HashedFile):
         owns its numbers must not be changed afterwards.
         """
         rows = np.ascontiguousarray(block, np.float32)
-        if rows.base is not None:
+        if rows.base is not None and self.is_hashed:
             rows = rows.copy()
         self.write(rows.reshape(-1).view(np.uint8).data)
+
+
+def header_of_matrix(rows: int, dims: int) -> bytes:
+    """Return the bytes before the numbers of an (n, d) float32 .npy file, as numpy writes them."""
+    header = npy.header_data_from_array_1_0(np.empty((0, dims), np.float32))
+    header["shape"] = (rows, dims)
+    written = io.BytesIO()
+    npy.write_array_header_1_0(written, header)
+    return written.getvalue()
 
 
 def refuse_non_finite(matrix: Matrix, first: int, block: NDArray[np.float32]) -> None:

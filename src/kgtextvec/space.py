@@ -66,6 +66,7 @@ class Space:
         self.matrix = open_matrix(self.folder / "embeddings.npy")
         self.kind = KIND_NAMES[self.manifest["kind"]]
         self.rows, self.dims = self.matrix.rows, self.matrix.dims
+        self._check: VectorsCheck | None = None
         self.index_path = self.folder / "index.parquet"
         with parquet_errors(self.index_path):
             index_rows = pq.read_metadata(self.index_path).num_rows
@@ -101,13 +102,35 @@ class Space:
         with compared_meanwhile([self.check_of_vectors()]):
             yield
 
+    def compare_vectors(self) -> None:
+        """Raise InputError unless embeddings.npy is the one that the manifest describes.
+
+        It is not read again if whoever read it last compared every byte.
+        """
+        if self._check is None or not self._check.is_equal:
+            with self.vectors_checked():
+                pass
+
+    def blocks_compared(self, rows: Rows, size: int) -> Iterator[Floats]:
+        """Yield the vectors of ascending rows (n,), in blocks of up to `size` rows of the matrix.
+
+        The matrix is read once, from its first row to its last, and hashed meanwhile. Use a block
+        up, or copy it, before the next one. Raises InputError after the last one as
+        `vectors_checked` does.
+        """
+        check = self.check_of_vectors()
+        for first, block in blocks(self.matrix, size, check):
+            begin, end = np.searchsorted(rows, (first, first + len(block)))
+            here = rows[begin:end] - first
+            if len(here):
+                yield block if len(here) == len(block) else block[here]
+        check.compare()
+
     def check_of_vectors(self) -> VectorsCheck:
         """Return what compares embeddings.npy with the manifest, to be given its bytes."""
-        return VectorsCheck(
-            self.matrix.path,
-            self.manifest.get("vectors_digest"),
-            self.manifest.get("vectors_xxh3"),
-        )
+        digests = self.manifest.get("vectors_digest"), self.manifest.get("vectors_xxh3")
+        self._check = VectorsCheck(self.matrix.path, *digests)
+        return self._check
 
     def __len__(self) -> int:
         return self.rows

@@ -1,6 +1,5 @@
 """export_bundle: entities and relation types of one space, in the files of one consumer."""
 
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,9 +44,8 @@ def export_bundle(
     if inverted and files:
         write = partial(write_trainer, files=files, inverses=inverted)
     manifest: dict[str, Any] = {"form": form, "model": model, "space": about["space"]}
-    with whole_folder(out_dir) as part, ExitStack() as stack:
+    with whole_folder(out_dir) as part:
         for space in spaces:
-            stack.enter_context(space.vectors_checked())
             manifest[space.kind.name] = {
                 "table": space.manifest["table"],
                 **write(space, part, model),
@@ -56,6 +54,7 @@ def export_bundle(
                 "table_rows": space.rows,
                 "vectors_digest": space.manifest["vectors_digest"],
             }
+            space.compare_vectors()  # unless the form did so when it read them
         entries = [manifest[space.kind.name] for space in spaces]
         known = {one["file"]: one["sha256"] for one in entries if "sha256" in one}
         write_record(part / "manifest.json", manifest | {"files": digests_in(part, known)})

@@ -29,7 +29,7 @@ class Inverses:
         """Yield blocks (2 m, dims): after each relation its inverse, in PyKEEN's order.
 
         `found` are blocks (m, dims) of the relations `ids`. Raises MissingRowError where the table
-        of inverses lacks one.
+        of inverses lacks one, and InputError after the last block when its vectors are damaged.
         """
         at = 0
         for block in found:
@@ -39,6 +39,8 @@ class Inverses:
             rows[1::2] = -block if self.space is None else self.scale(self.space.align(here))
             at += len(block)
             yield rows
+        if self.space is not None:
+            self.space.compare_vectors()
 
     @staticmethod
     def ids(ids: Sequence[str]) -> list[str]:

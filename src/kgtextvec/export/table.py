@@ -28,4 +28,10 @@ def export_table(
             f"--format {format}: is not a form of one space; export-bundle writes it, or a verb of"
             " its own."
         )
-    write(checked_space(space_dir), out, threads or available_cores())
+    space = checked_space(space_dir)
+    write(space, out, threads or available_cores())
+    try:
+        space.compare_vectors()  # unless the form did so when it read them
+    except InputError:
+        out.unlink(missing_ok=True)
+        raise

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kgtextvec.checksums import HashedFile
+from kgtextvec.checksums import SHA256, HashedFile
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import TrainerFiles
 from kgtextvec.export.inverses import Inverses
@@ -18,6 +18,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.kinds import RELATION_TYPES
 from kgtextvec.matrices import (
     MatrixWriter,
+    header_of_matrix,
     open_matrix,
     refuse_non_finite,
     rows_per_block,
@@ -44,7 +45,8 @@ def write_trainer(
         rows, ids = rows[order.to_numpy()], ids.take(order)
     check_map_ids(space, ids)
     listed = ids.to_pylist()
-    facts = write_pair(files, space, model, folder, taken(space, rows), listed, inverses)
+    known = digest_if_equal(space, rows)
+    facts = write_pair(files, space, model, folder, taken(space, rows), listed, inverses, known)
     facts.pop("dims")
     return facts
 
@@ -57,24 +59,27 @@ def write_pair(
     found: Iterator[Floats],
     ids: Sequence[str],
     inverses: Inverses | None = None,
+    known: str | None = None,
 ) -> dict[str, Any]:
     """Write a matrix of blocks, a row per id, and its map; return names, sizes and a self-check.
 
-    With `inverses`, the matrix of relations has the inverse of each behind it.
+    With `inverses`, the matrix of relations has the inverse of each behind it. `known`: the sha256
+    of the blocks' matrix, if that was computed before.
     """
     file, ids_file = files.vectors_of(space.kind, model), files.map_of(space.kind)
     names, more = ids, {}
     if inverses and files.inverses and space.kind is RELATION_TYPES:
-        found, names = inverses.interleave(found, ids), inverses.ids(ids)
+        found, names, known = inverses.interleave(found, ids), inverses.ids(ids), None
         more = {"ids": len(ids), "inverse_relations": inverses.asked}
     start = 0
     if files.tensors:
         groups: dict[str, int] = getattr(ids, "groups", {space.kind.name: len(ids)})
         header = header_of({name: (rows, space.dims) for name, rows in groups.items()})
         start, more = len(header), {"tensors": groups}
-        digest = write_tensors(found, header, folder / file)
+        digest = write_tensors(finite(space, found, file), header, folder / file)
     else:
-        digest = write_matrix(found, len(names), space.dims, folder / file)
+        found = finite(space, found, file)
+        digest = write_matrix(found, len(names), space.dims, folder / file, known)
     write_map(files, ids, folder / ids_file)
     return {
         "file": file,
@@ -98,11 +103,34 @@ def check_map_ids(space: Space, ids: pa.Array) -> None:
         )
 
 
+def digest_if_equal(space: Space, rows: Rows) -> str | None:
+    """Return the sha256 of a matrix of these rows if it is, byte for byte, the space's own file."""
+    matrix = space.matrix
+    if len(rows) != space.rows or not is_ascending(rows):
+        return None
+    with matrix.path.open("rb") as file:
+        equal = file.read(matrix.offset) == header_of_matrix(space.rows, space.dims)
+    return space.manifest.get("vectors_digest") if equal else None
+
+
+def is_ascending(rows: Rows) -> bool:
+    """Return whether each row follows the one before it in the table."""
+    return bool((np.diff(rows) > 0).all())
+
+
 def taken(space: Space, rows: Rows) -> Iterator[Floats]:
-    """Yield the vectors of rows, a block (m, dims) at a time."""
+    """Yield the vectors of rows, a block (m, dims) at a time, compared with the manifest.
+
+    Use a block up, or copy it, before the next one. Raises InputError after the last one when the
+    space's vectors are damaged.
+    """
     size = rows_per_block(space.dims, 1 << 21)
-    for start in range(0, len(rows), size):
-        yield take_rows(space.matrix, rows[start : start + size])
+    if is_ascending(rows):
+        yield from space.blocks_compared(rows, size)
+        return
+    with space.vectors_checked():
+        for start in range(0, len(rows), size):
+            yield take_rows(space.matrix, rows[start : start + size])
 
 
 def finite_blocks(space: Space, rows: Rows) -> Iterator[Floats]:
@@ -116,39 +144,42 @@ def finite_blocks(space: Space, rows: Rows) -> Iterator[Floats]:
         yield block
 
 
-def write_matrix(found: Iterator[Floats], rows: int, dims: int, out: Path) -> str:
-    """Write blocks as one (rows, dims) float32 .npy; return its sha256. Refuses NaN and Inf."""
+def finite(space: Space, found: Iterator[Floats], file: str) -> Iterator[Floats]:
+    """Yield blocks of vectors, from a space, of a file. Raises InputError at NaN or Inf."""
     done = 0
+    for block in found:
+        if not np.isfinite(block).all():
+            row = done + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+            raise InputError(
+                f"{space.folder}: the vector for row {row} of {file} (counting from 0) holds NaN or"
+                " Inf. Delete the space and rerun the step that made it."
+            )
+        done += len(block)
+        yield block
+
+
+def write_matrix(
+    found: Iterator[Floats], rows: int, dims: int, out: Path, known: str | None = None
+) -> str:
+    """Write blocks as one (rows, dims) float32 .npy; return its sha256, computed unless `known`."""
     with (
         whole_file(out) as part,
         part.open("wb") as file,
         Progress("export", rows, unit="rows") as progress,
     ):
-        writer = MatrixWriter(file, rows, dims)
+        writer = MatrixWriter(file, rows, dims, [] if known else [SHA256])
         for block in found:
-            bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-            if len(bad):
-                raise InputError(
-                    f"{out}: the vector for its row {done + int(bad[0])} holds NaN or Inf. Delete"
-                    " the space and rerun the step that made it."
-                )
             writer.add(block)
-            done += len(block)
             progress.add(len(block))
-    return writer.sha256
+    return known or writer.sha256
 
 
 def write_tensors(found: Iterator[Floats], header: bytes, out: Path) -> str:
-    """Write blocks behind a safetensors header; return the file's sha256. Refuses NaN and Inf."""
+    """Write blocks behind a safetensors header; return the file's sha256."""
     with whole_file(out) as part, part.open("wb") as file:
-        hashed = HashedFile(file)
+        hashed = HashedFile(file, [SHA256])
         hashed.write(header)
         for block in found:
-            if not np.isfinite(block).all():
-                raise InputError(
-                    f"{out}: a vector holds NaN or Inf. Delete the space and rerun the step that"
-                    " made it."
-                )
             hashed.write(np.ascontiguousarray(block, "<f4").tobytes())
     return hashed.sha256
 

@@ -36,7 +36,9 @@ def write_pgvector(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         )
     path = folder / f"{kind}.copy"
     starts = starts_of_copy(space.index_path)
-    write_lines(space.matrix, "", starts, path, threads=2, style=RowStyle(",", "]"))
+    style, check = RowStyle(",", "]"), space.check_of_vectors()
+    write_lines(space.matrix, "", starts, path, threads=2, style=style, check=check)
+    check.compare()
     with whole_file(folder / f"{kind}.sql") as part:
         part.write_text(sql_statements(space), "utf-8")
     return {

@@ -24,9 +24,10 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     A kind without labels is one tensor. {kind}.parquet holds the node of each row:
     label, row in its tensor, node_id, name. Of rows with one node id the first is taken.
     """
+    import numpy as np
     import pyarrow.parquet as pq
 
-    from kgtextvec.checksums import HashedFile
+    from kgtextvec.checksums import SHA256, HashedFile
     from kgtextvec.export.tensors import header_of
     from kgtextvec.export.trainers import finite_blocks
 
@@ -34,11 +35,10 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     groups = by_label(space, rows) if kind.has_labels else {kind.name: rows}
     vectors = folder / f"{kind.name}.safetensors"
     with whole_file(vectors) as part, part.open("wb") as file:
-        hashed = HashedFile(file)
+        hashed = HashedFile(file, [SHA256])
         hashed.write(header_of({label: (len(rows), space.dims) for label, rows in groups.items()}))
-        for rows in groups.values():
-            for block in finite_blocks(space, rows):
-                hashed.write(block.tobytes())
+        for block in finite_blocks(space, np.concatenate([rows[:0], *groups.values()])):
+            hashed.write(block.tobytes())
     nodes = nodes_of(space, groups)
     with whole_file(folder / f"{kind.name}.parquet") as part:
         pq.write_table(nodes, part, compression="zstd")

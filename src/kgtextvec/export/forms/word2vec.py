@@ -24,7 +24,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    from kgtextvec.checksums import HashedFile
+    from kgtextvec.checksums import SHA256, HashedFile
     from kgtextvec.export.trainers import finite_blocks
 
     rows = space.first_rows()
@@ -41,7 +41,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         part.open("wb") as file,
         Progress("export", len(rows), unit="rows") as progress,
     ):
-        hashed = HashedFile(file)
+        hashed = HashedFile(file, [SHA256])
         hashed.write(f"{len(rows)} {space.dims}\n".encode())
         for block in finite_blocks(space, rows):
             packed = block.reshape(len(block), -1).view(np.uint8)

@@ -159,11 +159,17 @@ def test_a_cut_index_is_refused(made, tmp_path, capsys, size):
 
 
 @pytest.mark.parametrize("name", ["embeddings.npy", "index.parquet"])
-def test_open_compares_every_byte_if_asked(made, name):
-    assert len(kgtextvec.open(made / "full", verify=True)) == 60
+def test_open_compares_every_byte_unless_told_not_to(made, name):
+    assert len(kgtextvec.open(made / "full")) == 60
     for _ in damage.flipped(made / "full" / name, FLIPS, seed=1):
         with pytest.raises(InputError):
-            kgtextvec.open(made / "full", verify=True)
+            kgtextvec.open(made / "full")
+    data = (made / "full/embeddings.npy").read_bytes()
+    try:
+        (made / "full/embeddings.npy").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert len(kgtextvec.open(made / "full", verify=False)) == 60
+    finally:
+        (made / "full/embeddings.npy").write_bytes(data)
 
 
 def test_an_index_of_other_rows_is_refused(made, tmp_path, capsys):

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def open(path: "Path | str", verify: bool = False) -> "Space":
+def open(path: "Path | str", verify: bool = True) -> "Space":
     """Open a space's folder: vectors, index, `get` and `align`. See docs/python.md.
 
-    Headers, sizes and numbers of rows are checked; with `verify` every byte of vectors and index.
+    Every byte of vectors and index is compared with the manifest; without `verify` only headers,
+    sizes and numbers of rows are.
     """
     from kgtextvec.space import Space
 

@@ -1,11 +1,16 @@
-"""A Python that starts at once: its children are forked from a server that imported the libraries.
+"""A Python that starts at once: its children are forked from processes that imported everything.
 
 `python -m kgtextvec` spends six CPU seconds on importing torch and transformers before it embeds
 ten texts, and a test of the workflow starts dozens of them. `interpreter()` returns an executable
 that takes `-m snakemake` and `-m kgtextvec` as Python does. Each call is a process of its own, with
-its own arguments, environment, folder, open files, signals and exit code; only libraries are
-imported beforehand, kgtextvec never. Tests of starting, killing and environments use
-`sys.executable` instead.
+its own arguments, environment, folder, open files, signals and exit code; only modules are imported
+beforehand. As in job_server, each family of jobs has a process that is forked for them: the less it
+has in memory, the faster. Tests of starting, killing and environments use `sys.executable` instead.
+
+    server ──┬── family "snakemake" ── snakemake
+             ├── family "tables" ────┬── read-texts
+             │                       └── export-table
+             └── family "models" ────── embed-shard
 """
 
 import atexit
@@ -13,7 +18,7 @@ import contextlib
 import functools
 import gc
 import importlib
-import json
+import marshal
 import os
 import runpy
 import selectors
@@ -23,49 +28,53 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = ["numpy", "pyarrow.pandas_compat", "pyarrow.parquet", "xxhash"]
+TABLES = [
+    *("numpy", "pandas", "pyarrow.compute", "pyarrow.pandas_compat", "pyarrow.parquet"),
+    *("jinja2", "threadpoolctl", "xxhash", "kgtextvec.space"),
+]
 SNAKEMAKE = [
     "snakemake.cli",
     *("snakemake.executors.local", "snakemake.profiles", "snakemake.storage"),
     "snakemake.report.html_reporter",
     *("msgspec.json", "pandas", "requests", "smart_open", "yte"),
 ]
-TORCH = [*TABLES, "torch", "safetensors.numpy", "safetensors.torch"]
+TORCH = ["torch", "safetensors.numpy", "safetensors.torch"]
 TRANSFORMERS = [
     *TORCH,
     "tokenizers",
     *("transformers.models.auto.tokenization_auto", "transformers.models.bert.tokenization_bert"),
     *(f"transformers.models.{name}" for name in ("auto", "bert.modeling_bert")),
     *(f"transformers.models.{name}.modeling_{name}" for name in ("electra", "roberta")),
+    "kgtextvec.encoders.transformer.encoder",
+    "kgtextvec.models.transformer",
 ]
-LAYOUT = ["matplotlib.figure", "openTSNE", "pandas", "plotly.io", "sklearn.decomposition", "umap"]
-# What is imported before the first child of a kind is forked: a module, or a verb of kgtextvec.
-LIBRARIES = {
-    "snakemake": SNAKEMAKE,
-    "convert-model": TRANSFORMERS,
-    "embed-shard": TRANSFORMERS,
-    "cache-tokens": TRANSFORMERS,
-    "entities": TRANSFORMERS,
-    "relation-types": TRANSFORMERS,
-    "finetune-model": TORCH,
-    "perplexity": TORCH,
-    "probe-model": TORCH,
-    "predict-links": TORCH,
-    "export-table": [*TABLES, "numba"],
-    "evaluate-space": [*TABLES, "pandas", "scipy.sparse", "sklearn.linear_model"],
-    "draw-map": LAYOUT,
-    "render-notebook": ["nbclient", "nbconvert", "nbformat"],
-    "compare-spaces": ["nbclient", "nbconvert", "nbformat", "pandas"],
+SCORES = ["scipy.sparse", "scipy.special", "sklearn.decomposition", "sklearn.linear_model"]
+LAYOUT = ["matplotlib.figure", "openTSNE", "plotly.io", "sklearn.decomposition", "umap"]
+NOTEBOOKS = ["jupyter_client.manager", "nbclient", "nbconvert", "nbformat", "plotly.io"]
+# Verbs with a family of their own, and what is imported there before the first of their jobs; all
+# others are "tables".
+FAMILIES = {
+    "snakemake": ("snakemake", SNAKEMAKE),
+    "convert-model": ("models", TRANSFORMERS),
+    "embed-shard": ("models", TRANSFORMERS),
+    "cache-tokens": ("models", TRANSFORMERS),
+    "finetune-model": ("models", TORCH),
+    "perplexity": ("models", TORCH),
+    "probe-model": ("models", TORCH),
+    "predict-links": ("models", TORCH),
+    "evaluate-space": ("scores", SCORES),
+    "draw-map": ("pages", LAYOUT),
+    "render-notebook": ("pages", NOTEBOOKS),
+    "compare-spaces": ("pages", NOTEBOOKS),
 }
 # Environment variables that libraries read when they are imported: another value, another start.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "NUMBA_", "TORCH", "KMP_")
+# Imports next to nothing, as each job starts one.
 CLIENT = """
 import os, sys
 words = [word for word in sys.argv[1:] if word != "-P"]
@@ -77,18 +86,20 @@ usual = (
 settings = {{name: value for name, value in os.environ.items() if name.startswith({names!r})}}
 if not usual or settings != {settings!r}:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-import json, signal, socket, struct
-with socket.socket(socket.AF_UNIX) as server:
-    server.connect({at!r})
-    body = json.dumps([words[1:], os.getcwd(), os.umask(0), dict(os.environ)]).encode()
-    socket.send_fds(server, [struct.pack("=I", len(body))], [0, 1, 2])
-    server.sendall(body)
-    pid = struct.unpack("=i", server.recv(4, socket.MSG_WAITALL))[0]
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: os.kill(pid, number))
-    code = struct.unpack("=i", server.recv(4, socket.MSG_WAITALL))[0]
+import _signal, _socket, _struct, marshal
+verb = "snakemake" if words[1] == "snakemake" else "".join(words[2:3])
+server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+server.connect({at!r} + "." + {families!r}.get(verb, "tables"))
+body = marshal.dumps([words[1:], os.getcwd(), os.umask(0), dict(os.environ)])
+streams = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _struct.pack("3i", 0, 1, 2))]
+server.sendmsg([_struct.pack("=I", len(body))], streams)
+server.sendall(body)
+pid = _struct.unpack("=i", server.recv(4, _socket.MSG_WAITALL))[0]
+for number in (_signal.SIGTERM, _signal.SIGINT):
+    _signal.signal(number, lambda number, frame: os.kill(pid, number))
+code = _struct.unpack("=i", server.recv(4, _socket.MSG_WAITALL))[0]
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    _signal.signal(-code, _signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
@@ -115,6 +126,7 @@ def interpreter() -> str:
             source=source,
             names=READ_AT_IMPORT,
             settings=settings,
+            families={verb: family for verb, (family, _) in FAMILIES.items()},
         )
     )
     server = subprocess.Popen(
@@ -139,39 +151,55 @@ def stop(server: subprocess.Popen, folder: Path) -> None:
 
 
 class Server:
-    """Forks a child for each client until standard input ends."""
+    """Waits until standard input ends, and for connections: the first of a family makes it."""
 
     def __init__(self, at: str) -> None:
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(f"{at}.new")
-        self.listener.listen(64)
         self.events = selectors.DefaultSelector()
-        self.events.register(self.listener, selectors.EVENT_READ)
-        self.events.register(sys.stdin, selectors.EVENT_READ)
-        Path(f"{at}.new").rename(at)
+        self.events.register(sys.stdin, selectors.EVENT_READ, self.end)
+        for family in {"tables", *(family for family, _ in FAMILIES.values())}:
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(f"{at}.{family}")
+            listener.listen(64)
+            self.events.register(listener, selectors.EVENT_READ, self.make_family)
+        Path(at).touch()
 
     def run(self) -> list[str]:
-        """Serve; return in a child, which is to run a module: its name and its arguments."""
+        """Serve; return in a child of a family what it is to run: a module and its arguments."""
         while True:
-            for key, _ in self.events.select():
-                if key.fileobj is sys.stdin:
-                    os._exit(0)
-                elif key.data:
-                    self.finish(*key.data)
-                else:
-                    words = self.start(self.listener.accept()[0])
-                    if words:
-                        return words
+            events = self.events
+            for key, _ in events.select():
+                words = key.data(key.fileobj)
+                if words:
+                    return words
+                if self.events is not events:  # this is a family now
+                    break
 
-    def start(self, connection: socket.socket) -> list[str] | None:
+    def end(self, stdin: object) -> None:
+        os._exit(0)
+
+    def make_family(self, listener: socket.socket) -> None:
+        """Fork the process of a family, which serves its listener from now on."""
+        if not listener.getsockname().endswith(".snakemake"):
+            import_all(*TABLES)
+        self.events.unregister(listener)
+        if os.fork():
+            listener.close()
+            return
+        self.close()
+        self.events = selectors.DefaultSelector()
+        self.events.register(sys.stdin, selectors.EVENT_READ, self.end)
+        self.events.register(listener, selectors.EVENT_READ, self.start)
+
+    def start(self, listener: socket.socket) -> list[str] | None:
+        """Fork the process that a client is to be."""
+        connection = listener.accept()[0]
         head, files, _, _ = socket.recv_fds(connection, 4, 3)
         if not head:  # the client has been killed
             connection.close()
             return None
         length = struct.unpack("=I", head)[0]
-        body = json.loads(connection.recv(length, socket.MSG_WAITALL))
-        module, *arguments = body[0]
-        import_libraries(module if module == "snakemake" else "".join(arguments[:1]))
+        body = marshal.loads(connection.recv(length, socket.MSG_WAITALL))  # noqa: S302 (our own)
+        import_for(*body[0][:2])
         pid = os.fork()
         if not pid:
             self.close()
@@ -182,10 +210,12 @@ class Server:
         with contextlib.suppress(OSError):
             connection.sendall(struct.pack("=i", pid))
         process = os.pidfd_open(pid)
-        self.events.register(process, selectors.EVENT_READ, (process, pid, connection))
+        finish = functools.partial(self.finish, pid, connection)
+        self.events.register(process, selectors.EVENT_READ, finish)
         return None
 
-    def finish(self, process: int, pid: int, connection: socket.socket) -> None:
+    def finish(self, pid: int, connection: socket.socket, process: int) -> None:
+        """Tell a client how its process ended."""
         self.events.unregister(process)
         os.close(process)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -193,23 +223,43 @@ class Server:
             connection.sendall(struct.pack("=i", code))
 
     def close(self) -> None:
+        """Close what only the parent waits for."""
         for key in list(self.events.get_map().values()):
-            if key.data:
-                os.close(key.data[0])
-                key.data[2].close()
+            if isinstance(key.fileobj, int):
+                os.close(key.fileobj)
+                key.data.args[1].close()
+            elif key.fileobj is not sys.stdin:
+                key.fileobj.close()
         self.events.close()
-        self.listener.close()
+
+
+def import_for(module: str, verb: str = "") -> None:
+    """Import what a job imports: the verb's own module too."""
+    if module == "snakemake":
+        return import_all(*SNAKEMAKE)
+    program = importlib.import_module("kgtextvec.__main__")
+    own = [f"kgtextvec.{program.VERBS[verb][0]}"] if verb in program.VERBS else []
+    libraries = FAMILIES.get(verb, ("", []))[1]
+    import_all(*libraries, *own)
+    if libraries is TRANSFORMERS:
+        compile_patterns()
+    return None
 
 
 @functools.cache
-def import_libraries(kind: str) -> None:
-    """Import, once, what jobs of a kind import."""
-    for name in LIBRARIES.get(kind, TABLES):
+def import_all(*names: str) -> None:
+    for name in names:
         importlib.import_module(name)
-    if LIBRARIES.get(kind) is TRANSFORMERS:
-        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+    gc.collect()
+    gc.freeze()
 
-        get_checkpoint_conversion_mapping("bert")  # compiles a thousand patterns, once
+
+@functools.cache
+def compile_patterns() -> None:
+    """Let transformers compile its thousand patterns of weights' names, once for all jobs."""
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    get_checkpoint_conversion_mapping("bert")
     gc.collect()
     gc.freeze()
 
@@ -229,9 +279,22 @@ def become(files: list[int], words: list[str], folder: str, mask: int, environme
         threads = int(environment["OMP_NUM_THREADS"])
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
-        threadpool_limits(threads)
-    np.random.seed()  # noqa: NPY002 (children must not share the global generator's state)
+        if "threadpoolctl" in sys.modules:
+            sys.modules["threadpoolctl"].threadpool_limits(threads)
+    if "numpy" in sys.modules:  # children must not share the global generator's state
+        sys.modules["numpy"].random.seed()
     return words
+
+
+def leave(code: object) -> None:
+    """End as Python does, but without taking down, for half a second, what was imported."""
+    if code is not None and not isinstance(code, int):
+        return
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 if __name__ == "__main__":
@@ -241,4 +304,10 @@ if __name__ == "__main__":
         sys.path.insert(0, str(Path.cwd()))
         sys.executable = client
     sys.argv = [module, *arguments]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.modules.pop("kgtextvec.__main__", None)  # imported for its list of verbs only
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        leave(end.code)
+        raise
+    leave(0)

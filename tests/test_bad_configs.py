@@ -1,5 +1,6 @@
 """Configs as users mistype them: one line that names the key and says what to do."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -272,6 +273,18 @@ def test_dims_above_those_of_a_model_on_this_machine_are_an_error_with_the_plan(
     plan_of(**asked | {"spaces": ["pca32"]}, catalogue={"my": {"source": "path:mine"}})
     (folder / "modules.json").write_text("[]")  # modules may change the dims
     plan_of(**asked, catalogue={"my": {"source": "path:mine"}})
+
+
+@pytest.mark.parametrize("name", ["mine.txt", "mine.txt.gz"])
+def test_dims_above_those_of_word_vectors_on_this_machine_are_an_error_with_the_plan(plan_of, name):
+    with (gzip.open if name.endswith(".gz") else open)(name, "wb") as file:
+        file.write(b"2 32\n" + b"a" + b" 0.5" * 32 + b"\nb" + b" 0.5" * 32 + b"\n")
+    mine = {"models": ["my"], "catalogue": {"my": {"kind": "words", "source": f"file:{name}"}}}
+    with pytest.raises(InputError, match=r"^config, spaces: pca33 asks for 33 dims, my has 32\."):
+        plan_of(**mine, spaces=["pca33"])
+    plan_of(**mine, spaces=["pca32"])
+    Path(name).write_bytes(b"the.first.line.names.no.dims 0.5\n")
+    plan_of(**mine, spaces=["pca33"])
 
 
 def test_dims_above_those_of_a_converted_model_are_an_error_with_the_plan(plan_of):

@@ -45,6 +45,13 @@ def test_sizes_are_those_of_the_files_to_come(tmp_path, name):
     assert 0.9 * bert_base <= sizes[downloads] <= 1.1 * bert_base
 
 
+def test_a_model_on_this_machine_is_not_downloaded_and_is_as_large_as_its_files(tmp_path):
+    store, downloads, resources, results = places(tmp_path)
+    here = plan(tmp_path / "none", models={"m": {"kind": "words", "dims": 200, "bytes": 35_000}})
+    sizes = expected_sizes(here, store, downloads, resources, results)
+    assert (sizes[downloads], sizes[resources]) == (0, 70_000)
+
+
 def test_word_vectors_of_probes_are_counted_until_they_are_there(tmp_path):
     """6,000 bytes of corpora are about 1,000 words; BERT-base has 13 layers, BioELMo 3."""
     places_of = places(tmp_path)
@@ -87,6 +94,7 @@ def test_what_is_there_is_not_counted(tmp_path):
         0.5 * free < float(re.search(r"([\d.,]+) GB are free", told[0])[1].replace(",", "")) * 1e9
     )
     assert ".kgtextvec/store" in told[0]
+    assert "downloads" not in told[0], "the model is in a folder here"
     (project.folder / "results/cased/entities/full/embeddings.tsv").unlink()
     again = project.run()
     assert re.findall(r"^disk: about 0 MB to come \(results 0 MB\)", again.text, re.M)

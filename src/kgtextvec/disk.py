@@ -36,8 +36,8 @@ BYTES_PER_TOKEN_AT_SERVER = 3.5
 def disk(
     plan: Annotated[
         str,
-        "JSON: {tables: {name: files}, models: {name: {kind, dims, server}}, spaces, exports,"
-        " probes: {name: {files, stored}}}",
+        "JSON: {tables: {name: files}, models: {name: {kind, dims, bytes, server}}, spaces,"
+        " exports, probes: {name: {files, stored}}}; bytes: of the model's files on this machine",
     ],
     *,
     store: Annotated[Path, "the vector store"] = Path(".kgtextvec/store"),
@@ -116,8 +116,9 @@ def expected_sizes(
         if not converted.exists():
             known = about.get("parameters")
             weights = 4 * (known or count_parameters(about.get("kind") or "transformer", dims))
-            sizes[resources] += 2 * weights  # unpacked for a while, converted for good
-            sizes[downloads] += weights
+            here = about.get("bytes") or 0
+            sizes[resources] += 2 * (here or weights)  # unpacked for a while, converted for good
+            sizes[downloads] += 0 if here else weights
         for probe, corpora in plan.get("probes", {}).items():
             if not (resources / "tokens" / model / f"{probe}.npy").exists():
                 sizes[resources] += word_vector_bytes(corpora, about.get("kind"), dims)

@@ -1,29 +1,37 @@
 """How many dims a model's vectors have, as far as that is known before the model is there."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgtextvec.models.sources import scheme_of
+from kgtextvec.errors import InputError
+from kgtextvec.models.known import is_known
+from kgtextvec.models.sources import scheme_of, watched_files
 from kgtextvec.models.sources.path import SOURCE
 from kgtextvec.settings.models import Model
+from kgtextvec.unpacked import UnpackedFile
 
 from .memory import read_quietly
 
 if TYPE_CHECKING:
     from .plan import Plan
 
+TWO_NUMBERS = 100  # bytes that hold them
+
 
 def known_dims(plan: "Plan", model: str, entry: Model) -> int:
     """Return the dims of a model's vectors; 0 while they are unknown.
 
-    The catalogue has them, or the config.json of a folder on this machine, or the record of a
-    converted model. Poolings and layers that are put next to each other have a multiple of them.
+    The catalogue has them, or the config.json of a folder on this machine, or the first line of a
+    file of word vectors, or the record of a converted model. Poolings and layers that are put next
+    to each other have a multiple of them.
     """
     if entry.truncate_dims:
         return entry.truncate_dims
     if entry.layers == "concat" or "+" in (entry.pooling or ""):
         return 0
-    return entry.dims or dims_of_folder(entry) or recorded_dims(plan, model, entry)
+    of_files = dims_of_words(entry) if entry.kind == "words" else dims_of_folder(entry)
+    return entry.dims or of_files or recorded_dims(plan, model, entry)
 
 
 def recorded_dims(plan: "Plan", model: str, entry: Model) -> int:
@@ -49,3 +57,14 @@ def dims_of_folder(entry: Model) -> int:
         return 0
     hidden = read_quietly(folder / "config.json").get("hidden_size")
     return hidden if isinstance(hidden, int) else 0
+
+
+def dims_of_words(entry: Model) -> int:
+    """Return the dims that the first line of a local file of word vectors gives: `words dims`."""
+    files = [path for path in watched_files(entry.source) if is_known(path.name, "words")]
+    fields: list[bytes] = []
+    with suppress(InputError, OSError):  # convert-model tells
+        if len(files) == 1:
+            with UnpackedFile(files[0]) as file:
+                fields = file.read(TWO_NUMBERS).partition(b"\n")[0].split()
+    return int(fields[1]) if len(fields) == 2 and all(one.isdigit() for one in fields) else 0

@@ -9,9 +9,11 @@ from snakemake.io import expand
 
 from kgtextvec.job_client import SOCKET_VARIABLE
 from kgtextvec.kinds import IN_GRAPHS
+from kgtextvec.models.sources import watched_files
 
 from .content import Content
 from .inputs import Inputs
+from .model_dims import known_dims
 from .plan import Plan, Wildcards
 
 
@@ -178,7 +180,8 @@ class Targets:
             "models": {
                 model: {
                     "kind": one.kind,
-                    "dims": one.dims,
+                    "dims": known_dims(plan, model, one),
+                    "bytes": sum(path.stat().st_size for path in watched_files(one.source)),
                     "parameters": one.parameters,
                     "server": one.model and one.source,
                 }

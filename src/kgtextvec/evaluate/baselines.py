@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from kgtextvec.evaluate.readers import read_texts_of, take_units, units_of
+from kgtextvec.evaluate.readers import UnitsOnDemand, read_texts_of, take_units, units_of
 from kgtextvec.space import Rows, Space
 
 SVD_TERMS = 1 << 16  # the SVD's memory grows by terms x dims; this keeps it under 1 GB
+SVD_TEXTS = 100_000  # that it is fitted on: its memory and time grow by texts x dims
+HELD = 1 << 28  # numbers of a table of vectors: 1 GB; a larger one is taken part by part
 CHARACTERS = 50_000_000  # of all texts together; three n-grams start at each: under 2 GB
 
 
@@ -28,7 +30,10 @@ class Baselines:
         self.fitted_on: dict[str, Any] = {}
 
     def methods(self) -> Iterator[tuple[str, Callable[[Rows], Any]]]:
-        """Yield name and maker: rows (m,), ascending and distinct, give (m, d) unit vectors."""
+        """Yield name and maker: rows (m,), ascending and distinct, give (m, d) unit vectors.
+
+        Dense ones of more than HELD numbers are UnitsOnDemand.
+        """
         yield "vectors", self.vectors
         yield "random", self.random
         yield "tfidf", self.tfidf
@@ -38,13 +43,26 @@ class Baselines:
 
     def vectors(self, rows: Rows) -> Any:
         """Return the space's own vectors."""
-        return take_units(self.space.matrix, rows)
+        matrix = self.space.matrix
+        if len(rows) * matrix.dims <= HELD:
+            return take_units(matrix, rows)
+        return UnitsOnDemand(
+            (len(rows), matrix.dims), lambda places: take_units(matrix, rows[places])
+        )
 
     def random(self, rows: Rows) -> Any:
         """Return vectors of random directions, of as many dims as the space has."""
-        rng = np.random.default_rng(self.seed)
-        shape = (len(rows), self.space.matrix.dims)
-        return units_of(rng.standard_normal(shape, dtype=np.float32))
+        seed, dims = self.seed, self.space.matrix.dims
+
+        def drawn(n: int, seeds: Any) -> Any:
+            rng = np.random.default_rng(seeds)
+            return units_of(rng.standard_normal((n, dims), dtype=np.float32))
+
+        if len(rows) * dims <= HELD:
+            return drawn(len(rows), seed)
+        return UnitsOnDemand(
+            (len(rows), dims), lambda places: drawn(len(places), [seed, *places[:1].tolist()])
+        )
 
     def tfidf(self, rows: Rows) -> Any:
         """Return TF-IDF of words and pairs of words, sparse float64."""
@@ -70,7 +88,8 @@ class Baselines:
     def tfidf_svd(self, rows: Rows) -> Any:
         """Return TF-IDF of words reduced to the space's dims, or to what the texts allow.
 
-        By randomised SVD of the commonest SVD_TERMS terms (latent semantic analysis).
+        By randomised SVD of the commonest SVD_TERMS terms (latent semantic analysis), fitted on
+        SVD_TEXTS of the texts at most, which the seed draws.
         """
         from sklearn.decomposition import TruncatedSVD
 
@@ -83,11 +102,29 @@ class Baselines:
         if dims < 1:
             return units_of(found.toarray())[where]
         svd = TruncatedSVD(dims, random_state=self.seed)
+        if found.shape[0] > SVD_TEXTS:
+            return self.svd_of_sample(svd, found.astype(np.float32), where)
         with warnings.catch_warnings():
             # Equal texts have no variance, and sklearn divides by it for a ratio unused here.
             warnings.simplefilter("ignore", RuntimeWarning)
             reduced = svd.fit_transform(found.astype(np.float32))
         return units_of(reduced)[where]
+
+    def svd_of_sample(self, svd: Any, found: Any, where: Rows) -> Any:
+        """Return `tfidf_svd` of many texts: rows `where` of `found` (n, terms)."""
+        note = f"tfidf_svd: fitted on {SVD_TEXTS:,} of {found.shape[0]:,} texts"
+        if note not in self.notes:
+            self.notes.append(note)
+        some = np.random.default_rng(self.seed).choice(found.shape[0], SVD_TEXTS, replace=False)
+        svd.fit(found[np.sort(some)])
+        axes = np.ascontiguousarray(svd.components_.T, np.float32)
+
+        def reduced(places: Rows) -> Any:
+            return units_of(np.asarray(found[where[places]] @ axes))
+
+        if len(where) * svd.n_components <= HELD:
+            return reduced(np.arange(len(where)))
+        return UnitsOnDemand((len(where), svd.n_components), reduced)
 
     def texts_of(self, rows: Rows) -> tuple[list[str], Rows]:
         """Return the distinct texts of `rows`, and each row's place among them; read once."""

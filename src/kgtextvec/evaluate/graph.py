@@ -101,9 +101,11 @@ def read_graph_triples(
 
 def node_rows(nodes: pa.ChunkedArray, space: Nodes) -> Rows:
     """Return the row of each node, the first if several have its name, or -1: (m,)."""
-    encoded = pc.dictionary_encode(nodes).unify_dictionaries().combine_chunks()
-    if not len(encoded):
+    if not len(nodes):
         return np.empty(0, np.int64)
+    # Chunk by chunk: of several at once, each would hold the names of all, to be unified.
+    encoded = pa.chunked_array([pc.dictionary_encode(chunk) for chunk in nodes.chunks])
+    encoded = encoded.unify_dictionaries().combine_chunks()
     names = encoded.dictionary
     rows = pc.coalesce(
         pc.index_in(names, value_set=space.column("node_id")),
@@ -115,16 +117,27 @@ def node_rows(nodes: pa.ChunkedArray, space: Nodes) -> Rows:
     return found
 
 
+def codes_of_names(names: NDArray[np.object_]) -> tuple[list[str], Rows]:
+    """Return the distinct names, sorted, and the place of each of `names` among them: (m,)."""
+    encoded = pc.dictionary_encode(pa.array(names, pa.string()))
+    distinct = encoded.dictionary.to_pylist()
+    order = sorted(range(len(distinct)), key=distinct.__getitem__)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    codes: Rows = place[encoded.indices.to_numpy()]
+    return [distinct[i] for i in order], codes
+
+
 def directed(triples: Triples, labels: Rows) -> Graph:
     """Lay each triple forwards and backwards; nothing is cold yet, all is known, none asked."""
-    names, numbers = np.unique(triples.relations.astype(str), return_inverse=True)
+    names, numbers = codes_of_names(triples.relations)
     both = np.concatenate([triples.heads, triples.tails])
     edges = len(both)
     return Graph(
         sources=both,
         relations=np.concatenate([numbers, numbers + len(names)]).astype(np.int64),
         answers=np.concatenate([triples.tails, triples.heads]),
-        names=[*names.tolist(), *(f"{name}{INVERSE}" for name in names)],
+        names=[*names, *(f"{name}{INVERSE}" for name in names)],
         labels=labels,
         cold=np.zeros(len(labels), bool),
         known=np.ones(edges, bool),
@@ -134,16 +147,16 @@ def directed(triples: Triples, labels: Rows) -> Graph:
     )
 
 
-def hide(graph: Graph, seed: int, turn: int = 0) -> Graph:
+def hide(graph: Graph, seed: int, turn: int = 0, share: float | None = None) -> Graph:
     """Make a part of each label's entities cold: all of their edges become unknown.
 
     Entities of each label with at least FEWEST_ENTITIES in the graph are divided into PARTS parts
-    by `seed`; part `turn` is cold, in a large graph a share of it (`share_hidden`). Asked is every
-    edge from a cold entity to one that isn't. Returns a new graph.
+    by `seed`; part `turn` is cold, in a large graph a share of it (by default `share_hidden`).
+    Asked is every edge from a cold entity to one that isn't. Returns a new graph.
     """
     rng = np.random.default_rng(seed)
     there = np.unique(graph.sources)
-    share = share_hidden(graph)
+    share = share_hidden(graph) if share is None else share
     cold = np.zeros(len(graph.labels), bool)
     for label in np.unique(graph.labels[there]):
         rows = there[graph.labels[there] == label]
@@ -160,9 +173,10 @@ def hide_in_turns(graph: Graph, seed: int) -> list[Graph]:
     one. The number depends on the graph alone, so that all spaces are asked the same.
     """
     small = len(np.unique(graph.sources)) < SMALL
-    cosines = max(int(share_hidden(graph) * cosines_of_part(graph)), 1)
+    share = share_hidden(graph)
+    cosines = 0 if small else max(int(share * cosines_of_part(graph)), 1)
     turns = PARTS if small else min(max(MOST_COSINES // cosines, 1), PARTS)
-    return [hide(graph, seed, turn) for turn in range(turns)]
+    return [hide(graph, seed, turn, share) for turn in range(turns)]
 
 
 def graphs_of_files(

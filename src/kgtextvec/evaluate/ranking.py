@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.evaluate.graph import Graph, Task, tasks_of
+from kgtextvec.evaluate.readers import UnitsOnDemand
 from kgtextvec.neighbours import nearest_in_pools
 from kgtextvec.pairs import ItemSums, sums_by_item
 from kgtextvec.progress import Progress
@@ -20,8 +21,9 @@ DEGREES = ((1, 2), (3, 5), (6, 10), (11, 30), (31, 100), (101, None))
 ONE_VOTE = 1 << 20  # votes are whole numbers, so that equal sums are equal whatever their order
 QUERIES_AT_ONCE = 512
 
-# Gives unit vectors of the given rows of the table, dense or sparse, in their order. Those of the
-# rows that ask may follow, where they differ: a row then votes with one and asks with another.
+# Gives unit vectors of the given rows of the table, in their order: dense, sparse or on demand.
+# Those of the rows that ask may follow, where they differ: a row then votes with one and asks with
+# another.
 VectorsOf = Callable[[Rows], Any]
 
 
@@ -107,8 +109,16 @@ def nearest_of_tasks(
                 )
                 for task in some
             ]
+            here = vectors
+            if isinstance(vectors, UnitsOnDemand):
+                wanted = np.unique(np.concatenate([part for pair in searches for part in pair]))
+                here = vectors.take(wanted)
+                searches = [
+                    (np.searchsorted(wanted, asked), np.searchsorted(wanted, pool))
+                    for asked, pool in searches
+                ]
             for number, places in zip(
-                numbers, nearest_in_pools(vectors, searches, k, device), strict=True
+                numbers, nearest_in_pools(here, searches, k, device), strict=True
             ):
                 found[number] = places
             progress.add(len(numbers))

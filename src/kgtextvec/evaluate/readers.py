@@ -1,6 +1,7 @@
 """What the scores read of a space: its names, unit vectors of some rows, their texts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,9 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
-from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block
+from kgtextvec.matrices import Matrix, blocks, refuse_non_finite, rows_per_block, take_rows
 from kgtextvec.space import Floats, Rows, Space
 from kgtextvec.text_shards import shards_of_texts
+
+FEW = 20  # a part of the rows that is quicker to read row by row than in blocks of the file
 
 
 class Nodes(Protocol):
@@ -32,6 +35,27 @@ class Nodes(Protocol):
 
     def column(self, name: str) -> pa.Array:
         """Return a column of the index, (rows,)."""
+
+
+@dataclass(frozen=True)
+class UnitsOnDemand:
+    """Unit vectors (n, d) of which a part at a time is in memory.
+
+    `take` returns those at places (m,), ascending and distinct: (m, d) float32.
+    """
+
+    shape: tuple[int, int]
+    take: Callable[[Rows], Floats]
+
+    def followed_by(self, others: Floats) -> "UnitsOnDemand":
+        """Return these and, after them, others, (m, d), that are in memory."""
+        n = self.shape[0]
+
+        def both(places: Rows) -> Floats:
+            mine = np.searchsorted(places, n)
+            return np.concatenate([self.take(places[:mine]), others[places[mine:] - n]])
+
+        return UnitsOnDemand((n + len(others), self.shape[1]), both)
 
 
 def identity(space: Space) -> dict[str, Any]:
@@ -63,14 +87,26 @@ def unit_blocks(matrix: Matrix, keep: Rows) -> Iterator[tuple[Rows, Floats]]:
 
 def units_of(vectors: NDArray[Any]) -> Floats:
     """Return (n, d) rows at length 1 as float32; a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
-    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    units: Floats = (vectors * scale[:, None]).astype(np.float32)
+    units = np.empty(vectors.shape, np.float32)
+    size = rows_per_block(vectors.shape[1])
+    for start in range(0, len(vectors), size):
+        some = vectors[start : start + size]
+        lengths = np.sqrt(np.einsum("ij,ij->i", some, some, dtype=np.float64))
+        scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        units[start : start + size] = some * scale[:, None]
     return units
 
 
 def take_units(matrix: Matrix, rows: Rows) -> Floats:
-    """Return vectors of `rows` (ascending, distinct) at length 1: (len(rows), dims) float32."""
+    """Return vectors of `rows` (ascending, distinct) at length 1: (len(rows), dims) float32.
+
+    Few rows of many are read one by one. Raises InputError at NaN or Inf.
+    """
+    if len(rows) * FEW < matrix.rows:
+        vectors = take_rows(matrix, rows)
+        for place in np.flatnonzero(~np.isfinite(vectors).all(axis=1))[:1]:
+            refuse_non_finite(matrix, int(rows[place]), vectors[[place]])
+        return units_of(vectors)
     taken = np.empty((len(rows), matrix.dims), np.float32)
     done = 0
     for found, units in unit_blocks(matrix, rows):

@@ -114,7 +114,7 @@ def methods_of(
     """Yield name and maker of vectors by method and asking text; n entities ask."""
     import scipy.sparse as sp
 
-    from kgtextvec.evaluate.readers import read_texts_of, take_units
+    from kgtextvec.evaluate.readers import UnitsOnDemand, read_texts_of, take_units
 
     baselines = context.baselines
     halves = {"_masked": np.arange(n), "_control": np.arange(n, 2 * n)}
@@ -124,7 +124,10 @@ def methods_of(
             units = baselines.vectors(rows)
             if not ending:
                 return units
-            return np.concatenate([units, take_units(masked.matrix, halves[ending])])
+            others = take_units(masked.matrix, halves[ending])
+            if isinstance(units, UnitsOnDemand):
+                return units.followed_by(others)
+            return np.concatenate([units, others])
 
         return made
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECALL_AT = 10
 MOST_QUERIES = 5_000
+FEWEST_QUERIES = 1_000  # of a large table, whatever they cost
 TIE = 1e-6  # cosines nearer than this are float32's noise: either row is as good a neighbour
 
 
@@ -42,7 +43,7 @@ def compare_to_full(
 ) -> tuple[dict[str, Any], list[str], "ItemSums | None"]:
     """Compare a reduced space with `full`: recall@10 of neighbours, variance kept, rank.
 
-    Rows of equal text count once. Above MOST_QUERIES of them a sample is queried, and all can be
+    Rows of equal text count once. A sample of them is queried (`number_asking`), and all can be
     neighbours. Returns scores by method, notes, and the recall of each row. Raises InputError when
     the spaces' rows differ.
     """
@@ -56,12 +57,10 @@ def compare_to_full(
     scores: dict[str, Any] = {"vectors": {}}
     items = None
     if k > 0:
-        asking = rows
-        if len(rows) > MOST_QUERIES:
-            asking = np.sort(np.random.default_rng(seed).choice(rows, MOST_QUERIES, replace=False))
-            notes.append(
-                f"retention: {MOST_QUERIES} of {len(rows)} distinct texts ask for neighbours"
-            )
+        asking, n_asking = rows, number_asking(len(rows))
+        if len(rows) > n_asking:
+            asking = np.sort(np.random.default_rng(seed).choice(rows, n_asking, replace=False))
+            notes.append(f"retention: {n_asking} of {len(rows)} distinct texts ask for neighbours")
         kept = recalls(full, space, rows, asking, k, device)
         asked = digest_of_parts([full.column("node_id"), full.column("text_sha256")])
         items = sums_by_item(asking, {f"vectors.recall_at_{RECALL_AT}": kept}, asked)
@@ -83,6 +82,16 @@ def compare_to_full(
     if pca.get("rank") is not None:
         scores["vectors"]["rank"] = score_entry(pca["rank"], None, pca.get("fit_rows", 0))
     return scores, notes, items
+
+
+def number_asking(n_texts: int) -> int:
+    """Return how many of the texts ask for neighbours: MOST_QUERIES at most.
+
+    Fewer where that takes more than MOST_COSINES, but FEWEST_QUERIES.
+    """
+    from kgtextvec.evaluate.graph import MOST_COSINES
+
+    return min(n_texts, MOST_QUERIES, max(MOST_COSINES // max(n_texts, 1), FEWEST_QUERIES))
 
 
 def recalls(

@@ -39,6 +39,8 @@ WARM = (
     "torch", "transformers.models.bert.modeling_bert", "sklearn.decomposition", "h5py", "numba",
     "openTSNE", "matplotlib.figure", "nbclient",
 )  # fmt: skip
+# Steps that import no more than the first two of these.
+LIGHT = {"read-texts", "embed-shard", "gather-shards", "apply-pca", "export-table tsv"}
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 STEPS = [*COMMANDS, *IN_PYTHON]
 EARLY_SECONDS = 1.0  # imports take longer
@@ -312,9 +314,10 @@ def main_of_table(
         home = Path(folder) / "steps"
         home.mkdir()
         asked: dict[str, Callable[[], Tally]] = {}
-        if steps and rounds + early:
-            for name in WARM:
+        if steps and rounds:
+            for name in WARM if set(steps) - LIGHT else WARM[:2]:
                 import_module(name)
+        if steps and rounds + early:
             log = Path(folder) / "log"
             assert wait(in_child(partial(make, home, steps), log)) == 0, log.read_text()
         if rounds:

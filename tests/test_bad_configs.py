@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from warm_python import interpreter
 from workflow_run import ROOT, Project
 
 from kgtextvec.errors import InputError
@@ -233,7 +234,7 @@ def test_snakemake_names_the_line_of_a_fault_in_yaml(tmp_path, profile, words):
     path.parent.mkdir(exist_ok=True)
     path.write_text("tables:\n  a: {file: x, kind: entities\nmodels: [x]\n")
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", *words,
+        [interpreter(), "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", *words,
          "--workflow-profile", ROOT / "profiles" / profile],
         cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ROOT / "src"},
     )  # fmt: skip
@@ -246,7 +247,7 @@ def test_snakemake_names_the_line_of_a_fault_in_yaml(tmp_path, profile, words):
 def test_snakemake_ends_with_that_line(tmp_path):
     (tmp_path / "mine.yaml").write_text("modles: [x]\n")
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--cores",
+        [interpreter(), "-m", "snakemake", "-n", "--snakefile", ROOT / "Snakefile", "--cores",
          "1", "--configfile", "mine.yaml"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip

@@ -7,11 +7,11 @@ that conda finds the packages. (tests/test_structure.py holds them against the l
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
+from warm_python import interpreter
 from workflow_run import ROOT, Project, entities, tiny_project
 
 CONDA = """#!/bin/bash
@@ -47,15 +47,14 @@ def project(tmp_path):
 
 
 def run(project: Project, env: dict[str, str], *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        project.command(*words), cwd=project.folder, env=env, capture_output=True, text=True
-    )
+    command = [interpreter(), *project.command(*words)[1:]]
+    return subprocess.run(command, cwd=project.folder, env=env, capture_output=True, text=True)
 
 
 def test_every_rule_runs_in_its_environment_and_nothing_reruns_for_it(project, tmp_path):
     base = tmp_path / "conda"
     (base / "bin").mkdir(parents=True)
-    (base / "bin/conda").write_text(CONDA.format(base=base, python=sys.executable))
+    (base / "bin/conda").write_text(CONDA.format(base=base, python=interpreter()))
     (base / "bin/conda").chmod(0o755)
     (base / "bin/activate").write_text(ACTIVATE)
     env = project.env()

@@ -9,11 +9,11 @@ real image.
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tiny_models import tiny_bert
+from warm_python import interpreter
 from workflow_run import ROOT, entities, tiny_project
 
 from kgtextvec import __version__
@@ -41,7 +41,6 @@ def project(tmp_path):
         spaces=["full", "pca4"],
         exports=["npy", "tsv"],
         image="image.sif",
-        as_users_do=True,
     )
     tiny_bert(project.folder / "raw/cased")
     project.write_entities(entities(20))
@@ -55,7 +54,7 @@ def runtime(tmp_path, monkeypatch) -> Path:
     base = tmp_path / "apptainer"
     for path, text in (("bin/apptainer", APPTAINER), ("image/python", PYTHON)):
         (base / path).parent.mkdir(parents=True)
-        (base / path).write_text(text.format(base=base, source=ROOT / "src", python=sys.executable))
+        (base / path).write_text(text.format(base=base, source=ROOT / "src", python=interpreter()))
         (base / path).chmod(0o755)
     monkeypatch.setenv("PATH", f"{base / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return base

@@ -2,12 +2,12 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import yaml
 from tiny_models import tiny_bert
+from warm_python import interpreter
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 OUTER = """
@@ -74,7 +74,7 @@ def test_another_workflow_imports_it_from_a_git_repository(tmp_path):
     (outer.folder / "outer.yaml").write_text(yaml.safe_dump({"vectors": config}))
     (outer.folder / "Snakefile").write_text(OUTER)
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2"],
+        [interpreter(), "-m", "snakemake", "--cores", "2"],
         cwd=outer.folder,
         env=outer.env()
         | {

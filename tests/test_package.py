@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from warm_python import interpreter
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 from kgtextvec import __version__, launch
@@ -177,7 +178,7 @@ def test_every_profile_repeats_the_default_one():
 def test_a_worker_with_another_version_is_refused(tmp_path):
     (tmp_path / "Snakefile").write_text(launch.LAUNCHER.format(version="0.0.1"))
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1"],
+        [interpreter(), "-m", "snakemake", "--cores", "1"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         capture_output=True,

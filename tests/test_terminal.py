@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from test_embed import command, environment
+from warm_python import interpreter
 from workflow_run import ROOT, Project, entities
 
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -35,7 +36,7 @@ rule embed:
     output: "{{model}}/{{table}}/{{space}}.txt"
     log: "{{model}}-{{table}}-{{space}}.log"
     shell:
-        "{{{{ echo 'embed: 30/90 texts, 5.0 texts/s, ETA 12s'; sleep 2;"
+        "{{{{ echo 'embed: 30/90 texts, 5.0 texts/s, ETA 12s'; sleep 1.2;"
         " echo 'ERROR: a.tsv: line 2 has no id. Fill it in.'; : -m kgtextvec; exit 2; }}}}"
         " > {{log}} 2>&1"
 
@@ -76,9 +77,9 @@ def in_terminal(
     return code, shown.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
-def snakemake(folder: Path) -> list[str]:
+def snakemake(folder: Path, python: str = "") -> list[str]:
     (folder / "Snakefile").write_text(SNAKEFILE)
-    return [sys.executable, "-m", "snakemake", "--cores", "1"]
+    return [python or interpreter(), "-m", "snakemake", "--cores", "1"]
 
 
 def test_progress_is_one_line_on_a_terminal_and_a_failure_ends_with_its_message(tmp_path):
@@ -156,7 +157,7 @@ def test_the_shell_command_is_shown_if_asked_for(tmp_path):
 
 
 def test_ctrl_c_ends_in_one_line(tmp_path):
-    code, shown = in_terminal(snakemake(tmp_path), tmp_path, interrupt=b"ETA")
+    code, shown = in_terminal(snakemake(tmp_path, sys.executable), tmp_path, interrupt=b"ETA")
     assert code == 1
     assert "^C" in shown
     assert "Traceback" not in shown and "STOPPED" not in shown and "FAILED" not in shown

@@ -228,9 +228,9 @@ def test_triples_that_cant_be_read_are_told(tmp_path, capsys, content, why):
     assert "used_by: " in err and why in err
 
 
-def run(words, folder, limit=None, **environment):
+def run(words, folder, limit=None, program=("-m", "kgtextvec"), **environment):
     return subprocess.run(
-        [sys.executable, "-m", "kgtextvec", *words],
+        [sys.executable, *program, *words],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE, **environment},
         capture_output=True,
@@ -239,22 +239,45 @@ def run(words, folder, limit=None, **environment):
     )
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["two words.tsv", 'it\'s "odd".tsv', "größe-数.tsv", "-dash.tsv", "$HOME;ls.tsv", "new\nline"],
-)
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-def test_odd_paths_work_in_every_locale(tmp_path, name, locale):
-    (tmp_path / name).write_bytes(PLAIN)
-    out = f"out of {name}"
-    words = ["--kind", "entities", "--table", "t", "--out-dir", out, "--", name]
-    done = run(["read-texts", *words], tmp_path, LC_ALL=locale)
+ODD = ["two words.tsv", 'it\'s "odd".tsv', "größe-数.tsv", "-dash.tsv", "$HOME;ls.tsv", "new\nline"]
+# One process for all names: reads each table, then checks the same with a fault in it.
+READ_ALL = """
+import contextlib, io, json, sys
+from kgtextvec.__main__ import main
+told = []
+for name in sys.argv[1:]:
+    words = ["--kind", "entities", "--table", "t", "--out-dir", f"out of {name}", "--", name]
+    read = main(["read-texts", *words])
+    with open(name, "ab") as file:
+        file.write(b"short\\n")
+    with contextlib.redirect_stderr(io.StringIO()) as error:
+        checked = main(["lint", "--kind", "entities", "--", name])
+    sys.stderr.write(error.getvalue())
+    told.append([read, checked, error.getvalue()])
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module", params=["C", "C.UTF-8"])
+def read_in_a_locale(request, tmp_path_factory):
+    """A folder with tables of odd names, and what a process in that locale said of each."""
+    folder = tmp_path_factory.mktemp("odd")
+    for name in ODD:
+        (folder / name).write_bytes(PLAIN)
+    done = run(ODD, folder, program=("-c", READ_ALL), LC_ALL=request.param)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / out / "manifest.json").read_text("utf-8"))["rows"] == 5
-    (tmp_path / name).write_bytes(PLAIN + b"short\n")
-    done = run(["lint", "--kind", "entities", "--", name], tmp_path, LC_ALL=locale)
-    assert done.returncode == 2
-    assert done.stderr.startswith("ERROR: ") and done.stderr.count("\n") == 1
+    return folder, dict(zip(ODD, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_paths_work_in_every_locale(read_in_a_locale, name):
+    folder, told = read_in_a_locale
+    read, checked, error = told[name]
+    assert read == 0
+    manifest = folder / f"out of {name}" / "manifest.json"
+    assert json.loads(manifest.read_text("utf-8"))["rows"] == 5
+    assert checked == 2
+    assert error.startswith("ERROR: ") and error.count("\n") == 1
 
 
 def test_a_path_that_isnt_utf8_works(tmp_path):

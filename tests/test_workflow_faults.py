@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from tiny_models import tiny_bert
+from warm_python import interpreter
 from workflow_run import RELATION_TYPES, ROOT, Project, entities, tiny_project
 
 WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", "acute"]
@@ -19,7 +20,7 @@ WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", 
 
 @pytest.fixture
 def project(tmp_path):
-    """One table of 8,000 distinct texts, and nothing but vectors wanted."""
+    """One table of 1,500 distinct texts, and nothing but vectors wanted."""
     project = tiny_project(
         tmp_path / "project",
         spaces=["full"],
@@ -27,11 +28,23 @@ def project(tmp_path):
         embed={"batch_tokens": 512, "part_seconds": 0.1},
     )
     tiny_bert(project.folder / "raw/cased", hidden=64, layers=4)
-    rows = entities(8000)
+    rows = entities(1500)
     for i, row in enumerate(rows):
         row["description"] = f"{WORDS[i % 8]} {WORDS[i // 8 % 8]} " * (1 + i % 12) + str(i)
     project.write_entities(rows)
     return project
+
+
+def start(project: Project) -> subprocess.Popen:
+    """Start Snakemake, with processes of its own, which are killed; all but embedding is done."""
+    project.run("--", "resources/models/cased", "results/texts/entities/manifest.json")
+    return subprocess.Popen(
+        project.command(),
+        cwd=project.folder,
+        env=project.env(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def embedding_job(snakemake: subprocess.Popen) -> psutil.Process | None:
@@ -54,25 +67,19 @@ def wait_for_a_part(project: Project, snakemake: subprocess.Popen) -> psutil.Pro
 
 
 def test_a_killed_embedding_goes_on_with_the_same_command(project):
-    snakemake = subprocess.Popen(
-        project.command(),
-        cwd=project.folder,
-        env=project.env(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    snakemake = start(project)
     os.kill(wait_for_a_part(project, snakemake).pid, signal.SIGKILL)
     assert snakemake.wait(60) != 0
     stored = project.n_stored()
-    assert 0 < stored < 8000
+    assert 0 < stored < 1500
     assert not (project.folder / "results/cased/entities/full/embeddings.npy").exists()
 
     project.run()
     counts = project.manifest("cased/entities/full")["counts"]
     assert counts["texts_from_store"] == stored
-    assert counts["texts_embedded"] == 8000 - stored
-    assert project.n_stored() == 8000, "nothing was stored twice"
-    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 8000
+    assert counts["texts_embedded"] == 1500 - stored
+    assert project.n_stored() == 1500, "nothing was stored twice"
+    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 1500
 
 
 MODULE = """
@@ -118,13 +125,13 @@ def test_another_workflow_imports_it_with_its_own_config_and_paths(tmp_path):
     (folder / "outer.yaml").write_text(yaml.safe_dump({"vectors": config}))
     (folder / "Snakefile").write_text(MODULE.format(snakefile=ROOT / "Snakefile"))
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2"],
+        [interpreter(), "-m", "snakemake", "--cores", "2"],
         cwd=folder,
         env=inner.env(),
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-1500:]
     assert (folder / "done.txt").exists()
     vectors = np.load(folder / "elsewhere/out/cased/relation_types/pca4/embeddings.npy")
     assert vectors.shape == (3, 4)
@@ -175,6 +182,7 @@ def test_the_workflow_folder_serves_as_snakefile(project):
     """`workflow/Snakefile` is where catalogues and snakedeploy look."""
     words = project.command("--dry-run")
     words[words.index(str(ROOT / "Snakefile"))] = str(ROOT / "workflow/Snakefile")
+    words[0] = interpreter()
     done = subprocess.run(words, env=project.env(), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "embed_shard" in done.stdout
@@ -224,14 +232,9 @@ def test_odd_names_a_plain_locale_and_no_home_are_fine(tmp_path):
 
 def test_run_two_at_once_and_run_stale_lock_are_told_and_mended(project):
     """A second run in one folder is refused; after kill -9 of the first, --unlock lets it go on."""
-    first = subprocess.Popen(
-        project.command(),
-        cwd=project.folder,
-        env=project.env(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    first = start(project)
     job = wait_for_a_part(project, first)
+    job.suspend()
     second = project.run(ok=False)
     assert second.code != 0
     assert "--unlock" in second.text
@@ -244,8 +247,8 @@ def test_run_two_at_once_and_run_stale_lock_are_told_and_mended(project):
     assert "--unlock" in locked.text
     assert project.run("--unlock").code == 0
     project.run()
-    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 8000
-    assert project.n_stored() == 8000, "nothing was stored twice"
+    assert len(np.load(project.folder / "results/cased/entities/full/embeddings.npy")) == 1500
+    assert project.n_stored() == 1500, "nothing was stored twice"
 
 
 def test_temporary_files_of_a_killed_run_go_with_the_next(project):

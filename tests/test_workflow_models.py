@@ -40,7 +40,7 @@ def tarball_url(tmp_path):
         archive.add(inner.parent, arcname=name)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/{name}-hf.tar.gz"
         server.shutdown()
 

@@ -74,6 +74,8 @@ FAMILIES = {
 }
 # Environment variables that libraries read when they are imported: another value, another start.
 READ_AT_IMPORT = ("HF_", "TRANSFORMERS_", "NUMBA_", "TORCH", "KMP_")
+# But for those that torch and scikit-learn set themselves, sooner or later.
+SET_BY_LIBRARIES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR")
 # Imports next to nothing, as each job starts one.
 CLIENT = """
 import os, sys
@@ -83,7 +85,10 @@ usual = (
     words[:2] == ["-m", "snakemake"] and path in (None, "", {source!r})
     or words[:2] == ["-m", "kgtextvec"] and path == {source!r}
 )
-settings = {{name: value for name, value in os.environ.items() if name.startswith({names!r})}}
+settings = {{
+    name: value for name, value in os.environ.items()
+    if name.startswith({names!r}) and name not in {ignored!r}
+}}
 if not usual or settings != {settings!r}:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 import _signal, _socket, _struct, marshal
@@ -114,7 +119,9 @@ def interpreter() -> str:
     at, client = folder / "socket", folder / "python"
     source = str(ROOT / "src")
     settings = {
-        name: value for name, value in os.environ.items() if name.startswith(READ_AT_IMPORT)
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(READ_AT_IMPORT) and name not in SET_BY_LIBRARIES
     }
     code = client.with_suffix(".py")
     client.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {code} "$@"\n')
@@ -125,6 +132,7 @@ def interpreter() -> str:
             at=str(at),
             source=source,
             names=READ_AT_IMPORT,
+            ignored=SET_BY_LIBRARIES,
             settings=settings,
             families={verb: family for verb, (family, _) in FAMILIES.items()},
         )

@@ -153,4 +153,4 @@ bench: .venv/test-installed  ## the benchmarks, small (python -m benchmarks --he
 
 clean:  ## remove what make demo made, but not the stored vectors
 	rm -rf results/all-MiniLM-L6-v2 results/texts logs .snakemake
-	rm -f results/index.html results/scores.tsv results/compare.html results/compare.ipynb
+	rm -f results/index.html results/scores.tsv results/compare.html results/compare.ipynb results/.*.sha256

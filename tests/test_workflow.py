@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -194,6 +195,21 @@ def test_touched_files_change_nothing(project):
     for path in (project.folder / "entities.tsv", project.folder / "relation_types.tsv"):
         os.utime(path)
     assert project.run().jobs == Counter()
+
+
+def test_results_without_digests_of_pages_are_not_made_again_but_follow_the_config(project):
+    """Earlier versions declared no digests as outputs; Snakemake would ignore changed params."""
+    found = project.page_digests()
+    assert {Path(path).name for path in found} == {".quality.html.sha256", ".index.html.sha256"}
+    for path, record in found.items():
+        (project.folder / path).unlink()
+        record.unlink()
+    outcome = project.run()
+    assert outcome.jobs == Counter()
+    assert "metadata" not in outcome.text
+    project.config["exports"] = ["npy", "tsv"]
+    assert project.run().jobs == {"draw_index": 1}
+    assert list(project.page_digests()) == ["results/.index.html.sha256"]
 
 
 @pytest.mark.parametrize(

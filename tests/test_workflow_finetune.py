@@ -67,6 +67,10 @@ def test_a_tuned_model_goes_through_the_whole_workflow(project):
         told = json.loads((mine.folder / f"results/{model}/finetune.json").read_text())
         assert about["revision"] == told["key"]
         assert "<svg" in (mine.folder / f"results/{model}/finetune.html").read_text()
+    digests = mine.page_digests()
+    names = {path.rpartition("/")[2] for path in digests}
+    assert {".finetune.html.sha256", ".finetune.tsv.sha256", ".map.svg.sha256"} <= names
+    assert all(record.exists() for record in digests.values()), "each is an output of its rule"
 
 
 def test_the_vectors_are_those_of_the_tuned_weights(project):

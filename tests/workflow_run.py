@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,12 @@ class Project:
 
     def manifest(self, *parts: str) -> dict:
         return json.loads((self.folder.joinpath("results", *parts) / "manifest.json").read_text())
+
+    def page_digests(self) -> dict[str, Path]:
+        """The files with digests of pages, and Snakemake's record of each as an output."""
+        paths = [str(one.relative_to(self.folder)) for one in self.folder.rglob(".*.sha256")]
+        records = self.folder / ".snakemake/metadata"
+        return {path: records / urlsafe_b64encode(path.encode()).decode() for path in paths}
 
     def n_stored(self) -> int:
         """Vectors in the store, each time one was computed and written counted."""

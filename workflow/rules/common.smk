@@ -29,6 +29,7 @@ def load_helpers():
     steps = (
         "brief",
         "named",
+        "page_digests",
         "model_dims",
         "checks",
         "plan",
@@ -71,6 +72,7 @@ from kgtextvec_workflow.jobs import (
     starts_jobs_itself,
     verbs_to_come,
 )
+from kgtextvec_workflow.page_digests import compare_without_page_digests, page_digests
 from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.score_inputs import ScoreInputs
 from kgtextvec_workflow.targets import Targets
@@ -119,6 +121,7 @@ score_inputs = ScoreInputs(plan, content)
 targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
 remove_left_copies(workflow)
+compare_without_page_digests()
 if workflow.is_main_process:
     jobs_report = report_jobs(logger, workflow.output_settings)
     jobs_report.when_nothing_to_do = partial(remove_unneeded, workflow)

@@ -115,12 +115,13 @@ rule collect_scores:
         targets.link_predictions(),
         targets.probes(),
     output:
-        report(
+        tsv=report(
             "<results>/scores.tsv",
             caption="../report/scores.rst",
             category="4 scores",
             labels={"page": "scores"},
         ),
+        digests=page_digests("<results>", "scores.tsv"),
     log:
         "<logs>/collect_scores.log",
     localrule: True
@@ -130,7 +131,7 @@ rule collect_scores:
         engine=plan.engine,
         recipe=plan.recipe("collect_scores"),
     shell:
-        "{params.engine} collect-scores {input:q} --out {output:q} > {log:q} 2>&1"
+        "{params.engine} collect-scores {input:q} --out {output.tsv:q} > {log:q} 2>&1"
 
 
 # By time stamps, as the table of scores: a manifest that is written anew is new to the page, even
@@ -152,6 +153,7 @@ rule compare_spaces:
             category="4 scores",
             labels={"page": "comparison"},
         ),
+        digests=page_digests("<results>", "compare.ipynb", "compare.html"),
     log:
         "<logs>/compare_spaces.log",
     localrule: True

@@ -119,7 +119,8 @@ rule export_entity2d:
         index=content.of_mapped("index"),
         layout=content.mapped_layout,
     output:
-        "<results>/exports/biomedgps/{model}/entity2d.tsv",
+        tsv="<results>/exports/biomedgps/{model}/entity2d.tsv",
+        digests=page_digests("<results>/exports/biomedgps/{model}", "entity2d.tsv"),
     log:
         "<logs>/exports/biomedgps/{model}/entity2d.log",
     conda:
@@ -134,7 +135,7 @@ rule export_entity2d:
         recipe=plan.recipe("export_entity2d"),
     shell:
         "{params.engine} export-entity2d {input.vectors:q} --layout {input.layout:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --out {output.tsv:q} > {log:q} 2>&1"
 
 
 rule write_loaders:
@@ -142,7 +143,8 @@ rule write_loaders:
     input:
         targets.of_form,
     output:
-        "<results>/exports/{form}/README.md",
+        page="<results>/exports/{form}/README.md",
+        digests=page_digests("<results>/exports/{form}", "README.md"),
     log:
         "<logs>/exports/{form}/write_loaders.log",
     wildcard_constraints:
@@ -154,5 +156,5 @@ rule write_loaders:
         engine=plan.engine,
         recipe=plan.recipe("write_loaders"),
     shell:
-        "{params.engine} write-loaders {input:q} --form {wildcards.form} --out {output:q}"
+        "{params.engine} write-loaders {input:q} --form {wildcards.form} --out {output.page:q}"
         " > {log:q} 2>&1"

@@ -20,6 +20,7 @@ rule finetune_model:
             category="5 fine-tuning",
             labels={"model": "{model}", "page": "loss"},
         ),
+        digests=page_digests("<results>/{model}", "finetune.tsv", "finetune.html"),
     log:
         "<logs>/{model}/finetune_model.log",
     wildcard_constraints:

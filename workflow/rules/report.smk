@@ -18,6 +18,7 @@ rule draw_quality:
             category="1 texts",
             labels={"table": "{table}", "page": "quality"},
         ),
+        digests=page_digests("<results>/texts/{table}", "quality.html"),
     log:
         "<logs>/texts/{table}/draw_quality.log",
     localrule: True
@@ -57,6 +58,13 @@ checkpoint draw_map:
         ),
         png="<results>/{model}/{table}/{space}/map.png",
         svg="<results>/{model}/{table}/{space}/map.svg",
+        digests=page_digests(
+            "<results>/{model}/{table}/{space}",
+            "layout.parquet",
+            "map.html",
+            "map.png",
+            "map.svg",
+        ),
     log:
         "<logs>/{model}/{table}/draw_map/{space}.log",
     conda:
@@ -99,6 +107,9 @@ rule render_notebook:
                 "page": "notebook",
             },
         ),
+        digests=page_digests(
+            "<results>/{model}/{table}/{space}", "explore.ipynb", "explore.html"
+        ),
     log:
         "<logs>/{model}/{table}/render_notebook/{space}.log",
     conda:
@@ -131,12 +142,13 @@ rule draw_index:
         cards=targets.scores(),
         sums=targets.sums(),
     output:
-        report(
+        html=report(
             "<results>/index.html",
             caption="../report/index.rst",
             category="0 overview",
             labels={"page": "overview"},
         ),
+        digests=page_digests("<results>", "index.html"),
     log:
         "<logs>/draw_index.log",
     localrule: True
@@ -150,4 +162,4 @@ rule draw_index:
     shell:
         "{params.engine} draw-index {input.manifests:q} --quality {input.quality:q}"
         " --files {params.files} --scores {input.scores:q} --texts {input.texts:q} --others {params.others:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --out {output.html:q} > {log:q} 2>&1"

@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 CORES ?= all
 
-.PHONY: help demo gallery links test slow slurm storage check audit docs tutorial screenshots bench wheel image sif clean
+.PHONY: help demo gallery links test slow slurm storage check audit docs tutorial screenshots bench wheel image imagecheck sif clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -142,6 +142,13 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' src/kgtextvec/__init__
 image:  ## build the container image (DEVICE=cu130 for GPUs; BUILDER=docker, podman or buildah)
 	$(BUILDER) build --file containers/Containerfile --build-arg DEVICE=$(DEVICE) $(IMAGE_FLAGS) \
 	  --tag kgtextvec:$(VERSION)-$(DEVICE) .
+
+# Podman runs what Buildah has built. Another image: IN_IMAGE='…', a command with {} for the working directory.
+RUNNER = $(BUILDER:buildah=podman)
+IN_IMAGE ?= $(RUNNER) run --rm --read-only --tmpfs /tmp --network none --volume {}:/work \
+  kgtextvec:$(VERSION)-$(DEVICE)
+imagecheck: .venv/demo-installed  ## run the demo in the image, and compare its vectors with the checkout's
+	.venv/bin/python containers/check.py $(IN_IMAGE)
 
 sif:  ## build the image for Apptainer: dist/kgtextvec-VERSION-DEVICE.sif
 	mkdir -p dist

@@ -150,6 +150,37 @@ def test_make_image_and_make_sif_pass_the_device_on():
     )
 
 
+DEMO = """# Stands in for kgtextvec demo: writes the digests of its spaces.
+import json, os
+from pathlib import Path
+for table in ("entities", "relation_types"):
+    for space in ("full", "pca64"):
+        folder = Path("results/all-MiniLM-L6-v2", table, space)
+        folder.mkdir(parents=True)
+        digest = os.environ["DIGEST"] if (table, space) == ("entities", "pca64") else "same"
+        about = {"vectors_digest": digest, "index_digest": "same", "fingerprint": "same"}
+        (folder / "manifest.json").write_text(json.dumps(about))
+"""
+
+
+@pytest.mark.parametrize(("digest", "code"), [("mine", 0), ("another", 1)])
+def test_make_imagecheck_fails_when_the_image_makes_other_vectors(tmp_path, digest, code):
+    package = tmp_path / "kgtextvec"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "__main__.py").write_text(DEMO)
+    in_image = ["sh", "-c", 'cd {} && DIGEST="$0" "$1" -m "$2"', digest, sys.executable]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "containers/check.py"), *in_image],
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "DIGEST": "mine"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stdout.count("same") == 11 and ("in the image another" in done.stdout) == code
+    assert ("ERROR: the image makes other vectors" in done.stderr) == code
+
+
 def versions(name: str) -> dict[str, str]:
     text = (ROOT / "requirements" / name).read_text("utf-8")
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^ ;\\\n]+)", text, re.MULTILINE))

@@ -9,6 +9,7 @@ real image.
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest

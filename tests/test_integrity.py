@@ -244,6 +244,28 @@ def test_verify_names_what_is_damaged_and_its_rule(results, capsys, name, damage
     assert shown.splitlines()[-1].startswith(f"ERROR: {results}: 1 damaged")
 
 
+def test_verify_names_a_space_that_is_a_copy_of_another(results, capsys):
+    copy = results / "tiny/t/pca4"
+    shutil.copytree(results / "tiny/t/pca2", copy)
+    try:
+        code, shown = verified(capsys, results)
+    finally:
+        shutil.rmtree(copy)
+    assert code == 2
+    assert f"{copy}/manifest.json: describes tiny/t/pca2" in shown
+
+
+def test_verify_names_vectors_without_a_record(results, capsys):
+    manifest = results / "tiny/t/pca2/manifest.json"
+    sound = manifest.read_bytes()
+    manifest.unlink()
+    try:
+        code, shown = verified(capsys, results)
+    finally:
+        manifest.write_bytes(sound)
+    assert code == 2 and f"DAMAGED: {manifest}: not there." in shown
+
+
 def test_verify_reads_the_store_too(results, capsys):
     store = results.parent / "store"
     assert verified(capsys, results, "--store", store)[0] == 0

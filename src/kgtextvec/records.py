@@ -132,8 +132,15 @@ class ShardTexts(TypedDict):
     digest: str
 
 
+class SourceFile(TypedDict):
+    """A user's file as it was when it was read."""
+
+    bytes: int
+    xxh3: str
+
+
 class TextsManifest(TypedDict):
-    """results/texts/{table}/manifest.json; `shards` by name.
+    """results/texts/{table}/manifest.json; `shards` by name, `sources` by path.
 
     `node_id` is the form of its node ids, where it isn't the usual one. `digest` is over the
     content of rows.parquet, `rows_sha256` that of its bytes.
@@ -145,6 +152,7 @@ class TextsManifest(TypedDict):
     text: str
     policies: dict[str, Any]
     used_by: str | None
+    sources: NotRequired[dict[str, SourceFile]]
     node_id: NotRequired[str]
     rows: int
     texts: int

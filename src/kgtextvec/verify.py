@@ -110,6 +110,9 @@ def checks_of(results: Path) -> Iterator[FileCheck]:
     for path in sorted(results.glob("*/*/*/manifest.json")):
         if path.relative_to(results).parts[0] not in ("texts", "exports"):
             yield from checks_of_space(path)
+    for path in sorted(results.glob("*/*/*/embeddings.npy")):
+        if not path.with_name("manifest.json").exists():
+            yield FileCheck(path, "gather_shards", Space, (path,))
     for path in sorted(results.glob("exports/*/*/*/manifest.json")):
         rule = "export_aligned" if path.parts[-4] == "aligned" else "export_bundle"
         yield from checks_of_bundle(path, rule)
@@ -170,6 +173,7 @@ def checks_of_space(path: Path) -> Iterator[FileCheck]:
     except InputError:
         yield FileCheck(folder, rule, Space, (folder,))
         return
+    yield FileCheck(path, rule, check_place, (path, space))
     yield FileCheck(space.matrix.path, rule, check_vectors, (space,))
     yield FileCheck(space.index_path, rule, check_index_rows, (space,))
     for name, rule, check in (
@@ -181,6 +185,17 @@ def checks_of_space(path: Path) -> Iterator[FileCheck]:
         path = folder / name
         if path.exists() and not digest_file(path).exists():  # such a file is checked by its digest
             yield FileCheck(path, rule, check, (path, space))
+
+
+def check_place(path: Path, space: Space) -> None:
+    """Raise InputError unless a space is where its model, table and name belong."""
+    made = space.manifest
+    place = made["model"]["name"], made["table"], made["space"]
+    if path.parts[-4:-1] != place:
+        raise InputError(
+            f"{path}: describes {'/'.join(place)}, so that the folder is a copy of another space."
+            " Delete the folder and rerun the step that made it."
+        )
 
 
 def check_vectors(space: Space) -> None:

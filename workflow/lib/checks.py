@@ -306,6 +306,8 @@ def check_files(plan: "Plan", one_disk: bool = True) -> None:
     for key, path in named_files(plan):
         if "://" in path:
             check_url(key, path)
+        elif wrong := wrong_kind(Path(plan.file(path)), key):
+            raise InputError(f"{key}: {path}: {wrong}")
         elif not Path(plan.file(path)).exists():
             folder = Path(path).parent
             names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
@@ -315,6 +317,22 @@ def check_files(plan: "Plan", one_disk: bool = True) -> None:
     for name, table in plan.tables.items():
         if table.kind != FACTS.name and (table.text is not None or table.columns):
             check_columns_of_text(name, table, plan)
+
+
+def wrong_kind(path: Path, key: str) -> str:
+    """Say what is wrong with a path that is there but can't be read as a file; "" if nothing is.
+
+    Models may be folders, and so may images.
+    """
+    if path.is_symlink() and not path.exists():
+        return f"is a link to {path.readlink()}, which is not there. Correct the link."
+    if not path.exists() or path.is_file():
+        return ""
+    if not path.is_dir():
+        return "is a pipe or a device, which can be read only once. Save it as a file."
+    if key == "config, image" or key.endswith(".source"):
+        return ""
+    return "is a folder, not a file. Name the file in it."
 
 
 def check_url(key: str, url: str) -> None:

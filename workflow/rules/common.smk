@@ -41,6 +41,7 @@ def load_helpers():
         "score_checks",
         "targets",
         "terminal",
+        "unseen",
         "jobs",
         "memory",
     )
@@ -77,6 +78,7 @@ from kgtextvec_workflow.plan import Plan, grown, one_of
 from kgtextvec_workflow.score_inputs import ScoreInputs
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
+from kgtextvec_workflow.unseen import check_unseen_changes
 from snakemake.logging import logger
 
 # Elsewhere, jobs whose output is a folder run here: after another machine has made one, the plugin
@@ -99,6 +101,8 @@ def checked_plan():
         # As a module of another workflow, files may be made by rules of that one.
         if workflow.is_main_process and workflow.modifier.is_main_snakefile():
             check_files(made, one_disk)
+            if one_disk:
+                check_unseen_changes(made)
             if workflow.resource_settings.nodes is None:  # else others run the jobs
                 check_device(made)
     except InputError as error:

@@ -37,12 +37,15 @@ def read_texts(
     """Read a table strictly and write its rows and its distinct texts in shards.
 
     Writes rows.parquet, shards/{shard}.parquet, findings.json and manifest.json into the folder,
-    all of them or none. Raises InputError with all that is wrong (up to 20 findings).
+    all of them or none. Raises InputError with all that is wrong (up to 20 findings), and when a
+    file changes meanwhile.
     """
+    from kgtextvec.texts.sources import SourceFiles
     from kgtextvec.texts.write import write_texts
 
+    sources = SourceFiles([*files, *header_file, *used_by, *graph])
     checked = checked_table(files, reading, used_by, graph, edges, names, header_file)
-    write_texts(checked, table, reading.shards, out_dir)
+    write_texts(checked, table, reading.shards, out_dir, sources)
 
 
 def lint(

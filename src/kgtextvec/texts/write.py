@@ -17,6 +17,7 @@ from kgtextvec.settings.tables import Reading
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
+from kgtextvec.texts.sources import SourceFiles
 from kgtextvec.texts.table import CheckedTable
 
 # What a table's findings depend on, besides the kind of its rows and the text rule. Those of the
@@ -32,11 +33,14 @@ POLICIES = (
 )
 
 
-def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> None:
+def write_texts(
+    table: CheckedTable, name: str, shards: int, out_dir: Path, sources: SourceFiles
+) -> None:
     """Read a table and write rows.parquet, shards/, findings.json and manifest.json.
 
     Nothing appears under a final name before everything is written; the manifest comes last.
-    Raises InputError when the table can't be used or the disk is full.
+    `sources`: what is read. Raises InputError when the table can't be used, when a file changes
+    meanwhile, or the disk is full.
     """
     import pyarrow
 
@@ -76,6 +80,7 @@ def write_texts(table: CheckedTable, name: str, shards: int, out_dir: Path) -> N
                 if table.used_by
                 else None
             ),
+            "sources": sources.record(),
             "rows": table.quality.rows,
             "texts": table.quality.distinct_texts,
             "digest": digest,

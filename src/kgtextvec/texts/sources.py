@@ -1,0 +1,39 @@
+"""The users' files that a table is read from, as they are when it is read."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kgtextvec.checksums import xxh3_of
+from kgtextvec.errors import InputError
+from kgtextvec.records import SourceFile
+from kgtextvec.texts.findings import plain
+
+
+class SourceFiles:
+    """Files that are about to be read: table, headers, triples. What is no file is left out."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.before = {path: state_of(path) for path in paths if path.is_file()}
+
+    def record(self) -> dict[str, SourceFile]:
+        """Return sizes and checksums by path, once all has been read.
+
+        Raises InputError when a file is another one than before: what was read may be parts of
+        both.
+        """
+        found: dict[str, SourceFile] = {}
+        for path, before in self.before.items():
+            shown = plain(str(path), 1000)
+            checksum = xxh3_of(path)
+            if state_of(path) != before:
+                raise InputError(
+                    f"{shown}: was changed while it was read. Run again when it is complete."
+                )
+            found[shown] = {"bytes": before[0], "xxh3": checksum}
+        return found
+
+
+def state_of(path: Path) -> tuple[int, int, int]:
+    """Return a file's size, time of its last change and number on its disk."""
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns, about.st_ino

@@ -101,6 +101,6 @@ def error_of_change(key: str, path: str, made: Path) -> InputError:
     """Return the error of a file that Snakemake would take for the one that results are of."""
     return InputError(
         f"{key}: {path}: holds something else than when {made} was made of it, but its date is"
-        f" older, so that Snakemake would keep the old results. Run touch {shlex.quote(path)}, then"
-        " run again."
+        f" older, so that Snakemake would keep the old results. Run touch {shlex.quote(path)}, or"
+        f" delete {made}, then run again."
     )

@@ -1,5 +1,6 @@
 """What all tests share: no way out to the open net."""
 
+import gc
 import ipaddress
 import os
 import shutil
@@ -22,6 +23,23 @@ os.environ.setdefault(SOCKET_VARIABLE, "")
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what jobs are forked from once for all workers; each would import the same."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        from warm_python import SHARED_PYTHON, interpreter
+
+        os.environ[SHARED_PYTHON] = interpreter()
+
+
+# What is imported stays, so there is no garbage to find meanwhile, nor in it later.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def is_local(address: object) -> bool:
@@ -81,7 +99,11 @@ def npm_packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long ones first, so that two workers end at about the same time."""
-    long = ("test_workflow", "test_demo", "test_consumers", "test_embed", "test_store_verbs")
+    long = (
+        *("test_workflow", "test_finetune_model", "test_kills", "test_terminal", "test_notebook"),
+        *("test_models", "test_demo", "test_consumers", "test_embed", "test_elmo_engine"),
+        *("test_image", "test_store_verbs"),
+    )
     place = {name: i for i, name in enumerate(long)}
     items.sort(
         key=lambda item: min(

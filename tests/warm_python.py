@@ -33,6 +33,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED_PYTHON = "KGTEXTVEC_TESTS_PYTHON"  # in the environment: another process' executable
 TABLES = [
     *("numpy", "pandas", "pyarrow.compute", "pyarrow.pandas_compat", "pyarrow.parquet"),
     *("jinja2", "threadpoolctl", "xxhash", "kgtextvec.space"),
@@ -112,7 +113,12 @@ os._exit(code)
 
 @functools.cache
 def interpreter() -> str:
-    """Start the server, once for this process; return the path of the executable."""
+    """Start the server, once for this process; return the path of the executable.
+
+    Where pytest has several workers, they share one (conftest.py).
+    """
+    if SHARED_PYTHON in os.environ:
+        return os.environ[SHARED_PYTHON]
     if not hasattr(os, "pidfd_open"):
         return sys.executable
     folder = Path(tempfile.mkdtemp(prefix="warm-python-"))

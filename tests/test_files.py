@@ -97,6 +97,43 @@ def test_errors_of_the_disk_become_one_line(error, message):
     assert isinstance(as_input_error(error, Path("f")), InputError)
 
 
+@contextmanager
+def as_ordinary_user():
+    """Root may do everything: give its rights up for a while."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_what_this_user_may_not_read_or_enter_is_one_line(tmp_path):
+    """Looking at the path fails as well."""
+    home = tmp_path.resolve()
+    for folder in (home, *home.parents[:2]):
+        folder.chmod(0o755)
+    for name in ("file", "closed/file", "folder/x"):
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).touch()
+    (home / "file").chmod(0)
+    (home / "folder").chmod(0o311)
+    (home / "closed").chmod(0)
+    wanted = {
+        "file": "make the file readable",
+        "folder": "make the folder readable",
+        "closed/file": "let this user enter the folders above it, or choose another path",
+        "absent": "make the folder writable, or choose another one",
+    }
+    with as_ordinary_user():
+        for name, advice in wanted.items():
+            error = PermissionError(errno.EACCES, "Permission denied", str(home / name))
+            shown = as_input_error(error, home)
+            assert str(shown) == f"{home / name}: Permission denied; {advice}."
+    (home / "closed").chmod(0o755)
+
+
 @pytest.mark.parametrize("error", [ValueError("No space left on device"), RuntimeError("a bug")])
 def test_other_errors_stay_as_they_are(error):
     assert as_input_error(error, Path("f")) is error

@@ -125,18 +125,23 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
         files.record()
 
 
-@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "closed"])
 def test_what_is_no_file_is_reported_with_the_plan(made, kind):
     Path("a table.tsv").unlink()
     wrong = {
         "folder": "is a folder, not a file. Name the file in it.",
         "pipe": "is a pipe or a device, which can be read only once. Save it as a file.",
         "link": "is a link to nowhere, which is not there. Correct the link.",
+        "closed": "permission denied. Make it readable.",
     }
+    if kind == "closed" and os.geteuid() == 0:
+        pytest.skip("root may read everything")
     if kind == "folder":
         Path("a table.tsv").mkdir()
     elif kind == "pipe":
         os.mkfifo("a table.tsv")
+    elif kind == "closed":
+        Path("a table.tsv").touch(0)
     else:
         Path("a table.tsv").symlink_to("nowhere")
     with pytest.raises(InputError) as caught:

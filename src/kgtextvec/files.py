@@ -35,6 +35,8 @@ DISK_ADVICE = {
 }
 # Their exceptions are of types of their own.
 WRITING_LIBRARIES = ("safetensors", "safetensors_rust", "sqlite3", "pyarrow", "h5py", "faiss")
+# Whether this system tells what a process may do after it changed its user.
+EFFECTIVE = os.access in os.supports_effective_ids
 # Levels of lists and mappings in a JSON text. Python's own limit varies with who calls.
 DEEPEST_JSON = 100
 
@@ -210,11 +212,24 @@ def as_input_error(error: Exception, path: Path) -> Exception:
     named = error.filename if isinstance(error, OSError) else None
     if isinstance(named, str | bytes | os.PathLike) and not os.fsdecode(named).endswith(".part"):
         path = Path(os.fsdecode(named))
-    if code == errno.EACCES and path.is_file() and not os.access(path, os.R_OK):
-        return InputError(f"{path}: {os.strerror(code)}; make the file readable.")
+    if code == errno.EACCES and (advice := advice_to_read(path)):
+        return InputError(f"{path}: {os.strerror(code)}; {advice}.")
     if code in DISK_ADVICE:
         return InputError(f"{path}: {os.strerror(code)}; {DISK_ADVICE[code]}.")
     return error
+
+
+def advice_to_read(path: Path) -> str:
+    """Say what lets this user read a file or folder; "" if its permissions do."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError:
+        return "let this user enter the folders above it, or choose another path"
+    except OSError:  # not there
+        return ""
+    if os.access(path, os.R_OK, effective_ids=EFFECTIVE):
+        return ""
+    return f"make the {'folder' if is_folder else 'file'} readable"
 
 
 def error_number(error: Exception) -> int:

@@ -1,5 +1,6 @@
 """What no single setting of the config shows, checked when the plan is made."""
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -152,7 +153,7 @@ def check_plan(plan: "Plan") -> None:
     if needing and not any(plan.bundle[kind.name] for kind in IN_GRAPHS):
         raise InputError(
             f"config, bundle: exports ({', '.join(needing)}) need a table of entities or of"
-            " relation types."
+            " relation types. Add one, or leave these exports out."
         )
     if config.align and not plan.bundle["entities"]:
         raise InputError("config, align: there is no table of entities to be aligned. Add one.")
@@ -324,9 +325,17 @@ def wrong_kind(path: Path, key: str) -> str:
 
     Models may be folders, and so may images.
     """
-    if path.is_symlink() and not path.exists():
+    try:
+        path.stat()
+    except PermissionError:
+        return "permission denied. Let this user enter the folders above it, or name another file."
+    except OSError:
+        if not path.is_symlink():
+            return ""
         return f"is a link to {path.readlink()}, which is not there. Correct the link."
-    if not path.exists() or path.is_file():
+    if not os.access(path, os.R_OK):
+        return "permission denied. Make it readable."
+    if path.is_file():
         return ""
     if not path.is_dir():
         return "is a pipe or a device, which can be read only once. Save it as a file."

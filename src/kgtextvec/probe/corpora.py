@@ -222,7 +222,9 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = PairReading().labels
     InputError, with file and line, at a line that isn't so or has a label that is none of `labels`.
     """
     if len(paths) > 1:
-        raise InputError(f"probe.nli: {paths[1]} is one file too many. Put the lines into one.")
+        raise InputError(
+            f"probe.nli: {paths[1]} is one file too many. Put all lines into one file."
+        )
     path, pairs = paths[0], PairCorpus([], [], [])
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip():

@@ -84,7 +84,7 @@ class StoredVectors:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path}: not a complete .npy file ({error}). Delete it, rerun."
+                f"{path}: not a complete .npy file ({error}). Delete it and rerun."
             ) from None
         if mapped.ndim != 3 or len(mapped) != offsets[-1] or str(mapped.dtype) not in STORED:
             raise InputError(f"{path}: not the vectors of these corpora. Delete it and rerun.")

@@ -39,7 +39,7 @@ def effects_on_vectors(
         text_of_row = np.array([place[digest] for digest in digests], dtype=np.int64)
     except KeyError as error:
         raise InputError(
-            f"{shards}: has no text {error}. Delete the table's texts, rerun."
+            f"{shards}: has no text {error}. Delete the table's texts and rerun."
         ) from None
     names = (str(name or "").encode() for name in table["name"].to_pylist())
     own_name = np.array(

@@ -1,6 +1,7 @@
 """word2vec's binary form, for gensim and others: vectors to look up and to search."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,11 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     ids = space.column("node_id").take(pa.array(rows)).to_pylist()
     keys = [BLANK.sub(percent_encoded, key) if BLANK.search(key) else key for key in ids]
     if len(set(keys)) != len(keys):
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
+        same = " and ".join(repr(one) for one, key in zip(ids, keys, strict=True) if key == twice)
         raise InputError(
-            f"{space.folder}: two ids differ in nothing but a blank and %20. Rename one of them."
+            f"{space.folder}: the ids {same} would be one key, since blanks become %20 and the"
+            " like. Rename one of them."
         )
     path = folder / f"{space.kind.name}.bin"
     at = 0

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
+from manifests import space_manifest
 
+from kgtextvec.evaluate.collect import collect_scores
 from kgtextvec.evaluate.folds import grouped_folds
 from kgtextvec.evaluate.scorecard import evaluate_space
 from kgtextvec.pairs import read_item_sums
+from kgtextvec.report.compare import compare_spaces
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 from kgtextvec.report.compare.verdict import table_verdict
 from kgtextvec.settings.scores import Scoring
@@ -35,9 +39,14 @@ def compared_space(folder, score, triples=()):
 
 
 @pytest.fixture(scope="module")
-def spaces(tmp_path_factory):
+def root(tmp_path_factory):
+    """Where the spaces are, with their scores."""
+    return tmp_path_factory.mktemp("verdicts")
+
+
+@pytest.fixture(scope="module")
+def spaces(root):
     """Things of one-word names that begin alike within a cluster; two spaces, one a bit noisier."""
-    root = tmp_path_factory.mktemp("verdicts")
     rng = np.random.default_rng(5)
     vectors, labels, triples = clusters(n_clusters=8, size=50)
     letters = list("bcdfgklmnprstvz")
@@ -99,6 +108,36 @@ def test_a_small_loss_is_clear_although_intervals_overlap(spaces):
     ends = kept.partition(f"{value:+.4f}, ")[2].partition(")")[0].split(" to ")
     assert [float(end) for end in ends] == pytest.approx([low, high], abs=0.15 * (high - low))
     assert "Every other space is clearly worse than toy full." in table_verdict(spaces)
+
+
+def test_every_number_of_the_summary_is_in_a_table_of_the_page(spaces, root):
+    """Or the difference or the share of two such numbers, where a sentence says so."""
+    scores, page = root / "scores.tsv", root / "compare.html"
+    folders = [root / "toy/things" / one.space for one in spaces]
+    for folder in folders:  # what the workflow's own manifests have besides
+        path = folder / "manifest.json"
+        path.write_text(json.dumps(space_manifest() | json.loads(path.read_text())))
+    collect_scores([folder / "scores.json" for folder in folders], out=scores)
+    compare_spaces(folders, scores=scores, out_html=page)
+    html = page.read_text("utf-8").replace("\u00a0", " ")
+    cells = [re.sub("<[^>]+>", " ", one) for one in re.findall(r"<td.*?</td>", html, re.DOTALL)]
+    numbers = [float(one) for cell in cells for one in re.findall(r"[+-]?\d\.\d+", cell)]
+    summary = html[html.index('class="words"') : html.index("</ul>", html.index('class="words"'))]
+    said = re.findall(r"<li>(.*?)</li>", summary)
+    assert len(said) == len(table_verdict(spaces))
+    found = 0
+    for sentence in said:
+        gains = sentence.startswith("Of its gain")
+        pairs = [a - b for a in numbers for b in numbers] if gains else []
+        for one in re.findall(r"[+-]?\d\.\d{3,4}", sentence):
+            near = 0.0011 if gains else 1e-9  # of two rounded numbers
+            on_page = [*numbers, *(-number for number in numbers), *pairs]
+            assert min(abs(float(one) - number) for number in on_page) < near, (one, sentence)
+            found += 1
+        for share in re.findall(r"(\d+) % of the full space's", sentence):
+            reduced, full = map(float, re.findall(r"(\d\.\d{3}) of (\d\.\d{3})", sentence)[0])
+            assert float(share) == pytest.approx(100 * reduced / full, abs=0.6)
+    assert found > 15
 
 
 def test_accuracies_of_45_rows_whose_intervals_overlap_are_clearly_different(tmp_path, monkeypatch):

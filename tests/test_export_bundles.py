@@ -55,6 +55,24 @@ def test_dglke_and_drkg_differ_in_the_maps_columns(spaces, form, tmp_path):
     assert manifest["entities"]["table_rows"] == 8 and manifest["entities"]["rows"] == 7
 
 
+@pytest.mark.parametrize(("gamma", "dims"), [(12.0, 400), (143.0, 64)])
+def test_the_line_of_the_page_gives_the_size_of_dglkes_own_numbers(spaces, tmp_path, gamma, dims):
+    """DGL-KE draws uniformly from ±(gamma + 2) / dims: here drawn, there computed."""
+    out, _ = bundle(spaces, "dglke", tmp_path)
+    write_loaders([out], form="dglke", out=tmp_path / "README.md")
+    page = (tmp_path / "README.md").read_text("utf-8")
+    (line,) = re.findall(r"`(entities \*= [^`]*)`", " ".join(page.split()))
+    rng = np.random.default_rng(0)
+    names = {"gamma": gamma, "dims": dims, "entities": rng.normal(3, 2, (1000, dims))}
+    before = names["entities"].copy()
+    exec(line, names)  # noqa: S102 (the page's own line)
+    end = (gamma + 2) / dims
+    drawn = rng.uniform(-end, end, (1000, dims))
+    size = np.sqrt([(each**2).mean() for each in (names["entities"], drawn)])
+    assert size[0] == pytest.approx(size[1], rel=0.01)
+    assert names["entities"] / before == pytest.approx(names["entities"][0, 0] / before[0, 0])
+
+
 def test_openke_counts_first(spaces, tmp_path):
     out, _ = bundle(spaces, "openke", tmp_path)
     for space, kind in zip(spaces, ("entity", "relation"), strict=True):

@@ -1,18 +1,20 @@
 """The installed package: a wheel with the workflow inside, run from a folder without a checkout."""
 
+import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
-import sysconfig
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from warm_python import interpreter
+from wheels import build_wheel, install_wheel
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 from kgtextvec import __version__, launch
@@ -20,28 +22,10 @@ from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
 from kgtextvec.locations import project_folder
 
-BUILT_FROM = (
-    "Snakefile", "MANIFEST.in", "LICENSE", "README.md", "pyproject.toml", "setup.py", "config",
-    "envs", "profiles", "requirements", "src", "workflow",
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from a copy of the checkout, so that the build leaves nothing behind here."""
-    folder = tmp_path_factory.mktemp("build")
-    without = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.lock.yaml")
-    for name in BUILT_FROM:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=without)
-        else:
-            shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "resources/sample", folder / "resources/sample")
-    (folder / "config/models.lock.yaml").write_text("a user's own\n")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--wheel-dir", "dist", "."], cwd=folder, check=True)
-    (found,) = (folder / "dist").glob("*.whl")
-    return found
+    return build_wheel(tmp_path_factory.mktemp("build"))
 
 
 def files_of(*folders: str) -> set[str]:
@@ -75,6 +59,35 @@ def test_the_wheel_names_what_it_needs(wheel):
     extras = {line.removeprefix("Provides-Extra: ") for line in lines if "Provides-Extra" in line}
     assert extras == {"maps", "links", "probe", "faiss", "slurm", "kubernetes", "s3"}
     assert any(line.startswith("umap-learn;") for line in needed)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_what_the_package_imports_is_declared():
+    """Else an install of the wheel alone ends at an import."""
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    extras = found["dynamic"]["optional-dependencies"].values()
+    files = [*found["dynamic"]["dependencies"]["file"], *(extra["file"] for extra in extras)]
+    lines = [line for file in files for line in (ROOT / file).read_text("utf-8").splitlines()]
+    declared = {canonical(re.match(r"[\w.-]+", line)[0]) for line in lines if line[:1].isalpha()}
+    assert {"numpy", "torch", "snakemake", "obstore"} <= declared
+    imported = set()
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow/lib").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(str(node.module).partition(".")[0])
+    providers = packages_distributions()
+    undeclared = {
+        name
+        for name in imported - sys.stdlib_module_names - {"kgtextvec"}
+        if declared.isdisjoint(map(canonical, providers.get(name, [name])))
+    }
+    # A notebook's own; matplotlib's; Snakemake's; PyTorch's where there are GPUs.
+    assert undeclared == {"IPython", "PIL", "snakemake_interface_logger_plugins", "triton"}
 
 
 def test_a_config_file_is_found_or_named(tmp_path, monkeypatch):
@@ -190,23 +203,7 @@ def test_a_worker_with_another_version_is_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """The command of a new environment: the wheel, and this environment's libraries."""
-    folder = tmp_path_factory.mktemp("installed") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    site = Path(
-        subprocess.run(
-            [folder / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.strip()
-    )
-    # Paths in .pth files of a folder that a .pth file names are not followed: the checkout's
-    # editable install stays out.
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
-    pip = [sys.executable, "-m", "pip", f"--python={folder / 'bin/python'}", "install", "--quiet"]
-    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
-    return folder / "bin/kgtextvec"
+    return install_wheel(wheel, tmp_path_factory.mktemp("installed") / "venv")
 
 
 def called(command: Path, folder: Path, *words: str) -> subprocess.CompletedProcess:
@@ -275,7 +272,8 @@ def test_a_users_table_without_a_checkout(installed, tmp_path):
     assert done.returncode == 2
     assert "ERROR: --sdm conda: an installed package has no engine" in done.stderr
     lint = ("lint", "--kind", "entities", "entities.tsv")
-    for words in (("verify", "results"), lint, ("store", "stats"), ("models",)):
+    init = ("init", "entities.tsv", "--yes", "--out", "mine.yaml")
+    for words in (("verify", "results"), lint, init, ("store", "stats"), ("models",)):
         done = called(installed, project.folder, *words)
         assert done.returncode == 0, (words, done.stderr)
 

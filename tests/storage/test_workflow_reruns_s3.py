@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import SECRET
 from safetensors.numpy import load
-from test_workflow_s3 import digests, launched, objects, tiny_project
+from test_workflow_s3 import digests, kgtextvec_run, launched, objects, tiny_project
 from workflow_run import ROOT, Project, entities
 
 boto3 = pytest.importorskip("boto3", reason="make storage")
@@ -50,6 +51,46 @@ def test_an_edit_costs_one_text(project, bucket):
     assert (made["texts_embedded"], made["texts_from_store"]) == (1, 39)
     assert digests(objects(bucket)) != before
     assert len(keys_of_parts(bucket)) == len(set(keys_of_parts(bucket))) == 41
+
+
+def test_a_table_in_a_bucket_is_read_and_a_newer_object_costs_one_text(bucket, tmp_path):
+    """With results in the bucket and on this disk; the converted model is kept with the results."""
+    project, rows = words_project(tmp_path / "mine", bucket), entities(40)
+    upload(project, bucket, rows)
+    runs = {
+        "there": lambda: launched(project, bucket)[0],
+        "here": lambda: kgtextvec_run(project)[0],
+    }
+    for run in runs.values():
+        assert run()["gather_shards"] == 1
+        assert not run()
+    rows[7]["description"] = "Another description of this one."
+    upload(project, bucket, rows)
+    for where, run in runs.items():
+        assert run()["read_texts"] == 1, where
+    here = project.manifest("words", "entities", "full")
+    assert manifest(bucket)["vectors_digest"] == here["vectors_digest"]
+    assert manifest(bucket)["counts"]["texts_embedded"] == 1
+    assert here["counts"]["texts_embedded"] == 0, "the store in the bucket has it"
+    assert any(name.startswith("run/resources/models/words/") for name in objects(bucket))
+
+
+def words_project(folder: Path, bucket: str) -> Project:
+    """A project whose model is a list of words, and whose table is in the bucket."""
+    project = tiny_project(folder, bucket)
+    (folder / "words.txt").write_text("gene 1 0 0\nkinase 0 1 0\ndisease 0 0 1\n")
+    words = {"kind": "words", "source": f"file:{folder / 'words.txt'}"}
+    project.config |= {"models": ["words"], "catalogue": {"words": words}}
+    project.config["tables"]["entities"]["file"] = f"s3://{bucket}/in/entities.tsv"
+    return project
+
+
+def upload(project: Project, bucket: str, rows: list[dict]) -> None:
+    """Put a table into the bucket, and leave none on this disk."""
+    project.write_entities(rows)
+    path = project.folder / "entities.tsv"
+    boto3.client("s3", region_name="us-east-1").upload_file(str(path), bucket, "in/entities.tsv")
+    path.unlink()
 
 
 def start(project: Project, bucket: str, prefix: str = "run") -> subprocess.Popen:

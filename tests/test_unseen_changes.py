@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import xxhash
+from export_spaces import entity_space
 from tiny_models import tiny_bert
 from workflow_run import ROOT, Project
 
@@ -103,6 +104,23 @@ def test_the_same_content_put_in_place_anew_is_no_error(made, name):
     os.utime("copy", (OLD, OLD + 1))
     Path("copy").rename(name)
     check_unseen_changes(made)
+
+
+def test_the_files_of_a_trainer_are_compared_too(made):
+    """Two maps in the order of DGL-KE, recorded by the export of vectors in that order."""
+    config = CONFIG | {"align": {"to": ["nodes.tsv"], "form": "dglke"}}
+    plan = Plan(config, ROOT / "config/models.yaml", ROOT, in_conda=False)
+    nodes = Path("nodes.tsv")
+    nodes.write_text("0\tGene::X:1\n1\tGene::X:2\n")
+    entity_space(Path("space"), [("Gene", "X:1", "one"), ("Gene", "X:2", "two")])
+    words = ["export-aligned", "space", "--to", "nodes.tsv", "--form", "dglke"]
+    assert main([*words, "--out-dir=results/exports/aligned/tiny/full"]) == 0
+    os.utime(nodes, (OLD, OLD))
+    check_unseen_changes(plan)
+    nodes.write_text("0\tGene::X:2\n1\tGene::X:1\n")
+    os.utime(nodes, (OLD, OLD))
+    with pytest.raises(InputError, match=r"config, align\.to: nodes\.tsv: .*Run touch nodes\.tsv"):
+        check_unseen_changes(plan)
 
 
 def test_results_of_earlier_versions_record_nothing_to_compare(made):

@@ -15,7 +15,8 @@ def check_links(plan: "Plan", links: LinkPrediction) -> None:
     if not (plan.tables_of("entities") and plan.graph_asked):
         raise InputError(
             "config, evaluate.link_prediction: needs a table of entities, and graph.file or"
-            " evaluate.triples, the graph to train on."
+            " evaluate.triples, the graph to train on. Add what is missing, or leave the section"
+            " out."
         )
     if "relations_from_text" in links.starts and not plan.bundle["relation_types"]:
         raise InputError(

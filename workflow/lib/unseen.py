@@ -28,6 +28,7 @@ def check_unseen_changes(plan: "Plan") -> None:
     """Raise InputError at a file that isn't the one that results were made of, and no younger."""
     compare_tables(plan)
     compare_models(plan)
+    compare_alignments(plan)
 
 
 def compare_models(plan: "Plan") -> None:
@@ -46,6 +47,23 @@ def compare_models(plan: "Plan") -> None:
             path = Path(known["path"]).absolute()
             if path in watched and is_unseen(path, [record], known["bytes"], known["sha256"]):
                 raise error_of_change(f"catalogue, {model}.source", known["path"], record)
+
+
+def compare_alignments(plan: "Plan") -> None:
+    """Compare a trainer's files, which align.to names, with what was recorded of them."""
+    align = plan.config.align
+    results = Path(plan.config.pathvars.get("results", "results"))
+    here = [one for one in plan.files(align.to) if "://" not in one] if align else []
+    named = {Path(one).name: plan.file(one) for one in here}
+    for record in sorted(results.glob("exports/aligned/*/*/manifest.json")) if named else ():
+        try:
+            recorded = read_unedited(record)["to"]
+        except (InputError, KeyError, TypeError):  # made again, or reported by those who read it
+            continue
+        for known in recorded:
+            path = named.get(known["file"])
+            if path and is_unseen(Path(path), [record], None, known["sha256"]):
+                raise error_of_change("config, align.to", path, record.parent)
 
 
 def compare_tables(plan: "Plan") -> None:
@@ -80,16 +98,16 @@ def files_of_table(plan: "Plan", table: str) -> Iterator[tuple[str, str]]:
                 yield f"config, {key}", plan.file(path)
 
 
-def is_unseen(path: Path, outputs: list[Path], size: int, digest: str) -> bool:
+def is_unseen(path: Path, outputs: list[Path], size: int | None, digest: str) -> bool:
     """Return whether a file has other bytes than recorded, but a date before the results'.
 
-    `digest` is an xxh3_128 or a sha256.
+    `digest` is an xxh3_128 or a sha256; `size` is None where it isn't recorded.
     """
     about = path.stat()
     dates = [one.stat().st_mtime_ns for one in outputs]
     if about.st_mtime_ns > min(dates):  # Snakemake compares it itself
         return False
-    if about.st_size != size:
+    if size is not None and about.st_size != size:
         return True
     # A file that was put in place later has a later date in its inode.
     if about.st_size > ALWAYS_HASHED and about.st_ctime_ns <= min(dates):

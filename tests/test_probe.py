@@ -54,7 +54,7 @@ def ner(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ner")
     train = write_ner(folder / "train.tsv", 600, seed=0)
     test = write_ner(folder / "test.tsv", 150, seed=1)
-    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 8}
+    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 8, "epochs": 5}
     return folder, run(folder, "ner", elmo(folder / "elmo"), train, test, **more)
 
 
@@ -64,7 +64,7 @@ def nli(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nli")
     train = write_nli(folder / "train.jsonl", slice(0, 300))
     test = write_nli(folder / "test.jsonl", slice(300, 360))
-    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 16, "epochs": 30}
+    more = {"controls": ALL_CONTROLS, "seeds": (0,), "batch_size": 16, "epochs": 10}
     model = elmo(folder / "elmo", layers=1)
     return folder, run(folder, "nli", model, train, test, labels=("entailment", "neutral"), **more)
 

@@ -66,7 +66,7 @@ def fitted(tmp_path, vectors, dims, mode="correct"):
 
 
 def test_agrees_with_full_svd_on_many_rows_with_a_large_mean(tmp_path):
-    vectors = vectors_like_a_models(20_000, 1024)
+    vectors = vectors_like_a_models(9_000, 1024)
     ours = fitted(tmp_path, vectors, 400)
     theirs = PCA(400, svd_solver="full").fit(vectors.astype(np.float64))
     np.testing.assert_allclose(ours["mean"], theirs.mean_, rtol=1e-12)
@@ -78,7 +78,7 @@ def test_agrees_with_full_svd_on_many_rows_with_a_large_mean(tmp_path):
     inside = theirs.components_ @ ours["components"].T @ ours["components"]
     assert np.linalg.norm(theirs.components_ - inside, 2) < 1e-9
     np.testing.assert_allclose(ours["components"], theirs.components_, atol=1e-8)
-    assert ours["rank"] == 400 and ours["n_rows"] == 20_000
+    assert ours["rank"] == 400 and ours["n_rows"] == 9_000
 
 
 @settings(max_examples=60, deadline=None)
@@ -132,9 +132,9 @@ def test_blocks_give_every_row_once_and_hash_the_file(tmp_path):
 
 def test_a_rerun_gives_the_same_bytes(tmp_path):
     path = saved(tmp_path, vectors_like_a_models(9000, 96))
-    for name in ("a", "b"):
-        fit_pca(path, space="pca40", out=tmp_path / f"{name}.npz")
-        time.sleep(2.1)  # a zip's times have a step of two seconds
+    fit_pca(path, space="pca40", out=tmp_path / "a.npz")
+    time.sleep(2.1)  # a zip's times have a step of two seconds
+    fit_pca(path, space="pca40", out=tmp_path / "b.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 

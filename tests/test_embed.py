@@ -283,19 +283,19 @@ def test_a_second_job_on_the_same_texts_waits_for_the_first(model, tmp_path):
     write_shard(tmp_path / "texts.parquet", texts)
     store = tmp_path / "store"
 
-    def job(out: Path) -> subprocess.Popen:
-        words = command(
+    def job(out: Path, python: str) -> subprocess.Popen:
+        _, *words = command(
             "embed-shard", tmp_path / "texts.parquet", "--model", model, "--store", store,
             "--out", out, "--part-seconds", "0.1", "--batch-tokens", "512",
         )  # fmt: skip
         out.parent.mkdir()
         with out.with_suffix(".log").open("w") as said:
-            return subprocess.Popen(words, env=environment(), stderr=said)
+            return subprocess.Popen([python, *words], env=environment(), stderr=said)
 
-    first = job(tmp_path / "a/000-of-001.npy")
+    first = job(tmp_path / "a/000-of-001.npy", sys.executable)
     wait_for(lambda: any(lock.stat().st_size for lock in store.rglob("*.lock")), first)
     first.send_signal(signal.SIGSTOP)
-    second, log = job(tmp_path / "b/000-of-001.npy"), tmp_path / "b/000-of-001.log"
+    second, log = job(tmp_path / "b/000-of-001.npy", interpreter()), tmp_path / "b/000-of-001.log"
     wait_for(lambda: "waiting for its end" in log.read_text(), second)
     first.send_signal(signal.SIGCONT)
     assert first.wait(120) == second.wait(120) == 0

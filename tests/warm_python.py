@@ -146,7 +146,9 @@ def interpreter() -> str:
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, str(at), str(client)],
         stdin=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        # Threads that wait for each other at tiny products don't take the processor meanwhile.
+        env=os.environ
+        | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
         cwd="/",
     )
     atexit.register(stop, server, folder)

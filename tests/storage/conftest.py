@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from wheels import build_wheel, install_wheel
 
 SECRET = "never-to-be-shown"  # noqa: S105
 Answer = tuple[int, bytes]
@@ -67,6 +70,18 @@ def bucket(server: str, credentials: None, monkeypatch: pytest.MonkeyPatch) -> s
     name = f"b{time.time_ns()}"
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kgtextvec of an environment that has the package from a wheel.
+
+    It is built by the environment below this one, which has what that takes.
+    """
+    folder = tmp_path_factory.mktemp("installed")
+    below = Path(sysconfig.get_path("purelib"), "below.pth").read_text().strip()
+    wheel = build_wheel(folder / "build", str(Path(below).parents[2] / "bin/python"))
+    return install_wheel(wheel, folder / "venv", [sysconfig.get_path("purelib"), below])
 
 
 class FaultyProxy:

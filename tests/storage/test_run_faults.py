@@ -35,7 +35,7 @@ def running(state: Path) -> list[Path]:
 
 @needs_workers
 def test_a_worker_killed_in_the_middle_of_20_shards_costs_no_stored_text(
-    proxy: FaultyProxy, bucket, tmp_path
+    proxy: FaultyProxy, bucket, tmp_path, installed
 ):
     """One worker has all shards, and is killed while it stores the fifth; another goes on.
 
@@ -58,7 +58,7 @@ def test_a_worker_killed_in_the_middle_of_20_shards_costs_no_stored_text(
             os.kill(pid, signal.SIGKILL)
 
     proxy.fault = kill_at_the_fifth
-    options = on_workers(project, state)
+    options = on_workers(project, state, installed)
     options += ["--groups", "embed_shard=all", "--group-components", f"all={SHARDS}"]
     _, text = launched(project, bucket, *options, "--retries", "1")
     assert "137" in {path.read_text().strip() for path in state.glob("*.rc")}, text

@@ -12,13 +12,14 @@ from threading import Thread
 
 import pytest
 import yaml
-from conftest import SECRET
+from conftest import SECRET, free_port
 from tiny_models import tiny_bert
 from workers import needs_workers, on_workers
 from workflow_run import RELATION_TYPES, ROOT, Project, entities
 
 boto3 = pytest.importorskip("boto3", reason="make storage")
 pytestmark = [pytest.mark.storage, pytest.mark.timeout(1800)]
+SAMPLE = ROOT / "resources/sample"
 
 
 class Web(SimpleHTTPRequestHandler):
@@ -87,7 +88,7 @@ def project_with(folder: Path, table: str) -> Project:
             "relation_types": {"file": "relation_types.tsv", "kind": "relation_types"},
         },
         "models": ["all-MiniLM-L6-v2"],
-        "spaces": ["full", "pca4"],
+        "spaces": ["full", "pca64"],
         "exports": ["npy"],
         "evaluate": {"scores": []},
         "report": {"maps": False, "notebooks": False},
@@ -113,17 +114,18 @@ def tiny_project(folder: Path, bucket: str) -> Project:
 
 
 @needs_workers
-def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
-    """Its vectors are those of one machine; the second run does nothing; an edit costs one text."""
+def test_a_worker_without_the_shared_disk_and_without_a_checkout(bucket, tmp_path, web, installed):
+    """It makes the demo's vectors of one machine, with the package from a wheel; then nothing."""
     folder, address = web
-    here = project_with(tmp_path / "here", "entities.tsv")
-    here.write_entities(entities(30))
-    here.run("results/all-MiniLM-L6-v2/entities/pca4/manifest.json",
-             "results/all-MiniLM-L6-v2/relation_types/pca4/manifest.json")  # fmt: skip
-    shutil.copy(here.folder / "entities.tsv", folder)
+    here = project_with(tmp_path / "here", str(SAMPLE / "entities.tsv"))
+    shutil.copy(SAMPLE / "relation_types.tsv", here.folder)
+    here.run("results/all-MiniLM-L6-v2/entities/pca64/manifest.json",
+             "results/all-MiniLM-L6-v2/relation_types/pca64/manifest.json")  # fmt: skip
+    shutil.copy(SAMPLE / "entities.tsv", folder)
     remote = project_with(tmp_path / "remote", f"{address}/entities.tsv")
+    shutil.copy(SAMPLE / "relation_types.tsv", remote.folder)
     remote.config["store"] = f"s3://{bucket}/store"
-    words = on_workers(remote, tmp_path / "state")
+    words = on_workers(remote, tmp_path / "state", installed)
     jobs, text = launched(remote, bucket, *words)
     assert jobs["embed_shard"] == 3 and jobs["share_file"] == 2
     made = objects(bucket)
@@ -141,10 +143,30 @@ def test_a_worker_without_the_shared_disk(bucket, tmp_path, web):
     assert not launched(remote, bucket, *words)[0]
 
 
-def test_a_bucket_that_is_not_there_is_one_line(bucket, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "env", "message"),
+    [
+        ("not-there", {}, "there is no such bucket; create it, or correct the name."),
+        ("", {"AWS_ACCESS_KEY_ID": ""}, "no credentials for S3. Set AWS_ACCESS_KEY_ID and"),
+        (
+            "",
+            {"AWS_ENDPOINT_URL": "closed"},
+            "the server cannot be reached; check AWS_ENDPOINT_URL",
+        ),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_one_line(
+    bucket, tmp_path, monkeypatch, name, env, message
+):
+    for key, value in env.items():
+        if value:
+            monkeypatch.setenv(key, f"http://127.0.0.1:{free_port()}")
+        else:
+            monkeypatch.delenv(key)
     project = project_with(tmp_path / "mine", "entities.tsv")
     (project.folder / "config.yaml").write_text(yaml.safe_dump(project.config))
-    words = ["--default-storage-provider", "s3", "--default-storage-prefix", "s3://not-there/run"]
+    url = f"s3://{name or bucket}/run"
+    words = ["--default-storage-provider", "s3", "--default-storage-prefix", url]
     done = subprocess.run(
         [sys.executable, "-m", "kgtextvec", "run", "-n", *words],
         cwd=project.folder,
@@ -153,9 +175,7 @@ def test_a_bucket_that_is_not_there_is_one_line(bucket, tmp_path):
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr == (
-        "ERROR: s3://not-there/run: there is no such bucket; create it, or correct the name.\n"
-    )
+    assert done.stderr.startswith(f"ERROR: {url}: {message}") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

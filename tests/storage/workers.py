@@ -3,11 +3,10 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from workflow_run import Project
+from workflow_run import ROOT, Project
 
 CAN_UNSHARE = (
     os.geteuid() == 0
@@ -15,12 +14,15 @@ CAN_UNSHARE = (
     and subprocess.run(["unshare", "-m", "true"], check=False).returncode == 0
 )
 needs_workers = pytest.mark.skipif(not CAN_UNSHARE, reason="needs root and mount namespaces")
-# A job runs where the working directory is an empty one. Killing `unshare` kills all of its
-# processes, as when a machine goes down.
+# A job runs where the working directory is an empty one, and the checkout's folders are too: its
+# engine is the one that is installed in the environment of `{bin}`. Killing `unshare` kills all of
+# its processes, as when a machine goes down.
 SUBMIT = """#!/bin/sh
 job={state}/$$
 cp "$1" $job.sh
-inside="mount -t tmpfs none {work} && cd {work} && PATH={bin}:\\$PATH sh $job.sh"
+unset PYTHONPATH
+inside="for one in {hidden}; do mount -t tmpfs none \\$one || exit 1; done"
+inside="$inside; cd {work} && PATH={bin}:\\$PATH sh $job.sh"
 (
   unshare -m -p -f --mount-proc --kill-child sh -c "$inside" > $job.log 2>&1 &
   echo $! > $job.pid
@@ -36,12 +38,21 @@ else echo running; fi
 """
 
 
-def on_workers(project: Project, state: Path) -> list[str]:
-    """Options of a run whose jobs are sent to such machines; `state`: a new folder for them."""
+def on_workers(project: Project, state: Path, command: Path) -> list[str]:
+    """Options of a run whose jobs are sent to such machines; `state`: a new folder for them.
+
+    `command`: the kgtextvec of an environment that has the package, installed from a wheel.
+    """
     state.mkdir()
+    hidden = [project.folder, *(ROOT / name for name in ("src", "workflow", "config", "resources"))]
     for name, text in (("submit", SUBMIT), ("status", STATUS)):
         (state / name).write_text(
-            text.format(state=state, work=project.folder, bin=Path(sys.executable).parent)
+            text.format(
+                state=state,
+                work=project.folder,
+                hidden=" ".join(map(str, hidden)),
+                bin=command.parent,
+            )
         )
         (state / name).chmod(0o755)
     return [

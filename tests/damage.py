@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,8 @@ def verify_store(home: Path, out: Path) -> Words:
 
 
 BUNDLED = [name for name in registry.FORMS.names() if registry.FORMS[name].scope == "bundle"]
+if not find_spec("faiss"):
+    BUNDLED.remove("faiss")
 FORMS = [partial(export, form=form) for form in ("tsv", "parquet", "npy", *BUNDLED)]
 # Which steps read a kind of file.
 READERS: dict[str, list[Reader]] = {

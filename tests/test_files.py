@@ -112,8 +112,9 @@ def as_ordinary_user():
 def test_what_this_user_may_not_read_or_enter_is_one_line(tmp_path):
     """Looking at the path fails as well."""
     home = tmp_path.resolve()
-    for folder in (home, *home.parents[:2]):
-        folder.chmod(0o755)
+    for folder in (home, *home.parents):
+        if "pytest" in str(folder):
+            folder.chmod(0o755)
     for name in ("file", "closed/file", "folder/x"):
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).touch()

@@ -4,6 +4,7 @@ import gc
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Jobs of a workflow start from warm_python here, which serves all runs of the session.
 os.environ.setdefault(SOCKET_VARIABLE, "")
+# In a shell's background SIGINT is ignored, which the processes that tests stop would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # How long an example takes depends on what else the machine does.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

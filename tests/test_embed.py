@@ -98,7 +98,7 @@ def test_the_vectors_are_those_of_the_plain_loop(model, tmp_path):
 
 @pytest.fixture(scope="module")
 def undisturbed(model, tmp_path_factory) -> Path:
-    """A shard of 4,000 texts, and beside it the vectors of a job that no one stops."""
+    """A shard of 4,000 texts, and next to it the vectors of a job that no one stops."""
     folder = tmp_path_factory.mktemp("undisturbed")
     write_shard(folder / "texts.parquet", many_texts(4000))
     done = kgtextvec(

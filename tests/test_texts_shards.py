@@ -244,7 +244,7 @@ ODD = ["two words.tsv", 'it\'s "odd".tsv', "größe-数.tsv", "-dash.tsv", "$HOM
 READ_ALL = """
 import contextlib, io, json, sys
 from kgtextvec.__main__ import main
-told = []
+found = []
 for name in sys.argv[1:]:
     words = ["--kind", "entities", "--table", "t", "--out-dir", f"out of {name}", "--", name]
     read = main(["read-texts", *words])
@@ -253,8 +253,8 @@ for name in sys.argv[1:]:
     with contextlib.redirect_stderr(io.StringIO()) as error:
         checked = main(["lint", "--kind", "entities", "--", name])
     sys.stderr.write(error.getvalue())
-    told.append([read, checked, error.getvalue()])
-print(json.dumps(told))
+    found.append([read, checked, error.getvalue()])
+print(json.dumps(found))
 """
 
 
@@ -271,8 +271,8 @@ def read_in_a_locale(request, tmp_path_factory):
 
 @pytest.mark.parametrize("name", ODD)
 def test_odd_paths_work_in_every_locale(read_in_a_locale, name):
-    folder, told = read_in_a_locale
-    read, checked, error = told[name]
+    folder, found = read_in_a_locale
+    read, checked, error = found[name]
     assert read == 0
     manifest = folder / f"out of {name}" / "manifest.json"
     assert json.loads(manifest.read_text("utf-8"))["rows"] == 5

@@ -98,6 +98,17 @@ def test_another_content_under_an_old_date_is_an_error(made, name, longer):
     check_unseen_changes(made)
 
 
+def test_a_path_may_begin_at_the_working_directory(made):
+    """Records name the file without `./`."""
+    tables = {"entities": TABLE | {"file": "./a table.tsv"}}
+    plan = Plan(CONFIG | {"tables": tables}, ROOT / "config/models.yaml", ROOT, in_conda=False)
+    check_unseen_changes(plan)
+    Path("a table.tsv").write_text(table("one", "six"))
+    os.utime("a table.tsv", (OLD, OLD))
+    with pytest.raises(InputError, match=r"config, tables\.entities\.file: \./a table\.tsv: "):
+        check_unseen_changes(plan)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_the_same_content_put_in_place_anew_is_no_error(made, name):
     shutil.copy(name, "copy")

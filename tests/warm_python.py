@@ -231,7 +231,7 @@ class Server:
         return None
 
     def finish(self, pid: int, connection: socket.socket, process: int) -> None:
-        """Tell a client how its process ended."""
+        """Send a client how its process ended."""
         self.events.unregister(process)
         os.close(process)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -35,7 +35,7 @@ DISK_ADVICE = {
 }
 # Their exceptions are of types of their own.
 WRITING_LIBRARIES = ("safetensors", "safetensors_rust", "sqlite3", "pyarrow", "h5py", "faiss")
-# Whether this system tells what a process may do after it changed its user.
+# Whether this system knows what a process may do after it changed its user.
 EFFECTIVE = os.access in os.supports_effective_ids
 # Levels of lists and mappings in a JSON text. Python's own limit varies with who calls.
 DEEPEST_JSON = 100

@@ -32,6 +32,6 @@ def leave() -> None:
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-    except (OSError, ValueError, AttributeError):  # Python tells of it
+    except (OSError, ValueError, AttributeError):  # Python reports it
         return
     os._exit(CODES[-1])

@@ -2,7 +2,7 @@
 
 `python -m kgtextvec.start_snakemake WORDS…` is `python -m snakemake WORDS…`, with one line per
 finished job (workflow/lib/brief.py), without libraries that Snakemake's plugins import and that a
-run does not need, and with the libraries of models imported beside it where a first run starts.
+run does not need, and with the libraries of models imported meanwhile where a first run starts.
 """
 
 import importlib

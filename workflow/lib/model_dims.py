@@ -63,7 +63,7 @@ def dims_of_words(entry: Model) -> int:
     """Return the dims that the first line of a local file of word vectors gives: `words dims`."""
     files = [path for path in watched_files(entry.source) if is_known(path.name, "words")]
     fields: list[bytes] = []
-    with suppress(InputError, OSError):  # convert-model tells
+    with suppress(InputError, OSError):  # convert-model reports it
         if len(files) == 1:
             with UnpackedFile(files[0]) as file:
                 fields = file.read(TWO_NUMBERS).partition(b"\n")[0].split()

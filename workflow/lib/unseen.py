@@ -13,6 +13,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.models.sources import watched_files
 from kgtextvec.records import read_unedited
+from kgtextvec.texts.sources import shown_path
 
 from .inputs import without_wildcards
 
@@ -79,7 +80,7 @@ def compare_tables(plan: "Plan") -> None:
         except (InputError, KeyError, TypeError):  # reported where it is used; of earlier versions
             continue
         for key, path in files_of_table(plan, table):
-            known = recorded.get(without_wildcards(path))
+            known = recorded.get(shown_path(without_wildcards(path)))
             if known and is_unseen(Path(path), outputs, known["bytes"], known["xxh3"]):
                 raise error_of_change(key, path, made)
 

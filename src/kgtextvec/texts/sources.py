@@ -23,7 +23,7 @@ class SourceFiles:
         """
         found: dict[str, SourceFile] = {}
         for path, before in self.before.items():
-            shown = plain(str(path), 1000)
+            shown = shown_path(path)
             checksum = xxh3_of(path)
             if state_of(path) != before:
                 raise InputError(
@@ -31,6 +31,11 @@ class SourceFiles:
                 )
             found[shown] = {"bytes": before[0], "xxh3": checksum}
         return found
+
+
+def shown_path(path: Path | str) -> str:
+    """Return how records name a file: without `./` and characters that a terminal obeys."""
+    return plain(str(Path(path)), 1000)
 
 
 def state_of(path: Path) -> tuple[int, int, int]:

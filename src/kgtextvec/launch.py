@@ -16,6 +16,7 @@ from kgtextvec.files import whole_file
 from kgtextvec.locations import project_folder
 from kgtextvec.progress import say
 from kgtextvec.signals import STOPPING
+from kgtextvec.snakemake_words import directory_in, option_in, value_of, with_words
 from kgtextvec.versions import check_version
 from kgtextvec.yaml_files import check_yaml_files, read_yaml
 
@@ -102,16 +103,6 @@ def has_maps() -> bool:
     return all(find_spec(name) for name in ("openTSNE", "umap", "pynndescent"))
 
 
-def option_in(words: Sequence[str], name: str) -> bool:
-    """Return whether an option is among the words: `-c 4`, `-c4`, `--cores 4`, `--cores=4`."""
-    return any(
-        word == name
-        or word.startswith(f"{name}=")
-        or (len(name) == 2 and word.startswith(name) and not word.startswith("--"))
-        for word in words
-    )
-
-
 def with_config(words: Sequence[str]) -> list[str]:
     """Return the words for snakemake, with the config file to use among them.
 
@@ -136,23 +127,6 @@ def with_config(words: Sequence[str]) -> list[str]:
         "no config.yaml in this folder. Write one with `kgtextvec init FILE…`, or name one with"
         " --config FILE."
     )
-
-
-def with_words(words: Sequence[str], *more: str) -> list[str]:
-    """Return the words with more options; `--` ends the options, targets follow it."""
-    end = words.index("--") if "--" in words else len(words)
-    return [*words[:end], *more, *words[end:]]
-
-
-def directory_in(words: Sequence[str]) -> Path:
-    """Return the working directory that --directory (-d) names; else this folder."""
-    for place, word in enumerate(words):
-        name, _, value = word.partition("=")
-        if name == "--directory" and value:
-            return Path(value)
-        if word in ("-d", "--directory") and place + 1 < len(words):
-            return Path(words[place + 1])
-    return Path()
 
 
 def with_profile(words: Sequence[str]) -> list[str]:
@@ -226,16 +200,6 @@ def settings_of_run(words: Sequence[str], *names: str) -> list[str | None]:
     profile = Path(value_of(words, "workflow-profile") or "") / "profile.yaml"
     of_profile = read_yaml(profile) if profile.is_file() else {}
     return [value_of(words, name) or of_profile.get(name) for name in names]
-
-
-def value_of(words: Sequence[str], name: str) -> str | None:
-    """Return the value of an option, `--name value` or `--name=value`; None if it isn't given."""
-    for place, word in enumerate(words):
-        if word.startswith(f"--{name}="):
-            return word.partition("=")[2]
-        if word == f"--{name}" and place + 1 < len(words):
-            return words[place + 1]
-    return None
 
 
 def snakemake_command(words: Sequence[str]) -> list[str]:

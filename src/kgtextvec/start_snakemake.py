@@ -17,6 +17,7 @@ from typing import Any
 
 from kgtextvec.job_client import stop_in_one_line
 from kgtextvec.job_server import start_server
+from kgtextvec.snakemake_words import directory_in, value_of
 
 # In the environment of a run that is to show one line per finished job.
 BRIEF_VARIABLE = "KGTEXTVEC_BRIEF"
@@ -54,19 +55,12 @@ def import_later(*names: str) -> None:
 
 def is_first_run(words: Sequence[str]) -> bool:
     """Return whether these words run jobs on this machine in a folder where no job ever ran."""
-    folder = ""
-    for place, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if not word.startswith("--"):
-            name, equals, value = word[:2], word[2:], word[2:]
-        value = value if equals else "".join(words[place + 1 : place + 2])
-        if word.startswith("-") and name not in PLAIN_OPTIONS:
-            return False
-        if name == "--workflow-profile" and Path(value).name != "default":
-            return False
-        if name in ("-d", "--directory"):
-            folder = value
-    jobs = Path(folder, FINISHED_JOBS)
+    options = [word for word in words if word.startswith("-")]
+    names = [word.partition("=")[0] if word.startswith("--") else word[:2] for word in options]
+    profile = value_of(words, "workflow-profile") or "default"
+    if not PLAIN_OPTIONS.issuperset(names) or Path(profile).name != "default":
+        return False
+    jobs = directory_in(words) / FINISHED_JOBS
     return "SNAKEMAKE_PROFILE" not in os.environ and not any(jobs.glob("*"))
 
 

@@ -1,7 +1,7 @@
 """Matrices and id maps as trainers of knowledge-graph embeddings have them: row i is their id i."""
 
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,9 @@ def write_pair(
         groups: dict[str, int] = getattr(ids, "groups", {space.kind.name: len(ids)})
         header = header_of({name: (rows, space.dims) for name, rows in groups.items()})
         start, more = len(header), {"tensors": groups}
-        digest = write_tensors(finite(space, found, file), header, folder / file)
+        digest = write_tensors(finite_of_file(space, found, file), header, folder / file)
     else:
-        found = finite(space, found, file)
+        found = finite_of_file(space, found, file)
         digest = write_matrix(found, len(names), space.dims, folder / file, known)
     write_map(files, ids, folder / ids_file)
     return {
@@ -135,25 +135,32 @@ def taken(space: Space, rows: Rows) -> Iterator[Floats]:
 
 def finite_blocks(space: Space, rows: Rows) -> Iterator[Floats]:
     """Yield as `taken` does. Raises InputError at NaN or Inf."""
-    done = 0
-    for block in taken(space, rows):
-        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))[:1]
-        if len(bad):
-            refuse_non_finite(space.matrix, int(rows[done + bad[0]]), block[bad])
-        done += len(block)
-        yield block
+
+    def refuse(place: int, vector: Floats) -> None:
+        refuse_non_finite(space.matrix, int(rows[place]), vector)
+
+    return finite(taken(space, rows), refuse)
 
 
-def finite(space: Space, found: Iterator[Floats], file: str) -> Iterator[Floats]:
+def finite_of_file(space: Space, found: Iterator[Floats], file: str) -> Iterator[Floats]:
     """Yield blocks of vectors, from a space, of a file. Raises InputError at NaN or Inf."""
+
+    def refuse(place: int, vector: Floats) -> None:
+        raise InputError(
+            f"{space.folder}: the vector for row {place} of {file} (counting from 0) holds NaN or"
+            " Inf. Delete the space and rerun the step that made it."
+        )
+
+    return finite(found, refuse)
+
+
+def finite(found: Iterator[Floats], refuse: Callable[[int, Floats], None]) -> Iterator[Floats]:
+    """Yield blocks; call `refuse` at the first vector with NaN or Inf: its place, (1, dims)."""
     done = 0
     for block in found:
-        if not np.isfinite(block).all():
-            row = done + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-            raise InputError(
-                f"{space.folder}: the vector for row {row} of {file} (counting from 0) holds NaN or"
-                " Inf. Delete the space and rerun the step that made it."
-            )
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))[:1]
+        if len(bad):
+            refuse(done + int(bad[0]), block[bad])
         done += len(block)
         yield block
 

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from kgtextvec.encoders.elmo.words import splitter
+from kgtextvec.encoders.elmo.words import split_words
 from kgtextvec.evaluate.masking import NAME_MASK
 
 TOKENS = "treebank_hyphen"  # the default of catalogue.NAME.tokens
@@ -24,12 +24,11 @@ TOKENS = "treebank_hyphen"  # the default of catalogue.NAME.tokens
 
 def words_of(table: Path) -> list[str]:
     """Return the distinct words of names and definitions, and the word that masks others."""
-    split = splitter(TOKENS)
     found = {NAME_MASK}
     with table.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t"):
             for text in (row["name"], row["description"], f"{row['name']}. {row['description']}"):
-                found.update(split(text))
+                found.update(split_words(text, TOKENS))
     return sorted(found)
 
 

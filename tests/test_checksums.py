@@ -12,6 +12,7 @@ import pytest
 import xxhash
 
 from kgtextvec.checksums import VectorsCheck, xxh3_of
+from kgtextvec.embed import gather
 from kgtextvec.errors import InputError
 from kgtextvec.matrices import MatrixWriter, blocks, open_matrix
 from kgtextvec.records import read_unedited, write_record
@@ -46,6 +47,18 @@ def test_gather_and_apply_record_both_digests(made, tmp_path):
     about = read_unedited(tmp_path / "manifest.json")["pca"]
     full = sha256((made / "full/embeddings.npy").read_bytes()).hexdigest()
     assert about["full_digest"] == about["fit_on_digest"] == full
+
+
+def test_gather_in_many_small_blocks_writes_and_records_the_same(made, tmp_path, monkeypatch):
+    """Blocks share two buffers, which are hashed while the next one is filled."""
+    monkeypatch.setattr(gather, "ROWS", 7)
+    assert damage.quiet(damage.gather(made, tmp_path)) == (0, [])
+    data = (tmp_path / "embeddings.npy").read_bytes()
+    assert data == (made / "full/embeddings.npy").read_bytes()
+    manifest = read_unedited(tmp_path / "manifest.json")
+    assert manifest["rows"] > 3 * gather.ROWS
+    assert manifest["vectors_digest"] == sha256(data).hexdigest()
+    assert manifest["vectors_xxh3"] == xxhash.xxh3_128(data).hexdigest()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 70_000])

@@ -119,9 +119,9 @@ class Kind:
         """
         form = form or self.id_forms[0]
         if form == "label::id":
-            pairs = zip(columns["label"], columns["id"], strict=True)
-            return [
-                one if one.startswith(f"{label}::") else f"{label}::{one}" for label, one in pairs
+            return [  # few ids have `::`, and to look for it takes less than to spell the label
+                one if "::" in one and one.startswith(f"{label}::") else f"{label}::{one}"
+                for label, one in zip(columns["label"], columns["id"], strict=True)
             ]
         ids = columns["id"]
         return [one or other for one, other in zip(columns.get(form, ids), ids, strict=True)]

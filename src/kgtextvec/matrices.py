@@ -151,14 +151,14 @@ class MatrixWriter(HashedFile):
         """What a manifest says of the bytes written so far: two digests by their keys."""
         return {"vectors_digest": self.sha256, "vectors_xxh3": self.xxh3}
 
-    def add(self, block: NDArray[np.float32]) -> None:
+    def add(self, block: NDArray[np.float32], stays: bool = False) -> None:
         """Write the next rows, (m, dims).
 
-        A view of another array is copied, since that may change before it is hashed; an array that
-        owns its numbers must not be changed afterwards.
+        A view of another array is copied, since that may change before it is hashed, unless it
+        `stays` as it is until the next call has returned; so must an array that owns its numbers.
         """
         rows = np.ascontiguousarray(block, np.float32)
-        if rows.base is not None and self.is_hashed:
+        if rows.base is not None and self.is_hashed and not stays:
             rows = rows.copy()
         self.write(rows.reshape(-1).view(np.uint8).data)
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -64,10 +65,12 @@ def gather_shards(
         writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
         index_digest: TableDigest | None = None
         writer: pq.ParquetWriter | None = None
-        for batch in rows.batches():
+        in_turns = cycle([Found(min(n_rows, ROWS), dims) for _ in range(2)])
+        for batch, buffer in zip(rows.batches(), in_turns, strict=False):
             place = batch["text_index"].to_numpy(zero_copy_only=False)
-            found = take(pieces, bounds, place, dims)
-            writer_of_vectors.add(found.vectors)
+            found = buffer.first(len(place))
+            take(pieces, bounds, place, found)
+            writer_of_vectors.add(found.vectors, stays=True)
             index = index_of(pa.Table.from_batches([batch]), table["kind"], form, found)
             index_digest = index_digest or TableDigest(index.column_names)
             for part in index.to_batches():
@@ -78,7 +81,7 @@ def gather_shards(
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
         if writer is None or index_digest is None:
-            empty = index_of(read_parquet(rows.path), table["kind"], form, Found(0, dims))
+            empty = index_of(read_parquet(rows.path), table["kind"], form, next(in_turns).first(0))
             index_digest = TableDigest(empty.column_names)
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()
@@ -214,7 +217,7 @@ def check_shards(pieces: list[Shard], table: TextsManifest) -> None:
 
 
 class Found:
-    """Vectors and token counts of some rows."""
+    """Vectors and token counts of some rows, to be filled by `take`, and again."""
 
     def __init__(self, n_rows: int, dims: int) -> None:
         self.vectors = np.empty((n_rows, dims), dtype=np.float32)
@@ -222,22 +225,29 @@ class Found:
         self.truncated = np.empty(n_rows, dtype=np.bool_)
         self.n_unknown = np.empty(n_rows, dtype=np.int32)
 
+    def first(self, n_rows: int) -> "Found":
+        """Return the first rows, which share this one's memory."""
+        part = Found.__new__(Found)
+        part.__dict__ = {name: values[:n_rows] for name, values in vars(self).items()}
+        return part
+
 
 def take(
-    pieces: list[Shard], bounds: NDArray[np.int64], place: NDArray[np.int64], dims: int
-) -> Found:
+    pieces: list[Shard], bounds: NDArray[np.int64], place: NDArray[np.int64], found: Found
+) -> None:
     """Take the vectors of texts by their place (n_rows,) among all distinct texts."""
-    found = Found(len(place), dims)
     owner = np.searchsorted(bounds, place, side="right") - 1
     for number in np.unique(owner):
         here = np.flatnonzero(owner == number)
         inside = place[here] - bounds[number]
         piece = pieces[number]
-        found.vectors[here] = piece.vectors[inside]
+        if len(here) == len(place):  # "clip" copies each row once; no place is outside
+            np.take(piece.vectors, inside, axis=0, out=found.vectors, mode="clip")
+        else:
+            found.vectors[here] = piece.vectors[inside]
         found.n_tokens[here] = piece.n_tokens[inside]
         found.truncated[here] = piece.truncated[inside]
         found.n_unknown[here] = piece.n_unknown[inside]
-    return found
 
 
 def index_of(rows: pa.Table, kind: str, form: str | None, found: Found) -> pa.Table:
@@ -245,7 +255,8 @@ def index_of(rows: pa.Table, kind: str, form: str | None, found: Found) -> pa.Ta
     index = rows.drop_columns(
         [name for name in ("text_index", "line") if name in rows.schema.names]
     )
-    names = [name for name in index.column_names if name not in ("row", "text_sha256")]
+    form = form or KIND_NAMES[kind].id_forms[0]
+    names = {"id", "label", form}.intersection(index.column_names)
     columns = {name: index[name].to_pylist() for name in names}
     node_ids = KIND_NAMES[kind].node_ids(columns, form)
     index = index.append_column("node_id", pa.array(node_ids, pa.string()))

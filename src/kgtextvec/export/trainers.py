@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from kgtextvec.space import Floats, Rows, Space
 
 # A map's line ends at the tab or the line end; readers strip blanks around.
 UNFIT = r"[\t\r\n]|^\s|\s$|^$"
+LINES_PER_PIECE = 4096
 
 
 def write_trainer(
@@ -194,11 +196,13 @@ def write_tensors(found: Iterator[Floats], header: bytes, out: Path) -> str:
 def write_map(files: TrainerFiles, ids: Sequence[str], out: Path) -> None:
     """Write an id map; equal ids give equal bytes."""
     with whole_file(out) as part, part.open("wb") as file:
+        lines = iter(files.map_lines(ids))
+        pieces = iter(lambda: "".join(islice(lines, LINES_PER_PIECE)).encode(), b"")
         if out.suffix == ".gz":
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
-                packed.writelines(line.encode() for line in files.map_lines(ids))
+                packed.writelines(pieces)
         else:
-            file.writelines(line.encode() for line in files.map_lines(ids))
+            file.writelines(pieces)
 
 
 def some_norms(

@@ -15,7 +15,7 @@ from workflow_run import ROOT, Project
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
 from kgtextvec.records import read_unedited, write_record
-from kgtextvec.texts.sources import SourceFiles
+from kgtextvec.source_files import SourceFiles
 
 sys.path.insert(0, str(ROOT / "workflow"))
 from lib.checks import check_files

@@ -15,7 +15,7 @@ from snakemake.io import contains_wildcard, local
 
 from kgtextvec.models.sources import watched_files
 
-from .named import named_files
+from .named import corpora_of, named_files
 from .plan import Plan, Wildcards
 
 WEB = ("https://", "http://")
@@ -159,10 +159,5 @@ class Inputs:
 
     def corpus_files(self, probe: str, part: str) -> list[object]:
         """Return the files of a part of a probe's corpora."""
-        found = getattr(getattr(self.plan.config.probe, probe), part, None)
-        if found is None:
-            return []
-        if isinstance(found, str):
-            return [self.file(found)]
-        paths = [found.sentences, found.genes, found.alternatives]
-        return [self.file(path) for path in paths if path]
+        named = dict(corpora_of(self.plan, probe))
+        return [self.file(path) for path in named[f"probe.{probe}.{part}"]]

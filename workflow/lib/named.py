@@ -37,15 +37,8 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
         if isinstance(wanted.held_out, str):
             yield f"config, finetune.{name}.held_out", wanted.held_out
     for probe in plan.probes:
-        corpora = getattr(config.probe, probe)
-        for part in ("train", "dev", "test"):
-            found = getattr(corpora, part, None)
-            files: list[str | None] = (
-                [found.sentences, found.genes, found.alternatives]
-                if isinstance(found, GeneFiles)
-                else [found]
-            )
-            yield from ((f"config, probe.{probe}.{part}", path) for path in files if path)
+        for key, paths in corpora_of(plan, probe):
+            yield from ((f"config, {key}", path) for path in paths)
     for model in plan.all_models:
         source = plan.catalogue[model].source
         if model in plan.finetuned or isinstance(source, tuple):  # the next source may be there
@@ -53,3 +46,16 @@ def named_files(plan: "Plan") -> Iterator[tuple[str, str]]:
         for address in [source] if isinstance(source, str) else source.values():
             if scheme_of(address) in ("path", "file"):
                 yield f"catalogue, {model}.source", str(path_in(address))
+
+
+def corpora_of(plan: "Plan", probe: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the key and the files of each part of a probe's corpora."""
+    corpora = getattr(plan.config.probe, probe)
+    for part in ("train", "dev", "test"):
+        found = getattr(corpora, part, None)
+        files: list[str | None] = (
+            [found.sentences, found.genes, found.alternatives]
+            if isinstance(found, GeneFiles)
+            else [found]
+        )
+        yield f"probe.{probe}.{part}", [path for path in files if path]

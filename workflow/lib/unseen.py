@@ -4,7 +4,9 @@ A file that is moved, unpacked or copied over another one may keep a date older 
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,10 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.models.sources import watched_files
 from kgtextvec.records import read_unedited
-from kgtextvec.texts.sources import shown_path
+from kgtextvec.source_files import shown_path
 
 from .inputs import without_wildcards
+from .named import corpora_of
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -25,11 +28,40 @@ ALWAYS_HASHED = 1 << 26
 TEXTS_OUTPUTS = ("manifest.json", "rows.parquet", "findings.json")
 
 
+@dataclass(frozen=True)
+class MadeOfFiles:
+    """What is made of users' files, by config key; its record is the first of `outputs`."""
+
+    made: Path
+    outputs: list[Path]
+    files: list[tuple[str, str]]
+
+
 def check_unseen_changes(plan: "Plan") -> None:
     """Raise InputError at a file that isn't the one that results were made of, and no younger."""
-    compare_tables(plan)
+    results = Path(plan.config.pathvars.get("results", "results"))
+    for made in chain(
+        of_tables(plan, results), of_trainings(plan, results), of_scores(plan, results),
+        of_probes(plan, results),
+    ):  # fmt: skip
+        compare(made)
     compare_models(plan)
     compare_alignments(plan)
+
+
+def compare(result: MadeOfFiles) -> None:
+    """Compare files with what was recorded of them. Raises InputError at the first that differs."""
+    if not result.files or not all(path.exists() for path in result.outputs):
+        return
+    try:
+        recorded = read_unedited(result.outputs[0])["sources"]
+    except (InputError, KeyError, TypeError):  # reported where it is used; of earlier versions
+        return
+    for key, path in result.files:
+        names = shown_path(without_wildcards(path)), shown_path(path)
+        known = recorded.get(names[0]) or recorded.get(names[1])
+        if known and is_unseen(Path(path), result.outputs, known["bytes"], known["xxh3"]):
+            raise error_of_change(f"config, {key}", path, result.made)
 
 
 def compare_models(plan: "Plan") -> None:
@@ -67,36 +99,69 @@ def compare_alignments(plan: "Plan") -> None:
                 raise error_of_change("config, align.to", path, record.parent)
 
 
-def compare_tables(plan: "Plan") -> None:
-    """Compare the files of tables, and the graph, with what was recorded of them."""
-    results = Path(plan.config.pathvars.get("results", "results"))
-    for table in plan.tables:
-        made = results / "texts" / table
-        outputs = [made / name for name in TEXTS_OUTPUTS]
-        if not all(path.exists() for path in outputs):
-            continue
-        try:
-            recorded = read_unedited(outputs[0])["sources"]
-        except (InputError, KeyError, TypeError):  # reported where it is used; of earlier versions
-            continue
-        for key, path in files_of_table(plan, table):
-            known = recorded.get(shown_path(without_wildcards(path)))
-            if known and is_unseen(Path(path), outputs, known["bytes"], known["xxh3"]):
-                raise error_of_change(key, path, made)
+def of_tables(plan: "Plan", results: Path) -> Iterator[MadeOfFiles]:
+    """Yield the texts of each table."""
+    for name, table in plan.tables.items():
+        asked = {
+            f"tables.{name}.file": table.file,
+            f"tables.{name}.header_file": table.header_file,
+            f"tables.{name}.used_by": table.used_by,
+            "graph.file": plan.graph_asked,
+        }
+        made = results / "texts" / name
+        yield MadeOfFiles(made, [made / one for one in TEXTS_OUTPUTS], local_files(plan, asked))
 
 
-def files_of_table(plan: "Plan", table: str) -> Iterator[tuple[str, str]]:
-    """Yield (key, path) of the files on this machine that a table is read from."""
-    about = plan.tables[table]
-    for key, asked in (
-        (f"tables.{table}.file", about.file),
-        (f"tables.{table}.header_file", about.header_file),
-        (f"tables.{table}.used_by", about.used_by),
-        ("graph.file", plan.graph_asked),
-    ):
-        for path in plan.files(asked):
-            if "://" not in path:
-                yield f"config, {key}", plan.file(path)
+def of_scores(plan: "Plan", results: Path) -> Iterator[MadeOfFiles]:
+    """Yield the scores of each space of a table of entities, and its link prediction."""
+    asked = {
+        "graph.file": plan.graph_asked,
+        "evaluate.test_triples": plan.config.evaluate.test_triples,
+    }
+    files = local_files(plan, asked)
+    for model, table in product(plan.models, plan.tables_of("entities")):
+        for space in plan.spaces if plan.config.evaluate.scores else ():
+            folder = results / model / table / space
+            scores = folder / "scores.json"
+            yield MadeOfFiles(scores, [scores, folder / "scores_by_row.parquet"], files)
+        for space in plan.link_spaces if plan.links else ():
+            links = results / model / table / space / "link_prediction.json"
+            yield MadeOfFiles(links, [links], files)
+
+
+def of_trainings(plan: "Plan", results: Path) -> Iterator[MadeOfFiles]:
+    """Yield the record of each fine-tuning; a table's texts are compared with the table."""
+    for model, wanted in plan.finetuned.items():
+        asked = {
+            f"finetune.{model}.text": None if wanted.text in plan.tables else wanted.text,
+            f"finetune.{model}.held_out": wanted.held_out,
+        }
+        named = {key: value for key, value in asked.items() if isinstance(value, str)}
+        record = results / model / "finetune.json"
+        outputs = [record, record.with_name("finetune.tsv")]
+        yield MadeOfFiles(record, outputs, local_files(plan, named))
+
+
+def of_probes(plan: "Plan", results: Path) -> Iterator[MadeOfFiles]:
+    """Yield the results of each probe of each model."""
+    for probe in plan.probes:
+        files = local_files(plan, dict(corpora_of(plan, probe)))
+        for model in plan.models:
+            record = results / model / "probes" / f"{probe}.json"
+            predictions = record.with_name(f"{probe}.predictions.jsonl.gz")
+            yield MadeOfFiles(record, [record, predictions], files)
+
+
+def local_files(
+    plan: "Plan", asked: Mapping[str, str | Sequence[str] | None]
+) -> list[tuple[str, str]]:
+    """Return (key, path) of the files on this machine that keys of the config name."""
+    return [
+        (key, plan.file(path))
+        for key, value in asked.items()
+        for path in plan.files(value)
+        if "://" not in path
+    ]
 
 
 def is_unseen(path: Path, outputs: list[Path], size: int | None, digest: str) -> bool:

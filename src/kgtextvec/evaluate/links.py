@@ -57,18 +57,21 @@ def predict_links(
         from kgtextvec.evaluate.readers import identity
         from kgtextvec.evaluate.scorecard import names_and_digests
         from kgtextvec.gpu_lock import leased
+        from kgtextvec.source_files import SourceFiles
         from kgtextvec.space import checked_space
         from kgtextvec.versions import versions_of
 
         space = checked_space(space_dir)
         check_trainable(space, training.models)
         how = edges_of_json(edges)
+        sources = SourceFiles([*triples, *test_triples])
         read = read_graph_triples(triples, space, how)
         if test_triples:
             test = read_graph_triples(test_triples, space, how)
             cut = split_for_links_as_given(read, test)
         else:
             cut = split_for_links(read, seeded.seed)
+        recorded = sources.record()
         # Apple's GPUs lack complex numbers, which two of the models are made of.
         chosen = choose_device(device.device, runs_on_mps=False)
         texts = relation_space(relations, space, training.starts)
@@ -101,6 +104,7 @@ def predict_links(
                 "device": place.split(":")[0],
                 **{name: names_and_digests(given) for name, given in files.items() if given},
             },
+            "sources": recorded,
             "vectors_digest": space.manifest.get("vectors_digest"),
             "versions": versions_of("numpy", "pykeen", "scipy", "torch"),
             "recipe": RECIPE["predict_links"],

@@ -14,6 +14,7 @@ from kgtextvec.registry import SCORES
 from kgtextvec.settings.edges import EdgesFlag, GraphFiles, edges_of_json
 from kgtextvec.settings.models import Device
 from kgtextvec.settings.scores import Scoring
+from kgtextvec.source_files import SourceFiles
 from kgtextvec.versions import versions_of
 
 
@@ -57,6 +58,7 @@ def evaluate_space(
             "evaluate.test_triples: needs evaluate.triples, the known ones. Set it, too."
         )
     space = checked_space(space_dir)
+    sources = SourceFiles([*triples, *test_triples])
     context = ScoringContext(
         space=space,
         baselines=Baselines(space, texts, scoring.seed),
@@ -104,6 +106,7 @@ def evaluate_space(
                 "neighbours": scoring.neighbours,
                 **{name: names_and_digests(given) for name, given in files.items() if given},
             },
+            "sources": sources.record(),
             "vectors_digest": space.manifest.get("vectors_digest"),
             "sums_sha256": sha256_of(sums),
             "versions": versions_of("numpy", "scikit-learn", "scipy", "torch"),

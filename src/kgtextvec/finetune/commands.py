@@ -63,10 +63,13 @@ def finetune_model(
         write_model,
     )
     from kgtextvec.progress import say
+    from kgtextvec.source_files import SourceFiles
 
     name = names.name or out.name
     source = open_source(model, vocabulary)
     settings = training_settings(training, source)
+    read = [text, *([Path(training.held_out)] if isinstance(training.held_out, str) else [])]
+    sources = SourceFiles(read)
     texts = read_training_texts(text, training, source)
     planned = make_plan(source, texts, settings, training.epochs, work / name)
     say(
@@ -74,8 +77,6 @@ def finetune_model(
         f" held out, {100 * texts.unknown:.2f} % of the words outside the vocabulary,"
         f" {planned.steps:,} steps"
     )
-    outcome = run_training(planned, device.device, threads, training.snapshot_minutes)
-    write_model(planned, outcome, out)
     asked = {
         "model": name,
         "from": names.origin or model.name,
@@ -83,7 +84,10 @@ def finetune_model(
         "tokens": training.tokens or "whitespace",
         "held_out": str(training.held_out),
         "epochs": float(training.epochs),
+        "sources": sources.record(),
     }
+    outcome = run_training(planned, device.device, threads, training.snapshot_minutes)
+    write_model(planned, outcome, out)
     record = training_record(planned, outcome, asked)
     write_finetune_results(
         record,

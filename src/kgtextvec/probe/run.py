@@ -46,8 +46,11 @@ def probe_model(
     from kgtextvec.gpu_lock import leased
     from kgtextvec.probe.inputs import Corpora
     from kgtextvec.probe.scores import card_scores
+    from kgtextvec.source_files import SourceFiles
 
+    sources = SourceFiles([*train, *dev, *test])
     corpora = Corpora.read(probe, {"train": train, "dev": dev, "test": test}, reading)
+    recorded = sources.record()
     cache = read_unedited(vectors.with_suffix(".json"))
     if cache["words_digest"] != corpora.sentences.digest:
         raise InputError(f"{vectors}: made from other corpora. Delete it and rerun.")
@@ -128,6 +131,7 @@ def probe_model(
                     for part, paths in corpora.files.items()
                 },
             },
+            "sources": recorded,
             "vectors": {key: value for key, value in cache.items() if key != "seconds"},
             "versions": versions_of(*PROBE_PACKAGES),
             "recipe": RECIPE["probe_model"],

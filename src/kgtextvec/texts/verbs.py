@@ -40,7 +40,7 @@ def read_texts(
     all of them or none. Raises InputError with all that is wrong (up to 20 findings), and when a
     file changes meanwhile.
     """
-    from kgtextvec.texts.sources import SourceFiles
+    from kgtextvec.source_files import SourceFiles
     from kgtextvec.texts.write import write_texts
 
     sources = SourceFiles([*files, *header_file, *used_by, *graph])

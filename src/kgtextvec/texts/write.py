@@ -14,10 +14,10 @@ from kgtextvec.progress import say
 from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import changed, pick
 from kgtextvec.settings.tables import Reading
+from kgtextvec.source_files import SourceFiles
 from kgtextvec.texts import RECIPE
 from kgtextvec.texts.check import refused, report
 from kgtextvec.texts.findings import plain
-from kgtextvec.texts.sources import SourceFiles
 from kgtextvec.texts.table import CheckedTable
 
 # What a table's findings depend on, besides the kind of its rows and the text rule. Those of the

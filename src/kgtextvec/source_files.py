@@ -1,16 +1,15 @@
-"""The users' files that a table is read from, as they are when it is read."""
+"""The users' files that a step reads, as they are when it reads them."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from kgtextvec.checksums import xxh3_of
-from kgtextvec.errors import InputError
+from kgtextvec.errors import InputError, without_escapes
 from kgtextvec.records import SourceFile
-from kgtextvec.texts.findings import plain
 
 
 class SourceFiles:
-    """Files that are about to be read: table, headers, triples. What is no file is left out."""
+    """Files that are about to be read. What is no file is left out."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self.before = {path: state_of(path) for path in paths if path.is_file()}
@@ -35,7 +34,7 @@ class SourceFiles:
 
 def shown_path(path: Path | str) -> str:
     """Return how records name a file: without `./` and characters that a terminal obeys."""
-    return plain(str(Path(path)), 1000)
+    return without_escapes(str(Path(path)))
 
 
 def state_of(path: Path) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from compare_results import (
     cold_start,
@@ -19,7 +20,9 @@ from compare_results import (
 
 from kgtextvec.__main__ import main
 from kgtextvec.errors import InputError
-from kgtextvec.report.compare import compare_spaces
+from kgtextvec.pairs import ItemSums
+from kgtextvec.report.compare import compare_spaces, differences_table
+from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 
 HOSTILE = "</td><script>alert(1)</script>{{ 7*7 }} --> {description}"
 
@@ -233,6 +236,34 @@ def test_one_space_alone_makes_a_page(tmp_path):
     assert "Text rules" not in html
 
 
+def test_notes_name_their_spaces_and_tables_of_differences_have_no_empty_columns(tmp_path):
+    for space, dims, notes in (
+        ("full", 16, ["of all", "of one"]),
+        ("pca8", 8, ["of all", "of two"]),
+        ("pca4", 4, ["of all", "of two"]),
+    ):
+        scores = {"cold_start": cold_start(0.3, tfidf=0.2)}
+        write_space(tmp_path, "a", "entities", space, dims, scores, notes=notes)
+    words = Page(compared(tmp_path)).words
+    for note in ("of all", "a full: of one", "a pca4 and a pca8: of two"):
+        assert note in words
+    assert "a full: of all" not in words
+    reduced = [retained(dims) for dims in (8, 4)]
+    found = differences_table(reduced, "retention", ["recall_at_10"])
+    assert found["heads"] == ["the best, a pca4"], "no baseline, no full space"
+    assert found["counts"] == "1 between spaces"
+    assert [len(cells) for _, _, cells in found["lines"]] == [1, 1]
+
+
+def retained(dims):
+    """A reduced space with the recall of each of 50 rows."""
+    rng = np.random.default_rng(dims)
+    each = rng.beta(5, 2, 50) - dims / 100
+    sums = ItemSums(np.arange(50), np.ones(50, np.int64), {"vectors.recall_at_10": each}, "q")
+    scores = {("retention", "vectors", "recall_at_10"): ScoreValue(each.mean())}
+    return ComparedSpace("a", "t", f"pca{dims}", scores=scores, items={"retention": sums})
+
+
 def test_relation_types_and_no_triples_make_a_page(tmp_path):
     note = "cold_start: left out, evaluate.triples names no file"
     for table, kind, scores in (
@@ -246,7 +277,7 @@ def test_relation_types_and_no_triples_make_a_page(tmp_path):
             )
     html = compared(tmp_path)
     page = Page(html)
-    assert "the label probe speaks" in html and "Nothing here says which space is best" in html
+    assert "the label probe ranks them" in html and "Nothing here says which space is best" in html
     assert len(svgs(html)) == 3, "relation types have no headline to draw"
     assert [row[1] for row in page.tables["Retention of relation_types"][1:]] == ["full", "pca8"]
     assert page.words.count(note) == 2, "once a table"

@@ -195,7 +195,7 @@ def test_what_a_reduced_space_keeps_is_told_in_percent_with_its_paired_loss():
         " worse: -0.0080, -0.01"
     )
     assert kept.endswith("84 % of its nearest neighbours (recall@10), in 400 of 1,024 dims.")
-    assert "Every other space is clearly worse than bioelmo full." in said
+    assert "It is clearly better than all others" in said[0]
 
 
 def test_of_many_models_the_least_and_the_most_are_told():
@@ -324,8 +324,8 @@ def test_many_pairs_are_counted_and_the_best_is_named():
             group.append(paired(model, mrr, noise=0.05, table=table, text=text, file="e"))
     said = rules_verdict(group)
     assert said[1] == (
-        "Of 4 pairs of model and space, best by cold-start MRR is long in 3, clearly in 3;"
-        " short in 1, clearly in 0."
+        "Best by cold-start MRR, of 4 combinations of model and space:"
+        " long in 3 (3 clearly), short in 1 (none clearly)."
     )
     assert said[2].startswith("b full: best with long, at cold-start MRR 0.400")
     assert said[3].startswith("Paired comparisons: 4 pairs of text rules.")

@@ -35,6 +35,7 @@ from kgtextvec.report.compare.scores import (
 from kgtextvec.report.compare.verdict import (
     Headline,
     headline,
+    join_names,
     rule_of,
     table_verdict,
 )
@@ -116,8 +117,20 @@ def table_section(
         ],
         "costs": [space_costs(space) for space in spaces],
         "unmeasured": list(dict.fromkeys(space.model for space in spaces if space.embedded == 0)),
-        "notes": list(dict.fromkeys(note for space in spaces for note in space.notes)),
+        "notes": notes_of(spaces),
     }
+
+
+def notes_of(spaces: Sequence[ComparedSpace]) -> list[str]:
+    """Return each note once, after the names of its spaces unless all have it."""
+    owners: dict[str, dict[str, None]] = {}
+    for space in spaces:
+        for note in space.notes:
+            owners.setdefault(note, {})[space.name] = None
+    return [
+        note if len(names) == len(spaces) else f"{join_names(list(names))}: {note}"
+        for note, names in owners.items()
+    ]
 
 
 def has_score(spaces: Sequence[ComparedSpace], score: str) -> bool:
@@ -171,18 +184,22 @@ def differences_table(
     scored = [space for space in spaces if space.get(score, metric)]
     best = max(scored, key=lambda space: required_value(space, score, metric))
     full = {space.model: space.name for space in spaces if space.space == "full"}
+    lines = [
+        (space.model, space.space, difference_cells(space.name, best.name, full, pairs))
+        for space in scored
+        if space.name not in pairs.unpaired
+    ]
+    baseline = pairs.baseline.name if pairs.baseline else "a baseline"
+    heads = [f"the best, {best.name}", baseline, "full"]
+    used = [place for place in range(len(heads)) if any(cells[place] for _, _, cells in lines)]
+    counts = ((pairs.n_between, "between spaces"), (len(pairs.over_baseline), f"from {baseline}"))
     return {
         "metric": known_scores()[score].metrics.get(metric, metric),
-        "best": best.name,
-        "baseline": pairs.baseline.name if pairs.baseline else None,
-        "n_between": pairs.n_between,
-        "n_baseline": len(pairs.over_baseline),
-        "unpaired": pairs.unpaired,
+        "heads": [heads[place] for place in used],
+        "counts": " and ".join(f"{n:,} {what}" for n, what in counts if n),
         "margin": MARGIN,
         "lines": [
-            (space.model, space.space, difference_cells(space.name, best.name, full, pairs))
-            for space in scored
-            if space.name not in pairs.unpaired
+            (model, space, [cells[place] for place in used]) for model, space, cells in lines
         ],
     }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FEWEST_TICKS = 3
 WIDTH = 5.2  # inches: letters stay readable where a page is 400 pixels wide
-LINES = ("TF-IDF of characters", "TF-IDF of words", "popularity", "most common label")
+LINES = ("TF-IDF of words", "popularity", "most common label")  # after the strongest baseline
 AROUND = 1.6  # room around the points on a logarithmic axis
 APART = 1.12  # from the first to the last of the points that stand at one place
 Pick = Callable[[ComparedSpace], float | None]
@@ -68,7 +68,9 @@ def draw_dims(
         by_method: dict[str, ScoreValue] = {}
         for name, found in baselines_of(spaces, asked.score, [asked.metric]):
             by_method.setdefault(name.split(",")[0], found[asked.metric])
-        lines = [name for name in LINES if name in by_method]
+        strongest = max(by_method, key=lambda name: by_method[name].value, default="")
+        lines = [strongest, *(name for name in LINES if name != strongest)]
+        lines = [name for name in lines if name in by_method]
         for name, style in zip(lines, ("--", ":", "-."), strict=False):
             value = by_method[name].value
             axes.axhline(value, color=SOFT, linestyle=style, linewidth=1.2, label=name, zorder=1)
@@ -194,7 +196,7 @@ def round_numbers(values: Sequence[float]) -> list[float]:
 
 def legend_height(colours: dict[str, int]) -> float:
     """Return the inches that a legend of all models and baselines takes."""
-    return 0.2 * (len(colours) + len(LINES))
+    return 0.2 * (len(colours) + 1 + len(LINES))
 
 
 def draw_legend_below(figure: Any) -> None:

@@ -60,14 +60,17 @@ def rules_verdict(group: Sequence[ComparedSpace]) -> list[str]:
 def wins_by_rule(
     ranked: Sequence[Sequence[ComparedSpace]], asked: Headline, pairs: RulePairs
 ) -> list[str]:
-    """Count where each table scores best, and clearly so, over pairs of model and space."""
+    """Count where each table scores best, and clearly so, over combinations of model and space."""
     wins: dict[str, list[bool]] = {}
     for first, second, *_ in ranked:
         found = pairs.differences.get((first.name, first.table, second.table))
         wins.setdefault(first.table, []).append(found is not None and found.clear)
-    counts = [f"{table} in {len(won)}, clearly in {sum(won)}" for table, won in wins.items()]
+    counts = [
+        f"{table} in {len(won)} ({sum(won) or 'none'} clearly)" for table, won in wins.items()
+    ]
     return [
-        f"Of {len(ranked)} pairs of model and space, best by {asked.name} is {'; '.join(counts)}."
+        f"Best by {asked.name}, of {len(ranked)} combinations of model and space:"
+        f" {', '.join(counts)}."
     ]
 
 

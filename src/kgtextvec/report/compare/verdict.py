@@ -68,7 +68,9 @@ def table_verdict(spaces: Sequence[ComparedSpace]) -> list[str]:
     pairs = compare_table(spaces, asked.score, asked.metric)
     sentences = []
     if asked.score != "cold_start":
-        sentences += ["There is no cold-start score (it needs triples), so the label probe speaks."]
+        sentences += [
+            "There is no cold-start score (it needs triples), so the label probe ranks them."
+        ]
     sentences += [
         best_space(ranked, asked, len(spaces), pairs),
         *compare_to_baselines(ranked[0], asked, pairs),
@@ -271,8 +273,7 @@ def cheapest_space(
     bad = "clearly worse"
     good = [one for one in ranked[1:] if (pair := found[one.name]) and decided(pair) != bad]
     if not good:
-        all_known = all(found.values())
-        return [f"Every other space is clearly worse than {best.name}."] if all_known else []
+        return []
     chosen, by = least_cost([best, *good])
     size = format_bytes(chosen.n_bytes) + by
     count = f"{len(good) + 1} spaces that are not clearly worse"

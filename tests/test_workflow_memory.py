@@ -33,10 +33,14 @@ def test_an_adapters_conversion_gets_the_memory_of_its_base(tmp_path):
 
 
 def test_a_job_gets_twice_the_models_float32_weights(tmp_path):
-    record = {"parameters": 7_000_000_000}
+    record = {"parameters": 7_000_000_000, "token_dims": 4096}
     (tmp_path / "kgtextvec.json").write_text(json.dumps(record))
     mem_mb = memory.for_model(unknown=8000)
-    assert 2 * 26_700 < mem_mb(None, SimpleNamespace(model=tmp_path), 1) < 2 * 26_700 + 8000
+    given = SimpleNamespace(model=tmp_path)
+    assert 2 * 26_700 < mem_mb(None, given, threads=1, attempt=1) < 2 * 26_700 + 8000
+    # Each thread has a batch of its own: 1,024 tokens, of 14,336 dims inside a layer, some times.
+    more = mem_mb(None, given, threads=17, attempt=1) - mem_mb(None, given, threads=1, attempt=1)
+    assert 16 * 2 * 56 < more < 16 * 10 * 56
 
 
 @pytest.mark.parametrize(("gigabytes", "most"), [(0.4, 12_000), (4.85, 12_500), (20, 42_000)])
@@ -69,5 +73,5 @@ def test_every_job_that_loads_a_model_gets_memory_by_its_size():
 def test_a_model_that_is_not_there_yet_gets_what_is_usual(tmp_path):
     nowhere = SimpleNamespace(downloaded=tmp_path / "x.json", model=tmp_path / "x")
     assert memory.for_conversion(unknown=12000)(None, nowhere, 2) == 24000
-    assert memory.for_model(unknown=8000)(None, nowhere, 1) == 8000
+    assert memory.for_model(unknown=8000)(None, nowhere, threads=1, attempt=1) == 8050
     assert memory.for_training(least=12000)(None, nowhere, 1) == 12000

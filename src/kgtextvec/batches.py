@@ -6,8 +6,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.errors import InputError
-
 # Of a pack: a grid of CUDA has at most 65,535 rows, one a text.
 MOST_TEXTS = 32768
 
@@ -20,14 +18,14 @@ def plan_batches(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int
 
     `lengths` is (n_texts,): tokens per text, special tokens included. A batch costs its number of
     texts x its longest text. Returns row numbers, one (n_in_batch,) array per batch, each row in
-    exactly one; the longest first, so that a lack of memory shows in the first second.
-    Raises InputError if a text alone is over `budget`.
+    exactly one; the longest first, so that a lack of memory shows in the first second. A text over
+    `budget` is a batch of its own.
     """
-    order = order_by_length(lengths, budget)
+    order = order_by_length(lengths)
     batches = []
     start = 0
     while start < len(order):
-        size = budget // max(int(lengths[order[start]]), 1)
+        size = texts_in_batch(budget, lengths[order[start]])
         batches.append(order[start : start + size])
         start += size
     return batches
@@ -42,15 +40,15 @@ def plan_packs(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64
     """Group texts into packs of at most `budget` tokens and MOST_TEXTS texts, without padding.
 
     `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
-    `plan_batches` does. Raises InputError if a text alone is over `budget`.
+    `plan_batches` does.
     """
-    order = order_by_length(lengths, budget)
+    order = order_by_length(lengths)
     total = np.concatenate([[0], np.cumsum(lengths[order])])
     packs = []
     start = 0
     while start < len(order):
         end = int(np.searchsorted(total, total[start] + budget, side="right")) - 1
-        end = min(end, start + MOST_TEXTS)
+        end = min(max(end, start + 1), start + MOST_TEXTS)
         packs.append(order[start:end])
         start = end
     return packs
@@ -60,13 +58,13 @@ def plan_equal(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64
     """Group texts of equal length into batches of at most `budget` tokens.
 
     `lengths` is (n_texts,): tokens per text, special tokens included. Returns row numbers as
-    `plan_batches` does. Raises InputError if a text alone is over `budget`.
+    `plan_batches` does.
     """
-    order = order_by_length(lengths, budget)
+    order = order_by_length(lengths)
     if not len(order):
         return []
     groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
-    sizes = [budget // max(int(lengths[group[0]]), 1) for group in groups]
+    sizes = [texts_in_batch(budget, lengths[group[0]]) for group in groups]
     return [
         group[start : start + size]
         for group, size in zip(groups, sizes, strict=True)
@@ -74,15 +72,14 @@ def plan_equal(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64
     ]
 
 
-def order_by_length(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """Return rows, the longest first, ties in order. Raises InputError if one is over `budget`."""
-    order = np.argsort(-lengths, kind="stable")
-    if len(order) and lengths[order[0]] > budget:
-        raise InputError(
-            f"config, embed.batch_tokens: {budget} is too little for text {order[0]}, which has"
-            f" {lengths[order[0]]} tokens. Raise it, or lower max_tokens of the model."
-        )
-    return order
+def order_by_length(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows, the longest first, ties in order."""
+    return np.argsort(-lengths, kind="stable")
+
+
+def texts_in_batch(budget: int, length: np.int64) -> int:
+    """Return how many texts of `length` tokens make a batch: at least one."""
+    return max(budget // max(int(length), 1), 1)
 
 
 def plan_remaining(
@@ -94,7 +91,7 @@ def plan_remaining(
     of the full plan that remains complete is kept as it is, since a vector's last bits depend on
     its batch: work interrupted between batches ends with the same bits as uninterrupted work.
     Texts of incomplete batches are planned again. Returns positions in `remaining`, the longest
-    first. Raises InputError if a text alone is over `budget`.
+    first.
     """
     place = np.full(len(lengths), -1, dtype=np.int64)
     place[remaining] = np.arange(len(remaining))

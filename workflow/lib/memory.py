@@ -9,8 +9,10 @@ MEBIBYTE = 1 << 20
 # Libraries, and what a job holds besides the model (measured: 0.4 GB of libraries).
 BESIDES = 3000
 AT_ENDPOINT = 2000  # texts and vectors of a job whose model is at a server
+# Of a batch, which each thread of a transformer has; measured: 40 MB for 1,024 dims of a token.
+A_STREAM, OF_DIMS = 50, 10
 
-Resource = Callable[[Any, Any, int], int]
+Resource = Callable[..., int]
 
 
 def for_conversion(unknown: int) -> Resource:
@@ -33,16 +35,18 @@ def for_conversion(unknown: int) -> Resource:
 def for_model(unknown: int, least: int = 4000) -> Resource:
     """Return mem_mb of a job that runs a model: twice its float32 weights, and room.
 
-    On a CPU the linear layers are laid out anew while the old ones are there. `unknown`: for a
-    model that is not converted yet; `least`: for a small one.
+    On a CPU the linear layers are laid out anew while the old ones are there, and each thread
+    computes a batch. `unknown`: for a model that is not converted yet; `least`: for a small one.
     """
 
-    def mem_mb(wildcards: Any, input: Any, attempt: int) -> int:
+    def mem_mb(wildcards: Any, input: Any, threads: int, attempt: int) -> int:
         record = read_quietly(Path(str(input.model)) / "kgtextvec.json")
         if record.get("kind") == "endpoint":
             return attempt * AT_ENDPOINT
         size = 4 * record.get("parameters", 0)
-        return attempt * (max(BESIDES + round(2.1 * size / MEBIBYTE), least) if size else unknown)
+        batches: int = threads * max(A_STREAM, record.get("token_dims", 0) // OF_DIMS)
+        known: int = max(BESIDES + round(2.1 * size / MEBIBYTE) + batches, least)
+        return attempt * (known if size else unknown + batches)
 
     return mem_mb
 

@@ -193,11 +193,17 @@ class Plan(TablesTogether):
         path = f'PYTHONPATH={shlex.quote(str(source))}"{more}" ' if source.is_dir() else ""
         return f"{path}{python} -P -m kgtextvec"
 
-    def recipe(self, rule: str) -> int:
-        """Return the number that is bumped by hand when the rule's results change."""
+    def recipe(self, rule: str) -> int | Param:
+        """Return the number that is bumped by hand when the rule's results change.
+
+        Where a rule has one for each kind of model, return a param: the number of the job's model.
+        """
         step = VERBS[rule.replace("_", "-")][0].split(".")[0]
-        found: int = import_module(f"kgtextvec.{step}").RECIPE[rule]
-        return found
+        found: int | dict[str, int] = import_module(f"kgtextvec.{step}").RECIPE[rule]
+        if isinstance(found, int):
+            return found
+        by_kind = found
+        return lambda wildcards: by_kind.get(str(self.kind_of(wildcards)))
 
     def settings(self, of: Callable[[Wildcards], Iterable[Settings]], edges: bool = False) -> Param:
         """Return a param: the flags for settings that change results and aren't at defaults.

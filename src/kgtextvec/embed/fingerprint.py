@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.device import choose_precision
-from kgtextvec.embed import RECIPE
+from kgtextvec.embed import EMBED_RECIPE
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.choices import LAST, Choices, check_choices, choose
 from kgtextvec.encoders.folder import limit_tokens
@@ -152,7 +152,7 @@ def fingerprint_of(
         "kind": kind,
         "weights_sha256": record["weights_sha256"],
         "tokenizer_sha256": record["tokenizer_sha256"],
-        "recipe": RECIPE["embed_shard"],
+        "recipe": EMBED_RECIPE[kind],
         **engine,
         **{key: getattr(settings, key) for key in always},
         **later,

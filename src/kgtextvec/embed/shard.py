@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kgtextvec.checksums import xxh3_of
 from kgtextvec.device import choose_device, set_threads
 from kgtextvec.digests import checked_text_keys
-from kgtextvec.embed import RECIPE
+from kgtextvec.embed import EMBED_RECIPE
 from kgtextvec.embed.fingerprint import (
     choices_in_manifest,
     chosen_layers,
@@ -98,7 +98,7 @@ def embed_shard(
         "text_keys_digest": job.digest_of_keys,
         "vectors_xxh3": xxh3_of(out),
         "tokens_sha256": sha256_of(out.with_suffix(".parquet")),
-        "recipe": RECIPE["embed_shard"],
+        "recipe": EMBED_RECIPE[record["kind"]],
     }
     write_record(out.with_suffix(".json"), about)
 

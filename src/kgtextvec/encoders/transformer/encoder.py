@@ -23,22 +23,23 @@ from kgtextvec.encoders import (
     keep_device,
 )
 from kgtextvec.encoders.choices import LAST
-from kgtextvec.encoders.memory import HalvingRunner, OnItsWay, model_fits
+from kgtextvec.encoders.memory import HalvingRunner, OnItsWay, model_fits, run_in_memory
 from kgtextvec.encoders.poolings import pool_function
+from kgtextvec.encoders.streams import Running, Streams
 from kgtextvec.encoders.transformer.heads import Heads
 from kgtextvec.encoders.transformer.loading import place_transformer, read_transformer
 from kgtextvec.encoders.transformer.overflow import OverflowWatch
 from kgtextvec.encoders.transformer.packed import PackedBatches, packable
 from kgtextvec.encoders.transformer.padded import PaddedBatches, paddable
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
-from kgtextvec.encoders.transformer.trial import text_config
+from kgtextvec.encoders.transformer.trial import changes_itself, text_config
 from kgtextvec.encoders.transformer.uniform import UniformBatches
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
 Batches = PackedBatches | PaddedBatches | UniformBatches
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
-# add padding; a GPU wants as many as fill it.
+# add padding; a GPU wants as many as fill it. A longer text is a batch of its own.
 BATCH_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 65536}
 # Batches under way at once: a GPU gets the next one before the vectors of the last are back.
 AHEAD = {"cpu": 1, "mps": 1, "cuda": 3}
@@ -69,7 +70,7 @@ class Landing:
 
     chunk: Chunk
     batch: NDArray[np.int64]
-    vectors: OnItsWay
+    vectors: OnItsWay | Running
 
 
 class TransformerEncoder:
@@ -100,10 +101,8 @@ class TransformerEncoder:
         n_poolings = settings.pooling.count("+") + 1
         hidden = int(text_config(self.run.model).hidden_size)
         self.dims = len(self.heads(torch.zeros(1, n_poolings * hidden, device=self.device))[0])
-        self.batch_tokens = settings.batch_tokens or max(
-            BATCH_TOKENS[self.device.type], settings.max_tokens
-        )
-        if self.batch_tokens < settings.max_tokens:
+        self.batch_tokens = settings.batch_tokens or BATCH_TOKENS[self.device.type]
+        if (settings.batch_tokens or settings.max_tokens) < settings.max_tokens:
             raise InputError(
                 f"config, embed.batch_tokens: {self.batch_tokens} is below max_tokens"
                 f" ({settings.max_tokens}). Raise it, or write auto."
@@ -125,6 +124,8 @@ class TransformerEncoder:
             most = self.settings.max_tokens
             run = packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
         run.watch = OverflowWatch(model, self.device)
+        if self.device.type == "cpu" and run.in_streams:
+            run.in_streams = not changes_itself(model, run.alone)
         return run
 
     def compute(self, run: Batches, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
@@ -142,10 +143,14 @@ class TransformerEncoder:
         """
         self.memory = HalvingRunner(self.batch_tokens)
         landings: deque[Landing] = deque()
-        with closing(one_ahead(self.chunks(texts, resume))) as chunks:
+        with (
+            closing(one_ahead(self.chunks(texts, resume))) as chunks,
+            closing(Streams(self.device, self.run.in_streams)) as self.streams,
+        ):
+            ahead = self.streams.ahead if self.streams.count > 1 else self.ahead
             for chunk in chunks:
                 while chunk.plan:
-                    if len(landings) < self.ahead:
+                    if len(landings) < ahead:
                         self.start(chunk, landings)
                     else:
                         yield self.finish(landings.popleft())
@@ -186,22 +191,29 @@ class TransformerEncoder:
 
     def start(self, chunk: Chunk, landings: deque[Landing]) -> None:
         """Start the next batch of a chunk, or halve it if it takes too much memory."""
-        pieces, lengths = chunk.pieces, chunk.pieces.lengths
         landing = self.memory.run_next(
             chunk.plan,
-            cost=lambda batch: self.run.cost(lengths[batch]),
-            run=lambda batch: Landing(
-                chunk, batch, OnItsWay(self.compute(self.run, pieces, batch))
-            ),
+            cost=lambda batch: self.run.cost(chunk.pieces.lengths[batch]),
+            run=lambda batch: Landing(chunk, batch, self.launch(chunk.pieces, batch)),
             refuse=lambda batch, tokens: self.refuse(chunk, batch, tokens),
         )
         if landing:
             landings.append(landing)
 
+    def launch(self, pieces: Pieces, batch: NDArray[np.int64]) -> OnItsWay | Running:
+        """Start a batch in a stream; a text that is longer than a batch takes all cores."""
+        if self.streams.count > 1 and self.run.cost(pieces.lengths[batch]) <= self.batch_tokens:
+            return self.streams.start(lambda: self.compute(self.run, pieces, batch))
+        return OnItsWay(self.compute(self.run, pieces, batch))
+
     def finish(self, landing: Landing) -> Encoded:
         """Wait for a batch and return the texts that it finishes."""
         chunk, pieces = landing.chunk, landing.chunk.pieces
-        vectors = self.finite(landing.vectors.wait(), chunk, landing.batch)
+        vectors = run_in_memory(lambda _: landing.vectors.wait(), landing.batch)
+        if vectors is None:
+            self.streams.settle()
+            vectors = self.in_parts(self.run, chunk, landing.batch, self.memory)
+        vectors = self.finite(vectors, chunk, landing.batch)
         rows, vectors = chunk.windows.take(pieces.text[landing.batch], vectors)
         return Encoded(
             rows=rows + chunk.first,
@@ -234,20 +246,24 @@ class TransformerEncoder:
         """Compute pieces again in float32; (n_in_batch, dims)."""
         if self.in_float32 is None:
             self.in_float32 = self.ready(read_transformer(self.folder, "float32"))
-        again = self.in_float32
-        vectors = np.empty((len(batch), self.dims), np.float32)
-        place = np.arange(len(batch))
-        stack, memory = [place], HalvingRunner(self.memory.budget)
+        return self.in_parts(self.in_float32, chunk, batch, HalvingRunner(self.memory.budget))
 
-        def run(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-            vectors[rows] = self.compute(again, chunk.pieces, batch[rows]).cpu().numpy()
+    def in_parts(
+        self, run: Batches, chunk: Chunk, batch: NDArray[np.int64], memory: HalvingRunner
+    ) -> NDArray[np.float32]:
+        """Compute pieces at once, in as many parts as memory asks for; (n_in_batch, dims)."""
+        vectors = np.empty((len(batch), self.dims), np.float32)
+        stack = [np.arange(len(batch))]
+
+        def fill(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+            vectors[rows] = self.compute(run, chunk.pieces, batch[rows]).cpu().numpy()
             return rows
 
         while stack:
             memory.run_next(
                 stack,
-                cost=lambda rows: again.cost(chunk.pieces.lengths[batch[rows]]),
-                run=run,
+                cost=lambda rows: run.cost(chunk.pieces.lengths[batch[rows]]),
+                run=fill,
                 refuse=lambda rows, tokens: self.refuse(chunk, batch[rows], tokens),
             )
         return vectors

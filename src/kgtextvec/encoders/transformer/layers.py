@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.encoders.choices import LAST
@@ -13,9 +15,13 @@ from kgtextvec.errors import InputError
 
 
 class TokenBatches:
-    """What all kinds of batches have: a model on `device`, its tokenizer, pooling and layers."""
+    """What all kinds of batches have: a model on `device`, its tokenizer, pooling and layers.
+
+    `in_streams`: whether a CPU may run several batches at once.
+    """
 
     watch: OverflowWatch
+    in_streams = True
 
     def __init__(
         self,
@@ -27,6 +33,10 @@ class TokenBatches:
     ) -> None:
         self.model, self.tokenizer, self.pool, self.device = model, tokenizer, pool, device
         self.layers = layers
+
+    def alone(self, ids: NDArray[np.int64]) -> Tensor:
+        """Return the tokens' vectors of one text, by its ids."""
+        raise NotImplementedError
 
 
 def token_vectors(model: Any, layers: str, **inputs: Any) -> Tensor:

@@ -211,6 +211,10 @@ class PackedBatches(TokenBatches):
             inputs["token_type_ids"] = torch.zeros_like(row)
         return token_vectors(self.model, self.layers, **inputs)[0].float()
 
+    def alone(self, ids: NDArray[np.int64]) -> Tensor:
+        """Return the tokens' vectors of one text, (tokens, dims) float32."""
+        return self.hidden(ids, self.pack(np.array([len(ids)])))
+
     def pack(self, lengths: NDArray[np.int64]) -> Pack:
         """Lay texts of these lengths end to end."""
         ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

@@ -50,6 +50,10 @@ class PaddedBatches(RectangularBatches):
             attention_mask=moved(mask, self.device).long(),
         )
 
+    def alone(self, ids: NDArray[np.int64]) -> Tensor:
+        """Return the tokens' vectors of one text, (1, tokens, dims)."""
+        return self.hidden(ids, np.array([len(ids)]))
+
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
         """Run pieces through the model; (n_in_batch, dims) float32 on the device."""

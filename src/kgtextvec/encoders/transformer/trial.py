@@ -5,7 +5,7 @@ text comes first (transformers issue 20031), and some models keep tables for the
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,14 +32,7 @@ def unchanged(model: torch.nn.Module) -> Iterator[None]:
 
     Numbers that are changed in place stay changed; no model does that in evaluation mode.
     """
-    before = [
-        (
-            module,
-            {key: value for key, value in vars(module).items() if key not in OF_TORCH},
-            {key: dict(getattr(module, key)) for key in OF_TORCH},
-        )
-        for module in model.modules()
-    ]
+    before = module_states(model)
     try:
         yield
     finally:
@@ -51,6 +44,49 @@ def unchanged(model: torch.nn.Module) -> Iterator[None]:
                 now = getattr(module, key)
                 now.clear()
                 now.update(table)
+
+
+def module_states(
+    model: torch.nn.Module,
+) -> list[tuple[torch.nn.Module, dict[str, Any], dict[str, dict[str, Any]]]]:
+    """Return each module with its own attributes, and with torch's tables of it."""
+    return [
+        (
+            module,
+            {key: value for key, value in vars(module).items() if key not in OF_TORCH},
+            {key: dict(getattr(module, key)) for key in OF_TORCH},
+        )
+        for module in model.modules()
+    ]
+
+
+@torch.inference_mode()
+def changes_itself(model: Any, run: Callable[[NDArray[np.int64]], Tensor]) -> bool:
+    """Return whether a text changes what the model holds, so that no other may run meanwhile.
+
+    `run` gives the tokens' vectors of a text, by its ids.
+
+    ESM, for one, keeps a table of the last text's positions; a rotary embedding that depends on
+    the length of texts (dynamic, longrope) does so only for long ones, and says it by its name.
+    """
+    kinds = [getattr(module, "rope_type", None) for module in model.modules()]
+    if any(name in str(kind) for kind in kinds for name in ("dynamic", "longrope")):
+        return True
+    states = []
+    with unchanged(model):
+        for length in sorted(CHECKED_LENGTHS)[:2]:
+            run(trial_ids(model, np.array([length])))
+            states.append(module_states(model))
+    return any(differ(*pair) for pair in zip(*states, strict=True))
+
+
+def differ(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    """Return whether two states of a module hold other objects."""
+    tables = [one[1], *one[2].values()], [other[1], *other[2].values()]
+    return any(
+        a.keys() != b.keys() or any(a[key] is not b[key] for key in a)
+        for a, b in zip(*tables, strict=True)
+    )
 
 
 def text_config(model: Any) -> Any:

@@ -21,6 +21,7 @@ class UniformBatches(RectangularBatches):
     """How to plan, cost and run batches of equal length; `model` is on `device`."""
 
     plan: Planner = staticmethod(plan_equal)
+    in_streams = False  # the model's kind of attention is a setting of the model
 
     @torch.inference_mode()
     def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:

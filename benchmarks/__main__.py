@@ -34,6 +34,7 @@ SMALL = {
     "e2e": {"counts": [500], "repeats": 0, "parts": ["e2e", "tsv"]},
     "scores": {"counts": [2_000]},
     "elmo": {"n_texts": 64, "batches": 1},
+    "elmo_host": {"n_texts": 10_000},
     "gpu": {"n_texts": 20_000},
 }
 FULL = {
@@ -54,6 +55,7 @@ FULL = {
     "e2e": {"counts": [500, 2_000, 20_000, 100_000], "repeats": 5},
     "scores": {"counts": [10_000, 100_000, 1_000_000]},
     "elmo": {"n_texts": 2_000},
+    "elmo_host": {"n_texts": 130_000},
     "gpu": {"n_texts": 200_000},
 }
 

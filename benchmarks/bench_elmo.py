@@ -24,7 +24,7 @@ from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.elmo.engine import ElmoEncoder
 from kgtextvec.encoders.elmo.model import ElmoConfig, ElmoModel
 from kgtextvec.encoders.elmo.tokenizer import ElmoTokenizer, character_ids
-from kgtextvec.encoders.elmo.words import splitter
+from kgtextvec.encoders.elmo.words import split_words
 
 BATCH = 64
 WORDS = 1024  # in one call of the loop's character CNN, so that it needs less than 1 GB
@@ -191,8 +191,7 @@ def bench(
     torch.set_num_threads(1)
     table = table if table.exists() else SAMPLE
     texts = read_texts(table, columns)[:n_texts]
-    split = splitter("treebank_hyphen")
-    words = [split(text) for text in texts]
+    words = [split_words(text) for text in texts]
     total = sum(map(len, words))
     about = f"{len(texts):,} texts of {columns[0]}, {total:,} words"
     model = random_model()

@@ -17,6 +17,7 @@ TINY = {
     "formats": {"rows": 1_000, "more": 1_000, "facts": 1_000, "named": 1_000, "rounds": 1},
     "lengths": {"n_texts": 4, "counts": [30]},
     "e2e": {"counts": [120], "repeats": 0, "parts": ["e2e"]},
+    "elmo_host": {"n_texts": 300},
     # On a CPU: what it does is the same, its figures mean nothing.
     "decoder": {"n_texts": 4, "layers": 1},
     "gpu": {

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from threading import current_thread
 
 import numpy as np
 import pytest
@@ -165,25 +166,47 @@ def test_a_block_is_given_out_before_those_after_the_next_begin(tmp_path, monkey
     np.testing.assert_allclose(encode(encoder, TEXTS), whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("kept", [1 << 17, 40])
+def test_blocks_prepared_ahead_give_the_same_bytes(tmp_path, monkeypatch, kept):
+    """Also where words are forgotten between blocks, and where a block is abandoned."""
+    folder, _ = make(tmp_path, KINDS["plain"])
+    found, run_by, run = [], [], ElmoEncoder.embed_block
+    monkeypatch.setattr(
+        ElmoEncoder,
+        "embed_block",
+        lambda self, block: run_by.append(current_thread()) or run(self, block),
+    )
+    for ahead in (0, 3):
+        encoder = ElmoEncoder(folder)
+        encoder.block_texts, encoder.prepared_ahead, encoder.table.kept = 6, ahead, kept
+        next(iter(encoder.encode(TEXTS)))  # left after its first block
+        found.append(encode(encoder, TEXTS).tobytes())
+    assert found[0] == found[1]
+    assert run_by == [current_thread()] * 16  # seven blocks twice, and two that were left
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
 @pytest.mark.parametrize("room", [1, 40])
-def test_a_block_that_does_not_fit_is_halved(tmp_path, monkeypatch, capfd, room):
+def test_a_block_that_does_not_fit_is_halved(tmp_path, monkeypatch, capfd, room, ahead):
     folder, _ = make(tmp_path, KINDS["plain"])
     whole = encode(ElmoEncoder(folder), TEXTS)
-    embed = ElmoEncoder.embed_words
+    embed = ElmoEncoder.embed_block
 
-    def greedy(self, words, n_words):
-        if len(n_words) > 1 and len(words) > room:
+    def greedy(self, block):
+        if len(block.rows) > 1 and len(block.split.numbers) > room:
             raise torch.OutOfMemoryError("no room")
-        return embed(self, words, n_words)
+        return embed(self, block)
 
-    monkeypatch.setattr(ElmoEncoder, "embed_words", greedy)
-    np.testing.assert_allclose(encode(ElmoEncoder(folder), TEXTS), whole, rtol=0, atol=1e-6)
+    monkeypatch.setattr(ElmoEncoder, "embed_block", greedy)
+    encoder = ElmoEncoder(folder)
+    encoder.prepared_ahead, encoder.block_texts = ahead, 16
+    np.testing.assert_allclose(encode(encoder, TEXTS), whole, rtol=0, atol=1e-6)
     assert "out of memory: batch halved" in capfd.readouterr().err
     room = -1
     monkeypatch.setattr(
         ElmoEncoder,
-        "embed_words",
-        lambda self, words, n_words: (_ for _ in ()).throw(MemoryError()),
+        "embed_block",
+        lambda self, block: (_ for _ in ()).throw(MemoryError()),
     )
     with pytest.raises(InputError, match=r"one text of \d+ words does not fit .*more memory"):
         encode(ElmoEncoder(folder), TEXTS)

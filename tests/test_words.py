@@ -1,11 +1,13 @@
 """Texts to words."""
 
+import sys
 from collections import Counter
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import sampled_from, text
+from hypothesis.strategies import lists, sampled_from, text
 
+from kgtextvec.encoders.elmo.splitting import WHITE_SPACE, split_all
 from kgtextvec.encoders.elmo.words import TOKENS, audit_vocabulary, read_word_list, split_words
 from kgtextvec.errors import InputError
 
@@ -56,6 +58,37 @@ def test_nothing_is_lost_but_white_space_and_quotes(told, tokens):
         told = told.replace(sign, "")
         words = [word.replace(sign, "") for word in words]
     assert "".join(words) == "".join(told.split())
+
+
+odd_texts = text(
+    sampled_from("aB1. ,-'’\"([)]\u00a0\u1680\u2003\u2028\u205f\u3000\u00ffα\ud800\x00\x1f🧬")
+)
+
+
+@given(lists(text() | odd_texts, max_size=6), sampled_from(TOKENS))
+def test_many_texts_have_the_words_that_each_has_alone(texts, tokens):
+    each = [split_words(told, tokens) for told in texts]
+    found = split_all(texts, tokens)
+    assert found.n_words.tolist() == [len(words) for words in each]
+    assert [found.distinct[number] for number in found.numbers] == [w for own in each for w in own]
+    assert found.distinct == list(dict.fromkeys(word for own in each for word in own))
+
+
+def test_what_python_takes_for_white_space_separates_words():
+    every = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    assert every == WHITE_SPACE
+    assert split_all(["a" + "b".join(every) + "c"], "whitespace").n_words.tolist() == [
+        len(every) + 1
+    ]
+
+
+def test_a_period_belongs_to_its_sentence_in_each_text():
+    """The same piece has other words at the end of a text and before a capital."""
+    texts = ["of the gene.", "gene. The gene. the", "", "the gene. "]
+    words = ["of the gene .", "gene . The gene. the", "", "the gene ."]
+    found = split_all(texts, "treebank")
+    assert [found.distinct[number] for number in found.numbers] == " ".join(words).split()
+    assert found.n_words.tolist() == [4, 5, 0, 3]
 
 
 def test_a_text_without_spaces_takes_no_longer_than_it_is_long():

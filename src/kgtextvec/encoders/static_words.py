@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgtextvec.encoders import Encoded, EncoderSettings, ResumeContext
-from kgtextvec.encoders.elmo.words import check_tokens, split_all
+from kgtextvec.encoders.elmo.splitting import split_all
+from kgtextvec.encoders.elmo.words import check_tokens
 from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
@@ -59,14 +60,14 @@ class StaticWordsEncoder:
             block = texts[start : start + BLOCK_TEXTS]
             vectors = np.zeros((len(block), self.dims), dtype=np.float32)
             counts = np.zeros((2, len(block)), dtype=np.int32)
-            words, n_words = split_all(block, self.tokens)
-            every = [self.table.row(word) for word in words]
-            ends = np.cumsum(n_words)
-            for place, (start_word, end) in enumerate(zip(ends - n_words, ends, strict=True)):
+            split = split_all(block, self.tokens)
+            of_word = np.array([self.table.row(word) for word in split.distinct], dtype=np.int64)
+            every, ends = of_word[split.numbers], np.cumsum(split.n_words)
+            for place, (start_word, end) in enumerate(zip(ends - split.n_words, ends, strict=True)):
                 rows = every[start_word:end]
-                known = [row for row in rows if row >= 0]
+                known = rows[rows >= 0]
                 counts[:, place] = len(rows), len(rows) - len(known)
-                if known:
+                if len(known):
                     vectors[place] = self.table.vectors[known].mean(axis=0, dtype=np.float64)
                 else:
                     without_words += 1

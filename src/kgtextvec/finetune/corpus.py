@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kgtextvec.encoders.elmo.words import split_all
+from kgtextvec.encoders.elmo.splitting import split_all
 from kgtextvec.errors import InputError
 
 BEGIN, END = "<S>", "</S>"
@@ -143,9 +143,10 @@ def read_corpus(
     words, ends = array("i"), array("q", [0])
     coming = iter(sentences)
     while some := list(islice(coming, SPLIT_AT_ONCE)):
-        own, n_words = split_all(some, tokens)
-        words.extend(distinct.setdefault(word, len(distinct)) for word in own)
-        ends.extend((ends[-1] + np.cumsum(n_words)).tolist())
+        split = split_all(some, tokens)
+        numbers = [distinct.setdefault(word, len(distinct)) for word in split.distinct]
+        words.frombytes(np.array(numbers, dtype=np.int32)[split.numbers].tobytes())
+        ends.extend((ends[-1] + np.cumsum(split.n_words)).tolist())
     bounds = np.array(ends, dtype=np.int64)
     return Corpus(
         words=np.array(words, dtype=np.int32),

@@ -30,13 +30,10 @@ from kgtextvec.encoders.elmo import cell, fused_cell
 from kgtextvec.encoders.elmo.cell import FastAffine, FastCell, Step
 from kgtextvec.encoders.elmo.known_words import BYTES_OF_FLOAT, KnownWords
 from kgtextvec.encoders.elmo.model import ElmoModel, State
-from kgtextvec.encoders.elmo.trie import StepPlan, build_trie, plan_steps
-from kgtextvec.encoders.elmo.words import (
-    audit_vocabulary,
-    check_tokens,
-    read_word_list,
-    split_all,
-)
+from kgtextvec.encoders.elmo.preparation import Block, Preparation
+from kgtextvec.encoders.elmo.splitting import SplitTexts
+from kgtextvec.encoders.elmo.trie import StepPlan
+from kgtextvec.encoders.elmo.words import audit_vocabulary, check_tokens, read_word_list
 from kgtextvec.encoders.memory import (
     BatchRows,
     HalvingRunner,
@@ -60,6 +57,8 @@ RESULT_BYTES = 1 << 28  # vectors of the texts of a block
 TABLE_BYTES = 1 << 29  # of what words give the first layer; a GPU multiplies again as fast
 # Blocks under way while the next one is prepared. A CPU's is ready at once, and stored at once.
 BLOCKS_AHEAD = {"cpu": 0, "cuda": 1}
+# Blocks that threads prepare meanwhile. A CPU's threads have the products to compute.
+PREPARED_AHEAD = {"cpu": 0, "cuda": 3}
 # Characters; longer texts share blocks, to run side by side. A GPU waits for each step's launch.
 LONG_TEXT = {"cpu": 4096, "cuda": 512}
 
@@ -119,6 +118,7 @@ class ElmoEncoder:
         self.widths, self.window = WIDTHS[kind], WINDOWS[kind]
         self.block_words = block_words or BLOCK_WORDS[kind]
         self.long_text, self.ahead = LONG_TEXT[kind], BLOCKS_AHEAD[kind]
+        self.prepared_ahead = PREPARED_AHEAD[kind]
         self.block_texts = max(RESULT_BYTES // (self.dims * BYTES_OF_FLOAT), 1)
         self.nodes = self.words = 0
         with torch.inference_mode():
@@ -175,70 +175,68 @@ class ElmoEncoder:
             )
 
         under_way: deque[Started] = deque()
-        while stack:
-            started = memory.run_next(
-                stack,
-                cost=lambda rows: int(sizes[rows].sum()),
-                run=lambda rows: self.start_block(rows, texts, counts),
-                refuse=refuse,
-            )
-            if started is not None:
-                under_way.append(started)
-            while len(under_way) > self.ahead:
-                yield under_way.popleft().wait()
+        with Preparation(
+            texts, self.tokens, self.table, self.widths, self.prepared_ahead
+        ) as coming:
+            while stack:
+                coming.expect(stack)
+                started = memory.run_next(
+                    stack,
+                    cost=lambda rows: int(sizes[rows].sum()),
+                    run=lambda rows: self.start_block(coming.take(rows), counts),
+                    refuse=refuse,
+                )
+                if started is None:
+                    coming.start_again()
+                else:
+                    under_way.append(started)
+                while len(under_way) > self.ahead:
+                    yield under_way.popleft().wait()
         while under_way:
             yield under_way.popleft().wait()
         if self.vocabulary is not None:
             say(f"{self.folder.name}: {audit_vocabulary(counts, self.vocabulary).summary_line()}")
 
-    def start_block(self, rows: BatchRows, texts: Sequence[str], counts: Counter[str]) -> Started:
+    def start_block(self, block: Block, counts: Counter[str]) -> Started:
         """Embed a block of texts; `counts` takes its words where there is a vocabulary."""
-        words, n_words = split_all([texts[row] for row in rows.tolist()], self.tokens)
-        vectors = self.embed_words(words, n_words)
-        unknown = np.zeros(len(rows), dtype=np.int32)
+        vectors = self.embed_block(block)
+        split = block.split
+        unknown = np.zeros(len(block.rows), dtype=np.int32)
         if self.vocabulary is not None:
-            counts.update(words)
-            known = map(self.vocabulary.__contains__, words)
-            known_before = np.cumsum([0, *known])
-            ends = np.cumsum(n_words)
-            unknown[:] = n_words - known_before[ends] + known_before[ends - n_words]
-        return Started(rows, vectors, n_words.astype(np.int32), unknown)
+            unknown[:] = count_unknown(split, self.vocabulary)
+            times = np.bincount(split.numbers, minlength=len(split.distinct)).tolist()
+            counts.update(dict(zip(split.distinct, times, strict=True)))
+        return Started(block.rows, vectors, split.n_words.astype(np.int32), unknown)
 
     def blocks(self, texts: Sequence[str], sizes: NDArray[np.int64]) -> list[BatchRows]:
         """Cut the sorted texts into blocks of at most `block_words` words and `block_texts` texts.
 
         `sizes` (n_texts,): about how many words each text has.
         """
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]) > self.long_text, texts[i]))
-        blocks: list[list[int]] = []
-        size = 0
-        for row in order:
-            words = int(sizes[row])
-            full = blocks and len(blocks[-1]) == self.block_texts
-            if not blocks or full or size + words > self.block_words:
-                blocks.append([])
-                size = 0
-            blocks[-1].append(row)
-            size += words
-        return [np.array(block, dtype=np.int64) for block in blocks]
+        order = np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.int64)
+        is_long = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) > self.long_text
+        order = np.concatenate([order[~is_long[order]], order[is_long[order]]])
+        before = np.concatenate([[0], np.cumsum(sizes[order])])
+        blocks, start = [], 0
+        while start < len(order):
+            full = np.searchsorted(before, before[start] + self.block_words, side="right") - 1
+            end = max(min(int(full), start + self.block_texts), start + 1)
+            blocks.append(order[start:end])
+            start = end
+        return blocks
 
     @torch.inference_mode()
-    def embed_words(self, words: list[str], n_words: NDArray[np.int64]) -> OnItsWay:
-        """Return the vectors (n_texts, dims) of texts: their words, and how many each has."""
-        offsets = np.concatenate([[0], np.cumsum(n_words)])
-        ids = self.table.rows(words)
+    def embed_block(self, block: Block) -> OnItsWay:
+        """Return the vectors (n_texts, dims) of a block's texts."""
+        self.table.compute(block.new)
+        n_words = block.split.n_words
         shape = (len(n_words), len(self.picks), 2, self.table.vectors.shape[1])
         result = torch.zeros(shape, device=self.device)
         divisors = torch.from_numpy(np.maximum(n_words, 1)).to(self.device)
-        nodes = 0
-        for direction in range(2):
-            trie = build_trie(ids, offsets, backward=direction == 1)
-            depth = len(trie.levels) - 1
-            narrow, wide = self.widths
-            width = int(np.clip(len(trie.word) // (16 * max(depth, 1)) * 16 + 16, narrow, wide))
-            nodes += len(trie.word)
-            self.run(plan_steps(trie, width), direction, divisors, result[:, :, direction])
-        self.words, self.nodes = self.words + len(ids), self.nodes + nodes
+        for direction, plan in enumerate(block.plans):
+            self.run(plan, direction, divisors, result[:, :, direction])
+        self.words += len(block.split.numbers)
+        self.nodes += sum(len(plan.word) for plan in block.plans)
         return OnItsWay(result.view(len(n_words), -1))
 
     def run(self, plan: StepPlan, direction: int, divisors: Tensor, result: Tensor) -> None:
@@ -291,6 +289,17 @@ class ElmoEncoder:
             done = slice(int(plan.ready[first]), int(plan.ready[last]))
             rows = text[done]
             result[rows] = (total[place[done] - begin] / divisors[rows, None, None]).float()
+
+
+def count_unknown(split: SplitTexts, vocabulary: frozenset[str]) -> NDArray[np.int64]:
+    """Return how many words of each text (n_texts,) a vocabulary does not hold."""
+    known = np.fromiter(
+        map(vocabulary.__contains__, split.distinct), dtype=np.bool_, count=len(split.distinct)
+    )
+    before = np.concatenate([[0], np.cumsum(~known[split.numbers])])
+    ends = np.cumsum(split.n_words)
+    unknown: NDArray[np.int64] = before[ends] - before[ends - split.n_words]
+    return unknown
 
 
 class InputTable:

@@ -7,14 +7,11 @@ split by itself, so pieces that repeat are split once. Nothing is downloaded.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import zip_longest
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kgtextvec.errors import InputError
 
@@ -66,43 +63,21 @@ def split_words(text: str, tokens: str = "treebank_hyphen") -> list[str]:
     same, and every hyphen inside a word is a word (`IL-2` gives `IL`, `-`, `2`). Raises InputError
     on another rule. No word is ever empty; a text of white space has no words.
     """
-    return split_all([text], tokens)[0]
-
-
-def split_all(texts: Sequence[str], tokens: str) -> tuple[list[str], NDArray[np.int64]]:
-    """Split texts as `split_words` does: the words of all, and how many each has (n_texts,)."""
     check_tokens(tokens)
-    split_texts = [text.split() for text in texts]
-    n_pieces = np.fromiter(map(len, split_texts), dtype=np.int64, count=len(texts))
-    pieces = list(chain.from_iterable(split_texts))
+    pieces = text.split()
     if tokens == "whitespace":
-        return pieces, n_pieces
-    table = PieceTable(split_piece if tokens == "treebank" else split_hyphens)
-    parts = list(map(table.__getitem__, pieces))
-    ends = np.cumsum(n_pieces)
-    last_of_text = np.zeros(len(pieces) + 1, dtype=np.bool_)
-    last_of_text[ends - 1] = True
-    is_last = last_of_text.tobytes()
-    for i, piece in enumerate(pieces):
-        if "." in piece:
-            following = "" if is_last[i] else pieces[i + 1]
-            parts[i] = table.split(piece, ends_sentence(piece, following))
-    n_words = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-    before = np.concatenate([[0], np.cumsum(n_words)])
-    return list(chain.from_iterable(parts)), before[ends] - before[ends - n_pieces]
+        return pieces
+    split = splitter_of(tokens)
+    return [
+        word
+        for piece, after in zip_longest(pieces, pieces[1:], fillvalue="")
+        for word in split(piece, "." in piece and ends_sentence(piece, after))
+    ]
 
 
-class PieceTable(dict[str, tuple[str, ...]]):
-    """The words of pieces, as `split` gives them where no sentence ends; each is split once."""
-
-    def __init__(self, split: Callable[[str, bool], tuple[str, ...]]) -> None:
-        super().__init__()
-        self.split = split
-
-    def __missing__(self, piece: str) -> tuple[str, ...]:
-        """Split a piece that is not here yet."""
-        self[piece] = found = self.split(piece, False)
-        return found
+def splitter_of(tokens: str) -> Callable[[str, bool], tuple[str, ...]]:
+    """Return the function that splits a piece by the Treebank's rules, or at hyphens as well."""
+    return split_piece if tokens == "treebank" else split_hyphens
 
 
 def ends_sentence(piece: str, following: str) -> bool:

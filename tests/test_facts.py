@@ -70,7 +70,7 @@ def test_parts_without_a_name_are_an_error_by_default(tmp_path, named, capsys):
 
 def test_parts_without_a_name_are_left_out_or_take_their_ids(tmp_path, named, capsys):
     assert len(facts(tmp_path, named, MISSING, ["--empty-text", "skip"])) == 2
-    assert "part of a fact without a name in any table, left out" in capsys.readouterr().err
+    assert "part of a fact that no table names; the fact was skipped" in capsys.readouterr().err
     rows = facts(tmp_path, named, MISSING, ["--empty-text", "name"])
     assert [row["text"] for row in rows[2:]] == ["aspirin r2 EX:9", "EX:3 treats aspirin"]
 
@@ -84,7 +84,7 @@ def test_facts_that_come_again_are_reported(tmp_path, named):
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--text", "{haed}"], "facts have no column haed. Choose among head, relation"),
+        (["--text", "{haed}"], "facts have no column haed. Choose from head, relation"),
         (["--used-by", "x.tsv"], "used_by: facts are a graph's own edges"),
     ],
 )

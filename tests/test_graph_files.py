@@ -80,7 +80,9 @@ def test_a_part_whose_header_is_not_there_or_does_not_fit_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"has 4 columns, Treats-header.csv names 3"):
         edges_of([paths[1], paths[3]])
     other = written(tmp_path, {"x.csv": "a;b;c;d\n"})
-    with pytest.raises(InputError, match=r"which of 2 header files is its own can't be recognised"):
+    with pytest.raises(
+        InputError, match=r"its header can't be recognised by name among 2 header files"
+    ):
         edges_of([*paths, *other])
 
 

@@ -116,7 +116,7 @@ def test_all_files_of_edges_are_one_graph(forms):
     assert graph == {"file": names}
     assert "Its columns: head = subject, relation = predicate, tail = object" in text
     assert "Its columns: head = column 1, relation = column 2, tail = column 3; no header" in text
-    assert "Take out those that hold test triples" in text
+    assert "Remove those that hold test triples" in text
     parts = {"binds-header.csv": NEO4J_EDGES.splitlines()[0], "binds-part000.csv": "g1;g2;BINDS"}
     for name, line in parts.items():
         (forms / name).write_text(line + "\n")

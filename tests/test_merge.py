@@ -40,7 +40,7 @@ def test_rows_of_a_node_are_one_row_with_the_text_of_the_policy(tmp_path, capsys
         (5, "1", "Disease", "another node"),
     ]
     said = capsys.readouterr().err
-    assert f"row merged into an earlier one of its node (merge: {how}) x2" in said
+    assert f"row merged into an earlier row of the same node (merge: {how}) x2" in said
     assert "repeats" not in said
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     assert (manifest["rows"], manifest["policies"]["merge"]) == (3, how)

@@ -53,7 +53,7 @@ def test_the_form_that_finds_most_ends_is_used_and_said(tmp_path, capsys, ends, 
     assert found == ids
     assert manifest.get("node_id", "label::id") == form
     said = capsys.readouterr().err
-    assert f"2 of 2 nodes in graph.tsv (100.0 %) are ids of rows by node_id: {form}" in said
+    assert f"2 of 2 nodes in graph.tsv (100.0 %) match rows by node_id: {form}" in said
     assert "WARNING" not in said
 
 
@@ -63,7 +63,7 @@ def test_a_share_below_95_percent_is_a_warning(tmp_path, capsys):
     assert found == ["9", "8", "7"]
     said = capsys.readouterr().err
     assert "WARNING" in said
-    assert "only 3 of 6 nodes in graph.tsv (50.0 %) are ids of rows by node_id: id" in said
+    assert "only 3 of 6 nodes in graph.tsv (50.0 %) match rows by node_id: id" in said
     assert "(by label::id 1, name 0)" in said
     report = json.loads((tmp_path / "texts/findings.json").read_text())["node_ids"]
     assert report["found"] == {"label::id": 1, "id": 3, "name": 0} and report["share"] == 0.5
@@ -101,17 +101,17 @@ def test_an_id_that_begins_with_its_label_is_a_node_id(tmp_path):
         (
             [("9", "Gene", "a"), ("8", "Gene", "b"), ("9", "Disease", "c")],
             ["--node-id", "id"],
-            "line 4 (id 9, label Disease, name c) would have the id 9 of line 2 (id 9, label Gene",
+            "line 4 (id 9, label Disease, name c) would have the same id 9 as line 2 (id 9, label",
         ),
         (
             [("9", "Gene", "a"), ("Gene::9", "Gene", "b")],
             [],
-            "line 3 (id Gene::9, label Gene, name b) would have the id Gene::9 of line 2 (id 9",
+            "line 3 (id Gene::9, label Gene, name b) would have the same id Gene::9 as line 2 (id",
         ),
         (
             [("9", "Gene", "a"), ("7", "Disease", "a")],
             ["--node-id", "name"],
-            "would have the id a of line 2",
+            "would have the same id a as line 2",
         ),
     ],
 )
@@ -139,7 +139,7 @@ def test_relations_are_called_as_the_graph_calls_them(tmp_path, capsys, relation
     triples = [("9", relation, "8")]
     found, _ = node_ids(tmp_path, RELATIONS, triples, kind="relation_types")
     assert found == ids
-    assert f"1 of 1 relations in graph.tsv (100.0 %) are ids of rows by relation_id: {form}" in (
+    assert f"1 of 1 relations in graph.tsv (100.0 %) match rows by relation_id: {form}" in (
         capsys.readouterr().err
     )
 

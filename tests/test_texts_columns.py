@@ -69,9 +69,9 @@ def test_the_first_column_that_is_not_empty_counts_and_absent_ones_are_reported(
     ("words", "message"),
     [
         ([], "set columns: {label: type, name: label}"),
-        (["--text", "label"], "12 of 12 rows have labels of their own.*{label: type, name: label}"),
-        (["--columns", "name=label"], "columns.name: label is read as name, so which column is"),
-        (["--columns", "nmae=label"], "nmae is no column of ours.*Did you mean name"),
+        (["--text", "label"], "12 rows have 12 different labels.*{label: type, name: label}"),
+        (["--columns", "name=label"], "columns.name: takes the column label, so none is left for"),
+        (["--columns", "nmae=label"], "nmae is not a column that is read.*Did you mean name"),
         (["--columns", "name=lable,label=type"], "no column lable. Did you mean label"),
         (["--columns", "name"], "--columns: not readable .'name' has no ="),
         (["--columns", "{"], "--columns: not readable"),
@@ -159,13 +159,13 @@ def test_labels_of_relation_types_are_refused(lint):
         kind="relation_types",
     )
     assert code == 2
-    assert "label: a table of relation_types has no labels" in err
+    assert "label: tables of relation_types have no labels" in err
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("id\tEX:1\tEX:2\nlabel\tGene\tGene\nname\ta\tb\n", "transposed.*one row per node"),
+        ("id\tEX:1\tEX:2\nlabel\tGene\tGene\nname\ta\tb\n", "transposed.*each node has a row"),
         (
             "gene\t" + "\t".join(f"s{n}" for n in range(30)) + "\n"
             "TP53\t" + "\t".join("1.5" for _ in range(30)) + "\n",

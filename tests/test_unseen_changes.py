@@ -161,7 +161,7 @@ def test_what_is_no_file_is_reported_with_the_plan(made, kind):
         "folder": "is a folder, not a file. Name the file in it.",
         "pipe": "is a pipe or a device, which can be read only once. Save it as a file.",
         "link": "is a link to nowhere, which is not there. Correct the link.",
-        "closed": "permission denied. Make it readable.",
+        "closed": "permission denied; make the file readable.",
     }
     if kind == "closed" and os.geteuid() == 0:
         pytest.skip("root may read everything")

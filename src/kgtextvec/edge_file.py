@@ -116,7 +116,7 @@ class EdgeFile:
             return keys_of_line(self.path, lines[0])
         if lines[0].lstrip().startswith(("<", "[")):
             raise InputError(
-                f"{self.path}: is a web page, XML or JSON, no file of edges. Export its edges as"
+                f"{self.path}: is a web page, XML or JSON, not a file of edges. Export its edges as"
                 " tab-separated text, or as JSON lines."
             )
         known = [one for one in DELIMITERS if one in lines[0]]

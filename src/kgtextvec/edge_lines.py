@@ -19,7 +19,7 @@ def keys_of_line(path: Path, line: str) -> list[str]:
         return list(msgspec.json.decode(line, type=dict[str, Any]))
     except msgspec.DecodeError as error:
         raise InputError(
-            f"{path}: line 1 is not a JSON object ({error}). Give one object a line."
+            f"{path}: line 1 is not a JSON object ({error}). Write one object per line."
         ) from None
 
 
@@ -47,8 +47,8 @@ def json_blocks(
                     rows: list[Any] = decoder.decode_lines(data.removeprefix(b"\xef\xbb\xbf"))
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     raise InputError(
-                        f"{path}: between lines {line} and {last}: {error}. Give one object a line,"
-                        " whose head, relation and tail are strings."
+                        f"{path}: between lines {line} and {last}: {error}. Write one object per"
+                        " line, with strings as head, relation and tail."
                     ) from None
                 yield {
                     place: pa.array([as_string(getattr(row, f"f{place}")) for row in rows])

@@ -26,7 +26,7 @@ def own_header(path: Path, headers: Sequence[Path]) -> Path:
     best = max(shared)
     if not best or shared.count(best) > 1:
         raise InputError(
-            f"{path}: which of {len(headers)} header files is its own can't be recognised by their"
-            " names. Name them alike: Gene-header.csv, Gene-part000.csv."
+            f"{path}: its header can't be recognised by name among {len(headers)} header files."
+            " Name them alike: Gene-header.csv, Gene-part000.csv."
         )
     return headers[shared.index(best)]

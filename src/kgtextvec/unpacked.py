@@ -56,7 +56,7 @@ class UnpackedFile(io.RawIOBase):
         if self.most is not None and self.count > self.most:
             raise InputError(
                 f"{self.path}: unpacks to more than {self.max_ratio} times its size, as a"
-                " decompression bomb does. If it is sound, unpack it."
+                " decompression bomb does. If you trust it, unpack it yourself."
             )
         return data
 

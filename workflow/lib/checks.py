@@ -1,6 +1,5 @@
 """What no single setting of the config shows, checked when the plan is made."""
 
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from kgtextvec.errors import InputError, did_you_mean, most_like
+from kgtextvec.files import advice_to_read
 from kgtextvec.kinds import FACTS, IN_GRAPHS, KINDS
 from kgtextvec.locations import need_package
 from kgtextvec.models.endpoint import check_keys_of_kind
@@ -325,16 +325,12 @@ def wrong_kind(path: Path, key: str) -> str:
 
     Models may be folders, and so may images.
     """
-    try:
-        path.stat()
-    except PermissionError:
-        return "permission denied. Let this user enter the folders above it, or name another file."
-    except OSError:
+    if advice := advice_to_read(path):
+        return f"permission denied; {advice}."
+    if not path.exists():
         if not path.is_symlink():
             return ""
         return f"is a link to {path.readlink()}, which is not there. Correct the link."
-    if not os.access(path, os.R_OK):
-        return "permission denied. Make it readable."
     if path.is_file():
         return ""
     if not path.is_dir():

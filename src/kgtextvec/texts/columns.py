@@ -86,7 +86,11 @@ class ColumnMap:
             mapped |= dict.fromkeys(absent, ())
             needed = [name for name in needed if name not in absent]
         for name in [name for name, found in mapped.items() if not found]:
-            findings.add("absent_column", line, f"a header has no {plain(name)}: empty in its rows")
+            findings.add(
+                "absent_column",
+                line,
+                f"a file has no column {plain(name)}, so it is empty in that file's rows",
+            )
         if self.has_one_label and "label" not in mapped and not self.read_as_other("label"):
             optional.append("label")
         try:
@@ -116,7 +120,9 @@ class ColumnMap:
         if not (column and colon and number.isdecimal()) or name in self.header.names:
             return None
         if int(number) < 1:
-            raise InputError(f"text: {plain(name)!r} asks for no values. Give a number from 1.")
+            raise InputError(
+                f"text: {plain(name)!r} asks for no values. Give a number of 1 or more."
+            )
         return column, int(number)
 
     def mapped_places(self, ours: str, findings: Findings, line: int | None) -> tuple[int, ...]:
@@ -147,9 +153,8 @@ class ColumnMap:
         if others and not self.has_one_label:
             raise TableError(
                 "columns",
-                f"columns.{plain(others[0])}: label is read as {plain(others[0])}, so which column"
-                " is the label? Set columns.label, such as label: type, or label: Gene for all"
-                " rows.",
+                f"columns.{plain(others[0])}: takes the column label, so none is left for the"
+                " labels. Set columns.label, such as label: type, or label: Gene for all rows.",
             )
 
     def read_as_other(self, name: str) -> list[str]:
@@ -166,7 +171,7 @@ class ColumnMap:
         lacks = "description" in needed and place_in(names, "description") is None
         has = "name" in self.how.columns or place_in(names, "name") is not None
         if self.how.text is None and self.kind.has_labels and lacks and has:
-            return " If the names alone are to be embedded, set text: [name]"
+            return " To embed the names alone, set text: [name]"
         return ""
 
     def mapped_columns(self, places: dict[str, tuple[int, ...]]) -> dict[str, MappedColumn]:
@@ -184,8 +189,8 @@ class ColumnMap:
                 show = partial(shown_lists, separator=self.split_at(column, where), most=limit)
             elif limit:
                 raise InputError(
-                    f"text: {{{plain(name)}}} asks for values of a list, and {plain(column)} holds"
-                    " none. Set list_separator, or leave the number out."
+                    f"text: {{{plain(name)}}} asks for some values of a list, and {plain(column)}"
+                    " holds no list. Set list_separator, or remove the number."
                 )
             found[name] = MappedColumn(where, show)
         return found
@@ -264,13 +269,13 @@ def check_mapping(kind: Kind, wanted: Sequence[str], how: Reading) -> None:
     for ours in how.columns:
         plain_name = [one.rpartition(":")[0] for one in wanted]
         if ours not in useful and ours not in plain_name:
-            advice = did_you_mean(ours, useful) or f"Ours are {', '.join(useful)}."
+            advice = did_you_mean(ours, useful) or f"These can be set: {', '.join(useful)}."
             raise InputError(
-                f"columns: {plain(ours)} is no column of ours, nor is it in the text. Write ours:"
-                f" theirs, such as name: label. {advice}"
+                f"columns: {plain(ours)} is not a column that is read, nor is it in the text. Write"
+                f" our name, then yours, such as name: label. {advice}"
             )
     if how.label is not None and not kind.has_labels:
-        raise InputError(f"label: a table of {kind.name} has no labels. Leave it out.")
+        raise InputError(f"label: tables of {kind.name} have no labels. Remove it.")
 
 
 def shown_lists(values: list[str], separator: str, most: int) -> list[str]:
@@ -314,9 +319,7 @@ def absent_from_table(
         known = column in how.columns or (column == "label" and how.label is not None)
         if not known and place_in(names, column) is None:
             has_names = how.kind == "entities" and ("name" in names or "name" in how.columns)
-            advice = (
-                " If the names alone are to be embedded, text: [name] would do" if has_names else ""
-            )
+            advice = " To embed the names alone, set text: [name]" if has_names else ""
             found = ", ".join(plain(one, 30) for one in names)
             return "text", f"has no column {plain(column)}. It has {found}.{advice}"
     return "", ""
@@ -328,9 +331,9 @@ def refuse_for_facts(how: Reading, headers: Sequence[Path]) -> None:
     given = [name for name in changed(how, acts="vectors") if name in (*ours, "list_separator")]
     if given:
         raise InputError(
-            f"{given[0]}: facts are read as edges are. Set it under graph, or nowhere."
+            f"{given[0]}: facts are read like edges. Set this key under graph, or remove it."
         )
     if headers:
         raise InputError(
-            "header_file: facts are read as edges are. Add the header file to the files of edges."
+            "header_file: facts are read like edges. List the header file among the files of edges."
         )

@@ -23,14 +23,14 @@ NAMES = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".xz":
 # A frame's magic number and descriptor, and the bit of the descriptor that promises a checksum.
 ZSTD_HEAD, ZSTD_HAS_CHECKSUM = 5, 4
 NO_CHECKSUM = (
-    "the zstd file has no checksum, so damage to it can go unnoticed. Pack it by the zstd program,"
-    " which adds one"
+    "the zstd file has no checksum, so damage to it can go unnoticed. Compress it"
+    " with the zstd program, which adds one"
 )
 CUT = "damaged or cut short: fetch the file again"
 
 OBO_GRAPHS = "an ontology in OBO Graphs JSON"
 OTHER_FORMATS = (
-    (b"BZh", "a bzip2 file", "unpack it with bunzip2, or pack it with gzip, xz or zstd"),
+    (b"BZh", "a bzip2 file", "unpack it with bunzip2, or compress it with gzip, xz or zstd"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or export it as TSV"),
     (b"PK\x05\x06", "an empty zip archive", "fetch the table itself"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
@@ -84,13 +84,14 @@ def open_blocks(
     raw = raw_blocks(path, count)
     head, raw = with_head(raw, 512)
     if not head:
-        raise TableError("empty_file", "the file is empty (0 bytes). Make or fetch it again.")
+        raise TableError("empty_file", "the file is empty (0 bytes). Create or fetch it again.")
     packed = packing(head)
     announced = NAMES.get(path.suffix.lower(), "")
     if packed != announced:
-        what = f"packed by {packed}" if packed else "not compressed"
+        what = f"compressed by {packed}" if packed else "not compressed"
         says = f"named {path.suffix}" if announced else "not named so"
-        findings.add("name", None, f"the file is {what} though {plain(says)}; it was read as it is")
+        note = f"the file is {what}, although {plain(says)}; it was read by its content"
+        findings.add("name", None, note)
     if packed == "zstd":
         blocks = unzstd(raw, findings)
     else:
@@ -100,7 +101,7 @@ def open_blocks(
     head, blocks = with_head(blocks, 4096)
     if not head:
         raise TableError(
-            "empty_file", "the file is empty (0 bytes) once unpacked. Make or fetch it again."
+            "empty_file", "the file is empty (0 bytes) once unpacked. Create or fetch it again."
         )
     if refuse:
         refuse_other_formats(head, bool(packed))
@@ -118,7 +119,7 @@ def within_ratio(
             raise TableError(
                 "ratio",
                 f"the file unpacks to more than {most} times its size, as a decompression bomb"
-                " does. If it is sound, raise max_ratio.",
+                " does. If you trust it, raise max_ratio.",
             )
         yield block
 
@@ -126,22 +127,22 @@ def within_ratio(
 def raw_blocks(path: Path, seen: Callable[[int], None]) -> Iterator[bytes]:
     """Yield a file's bytes as they are. Raises TableError when it can't be read."""
     advice = {
-        errno.ENOENT: "not there. Check the path",
-        errno.ENOTDIR: "not there. Check the path",
-        errno.EISDIR: "a folder. Give the file in it",
-        errno.EACCES: "not readable. Check its permissions",
-        errno.ENAMETOOLONG: "a name too long for this system. Check the path",
+        errno.ENOENT: "the file is not there. Check the path",
+        errno.ENOTDIR: "the file is not there. Check the path",
+        errno.EISDIR: "this is a folder, not a file. Name the file in it",
+        errno.EACCES: "the file is not readable. Check its permissions",
+        errno.ENAMETOOLONG: "the name is too long for this system. Check the path",
     }
     try:
         with path.open("rb") as handle:
             if stat.S_ISCHR(os.fstat(handle.fileno()).st_mode):
-                raise TableError("file", "the path is a device. Give a file.")
+                raise TableError("file", "this is a device, not a file. Name a file.")
             while block := handle.read(RAW):
                 seen(len(block))
                 yield block
     except OSError as error:
-        why = advice.get(error.errno or 0, f"not readable ({error.strerror})")
-        raise TableError("file", f"the file is {why}.") from None
+        why = advice.get(error.errno or 0, f"the file is not readable ({error.strerror})")
+        raise TableError("file", f"{why}.") from None
 
 
 def with_head(blocks: Iterator[bytes], least: int) -> tuple[bytes, Iterator[bytes]]:
@@ -189,10 +190,10 @@ def gunzip(raw: Iterator[bytes]) -> Iterator[bytes]:
     except zlib.error as error:
         if "incorrect data check" in str(error):
             raise TableError(
-                "damaged", "gzip: the file is damaged, its CRC does not fit: fetch it again."
+                "damaged", "gzip: the file is damaged, its CRC does not match: fetch it again."
             ) from None
         if "incorrect header check" in str(error):
-            why = "other bytes follow the packed ones"
+            why = "other bytes follow the compressed ones"
         else:
             why = str(error).rpartition(": ")[2]
         raise TableError("damaged", f"gzip: {why}, so the file is {CUT}.") from None

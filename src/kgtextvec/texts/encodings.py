@@ -137,7 +137,7 @@ class BadByte:
     def shown(self, encoding: str) -> str:
         """Return what is wrong with the line."""
         what = f"is not {plain(encoding)} (byte 0x{self.byte:02x} at column {self.column})"
-        return f"{what}: a character is cut short" if self.end else what
+        return f"{what}: a character is incomplete" if self.end else what
 
 
 def bad_byte(line: bytes, carried: bool) -> BadByte | None:

@@ -139,19 +139,19 @@ class FactBlocks:
                 one, at = columns[f"{part}_id"][row], int(lines[row])
                 if self.policy == "name":
                     columns[part][row] = one
-                    outcome = "the id was taken (empty_text: name)"
+                    outcome = "its id was used (empty_text: name)"
                 else:
                     keep[row] = False
-                    outcome = "left out (empty_text: skip)"
+                    outcome = "the fact was skipped (empty_text: skip)"
                 error = self.policy == "error"
                 findings.add(
                     "no_name",
                     at,
                     f"fact {at}: no table has a name for its {part} {plain(one)}",
                     error=error,
-                    title="" if error else f"part of a fact without a name in any table, {outcome}",
-                    hint="Add the table that has it, or set empty_text: skip to leave such facts"
-                    " out, or name to take ids for names"
+                    title="" if error else f"part of a fact that no table names; {outcome}",
+                    hint="Add the table that has it, or set empty_text: skip to skip such facts,"
+                    " or empty_text: name to use ids as names"
                     if error
                     else "",
                 )
@@ -169,8 +169,8 @@ def check_facts(rule: TextRule, used_by: Sequence[Path]) -> None:
     for column in rule.columns:
         if column not in FACT_COLUMNS:
             raise InputError(
-                f"text: facts have no column {plain(column)}. Choose among"
+                f"text: facts have no column {plain(column)}. Choose from"
                 f" {', '.join(FACT_COLUMNS)}."
             )
     if used_by:
-        raise InputError("used_by: facts are a graph's own edges. Remove it.")
+        raise InputError("used_by: facts are a graph's own edges. Remove this key.")

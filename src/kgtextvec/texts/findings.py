@@ -6,6 +6,7 @@ from typing import Any
 from kgtextvec.errors import InputError, without_escapes
 
 LISTED = 20
+LINES_SKIPPED = "Skipped, as bad_lines: skip says"
 
 
 class TableError(InputError):
@@ -94,7 +95,7 @@ class Findings:
     def bad_line(self, kind: str, line: int, what: str, hint: str, policy: str) -> None:
         """Count a line that can't be used, an error unless `policy` (bad_lines) is skip."""
         skip = policy == "skip"
-        hint = "Left out, as bad_lines: skip says" if skip else hint
+        hint = LINES_SKIPPED if skip else hint
         self.add(kind, line, f"line {line} {what}", error=not skip, hint=hint)
 
     @property
@@ -119,7 +120,7 @@ class Findings:
         if len(self.starts) < 2:
             return []
         shown = ", ".join(f"{plain(name)} begins at {n + 1}" for n, name in self.starts[:LISTED])
-        return [f"Lines are counted through all files: {shown}"]
+        return [f"Line numbers run through all files: {shown}"]
 
     def error_message(self) -> str:
         """Return all errors in one line: the first LISTED by line, how many more, the hints."""

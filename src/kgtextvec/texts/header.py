@@ -59,7 +59,7 @@ def first_line(blocks: Iterator[bytes], longest: int) -> tuple[bytes, list[int],
             raise TableError("long_line", f"line {number} has no end. Is this a table?", number)
     if data[start:].strip():
         return data[start:], blank, iter(())
-    raise TableError("empty_file", "the file holds only blank lines. Make or fetch it again.")
+    raise TableError("empty_file", "the file holds only blank lines. Create or fetch it again.")
 
 
 def read_header(
@@ -84,8 +84,8 @@ def read_header(
     if text.startswith("#"):
         raise TableError(
             "comment",
-            f"line {number} starts with #: lines of comment are not read, and a header must not"
-            " start so. Remove the line, or the # if this is the header.",
+            f"line {number} starts with #, and comment lines are not supported. Remove the line, or"
+            " the # if this is the header.",
             number,
         )
     if delimiter == "\t" and "\t" not in text:
@@ -94,15 +94,15 @@ def read_header(
         if not counts[mark] and len(text.split()) > 1:
             raise TableError(
                 "separator",
-                f"line {number} has no tab but blanks. Columns must be separated by tabs: export"
+                f"line {number} has spaces but no tab. Columns must be separated by tabs: export"
                 " the table as TSV.",
                 number,
             )
         if counts[mark]:
             raise TableError(
                 "separator",
-                f"line {number} has no tab: the table is {SEPARATORS[mark]}-separated, though its"
-                " name or its format says tabs. Rename it to .csv, or set format: csv.",
+                f"line {number} has no tab: the table is {SEPARATORS[mark]}-separated, although"
+                " its name or format says tabs. Rename it to .csv, or set format: csv.",
                 number,
             )
     names = split_line(text, delimiter, quote)
@@ -228,7 +228,7 @@ def columns_hint(names: Sequence[str], missing: Sequence[str]) -> str:
     if not found:
         return ""
     mapping = ", ".join(f"{ours}: {plain(theirs, 40)}" for ours, theirs in found.items())
-    return f" If these are the columns meant, set columns: {{{mapping}}}"
+    return f" If these are the right columns, set columns: {{{mapping}}}"
 
 
 def place_in(names: Sequence[str], theirs: str) -> int | None:

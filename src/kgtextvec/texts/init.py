@@ -79,7 +79,7 @@ def init(
         preview(one, known)
     proposals = with_one_graph(proposals, unknown, known)
     if not proposals:
-        raise InputError("no file was recognised. Write the config by hand: config/README.md.")
+        raise InputError("no file was recognised. Write the config by hand; see config/README.md.")
     with whole_file(out) as part:
         part.write_text(config_text(proposals, out), "utf-8")
     for one in proposals:
@@ -239,7 +239,7 @@ def preview(one: ProposedTable, known: KnownIds) -> None:
             if size > CHECKED_BYTES and len(one.texts) == SHOWN_TEXTS:
                 break
     if table.findings.outcome == "error":
-        one.problems.append(f"kgtextvec lint refuses the table: {table.findings.error_message()}")
+        one.problems.append(f"kgtextvec lint rejects the table: {table.findings.error_message()}")
 
 
 def config_text(proposals: Sequence[ProposedTable], out: Path) -> str:

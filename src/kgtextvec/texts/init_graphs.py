@@ -69,8 +69,8 @@ def with_graphs_joined(
     doubts = list(dict.fromkeys(doubt for _, guess in plain for doubt in guess.doubts))
     if len(plain) > 1 and not all(sample.headers for sample, _ in plain):
         doubts.append(
-            "these files are read as one graph. Take out those that hold test triples:"
-            " evaluate.test_triples names them"
+            "these files are read as one graph. Remove those that hold test triples, and name"
+            " them in evaluate.test_triples"
         )
     sample = replace(plain[0][0], path=first, more=more, headers=())
     return [(sample, TableGuess(" and ".join(forms), "graph", {}, doubts)), *others]

@@ -61,7 +61,7 @@ class MergedNodes:
                     "merged_rows",
                     int(lines[row]),
                     f"line {lines[row]} ({plain(columns['id'][row])})",
-                    title=f"row merged into an earlier one of its node (merge: {self.how})",
+                    title=f"row merged into an earlier row of the same node (merge: {self.how})",
                 )
         return keep
 

@@ -47,8 +47,8 @@ class NodeIds:
                 "node_ids",
                 None,
                 f"only {self.summary_line}",
-                hint=f"Set {self.kind.id_setting} if another form is right, or add the rows that"
-                " are missing; other tables may have them",
+                hint=f"Set {self.kind.id_setting} if another form is right, or add the missing"
+                " rows; other tables may have them",
             )
 
     @property
@@ -68,7 +68,7 @@ class NodeIds:
         return (
             f"{len(self.found[self.form]):,} of {len(self.graph.ids):,}"
             f" {self.kind.many_in_graph} in {plain(self.graph.file)}"
-            f" ({100 * self.share:.1f} %) are ids of rows by {self.kind.id_setting}: {self.form}"
+            f" ({100 * self.share:.1f} %) match rows by {self.kind.id_setting}: {self.form}"
             f" (by {', '.join(others)})"
         )
 
@@ -142,7 +142,7 @@ def report_clashes(
         findings.add(
             "same_node_id",
             line,
-            f"{row} would have the id {plain(node)} of {shown[first][1]}",
+            f"{row} would have the same id {plain(node)} as {shown[first][1]}",
             error=True,
             hint=f"Set {setting} to another form than {node_ids.form}, or correct the rows",
             count=1 if number < min(LISTED, len(lines)) else len(lines) - number + 1,

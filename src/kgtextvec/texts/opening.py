@@ -64,8 +64,8 @@ def check_name(path: Path, name: str, file: OpenFile) -> None:
         FORMATS["tsv"].reader(file).open()  # says what is there instead of tabs, or another fault
     raise TableError(
         "format",
-        f"the file is {FORMATS[name].description}, though it is named {plain(suffixes[-1])}. Rename"
-        f" it, or set format: {name}.",
+        f"the file is {FORMATS[name].description}, although it is named {plain(suffixes[-1])}."
+        f" Rename it, or set format: {name}.",
         1,
     )
 
@@ -92,7 +92,7 @@ def readers_of(
     say where each of the first ones begins.
     """
     if headers and how.header:
-        raise InputError("header_file: the table has header, too. Leave one of them out.")
+        raise InputError("header_file: the table sets header, too. Remove one of them.")
     before = 0
     names: dict[Path, list[str]] = {}
     for path in files:

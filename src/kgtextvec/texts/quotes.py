@@ -82,7 +82,7 @@ def split_rows(
             return QuotedRow(
                 fields,
                 index + 1,
-                f"field {len(fields)} opens with a quote and goes on after the closing one",
+                f"field {len(fields)} starts with a quote and goes on after the closing one",
             )
         position += 1
 

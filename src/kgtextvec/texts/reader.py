@@ -64,7 +64,7 @@ class Reader:
             self.findings.add(
                 "line_ends",
                 1,
-                "lines end with CR alone (old Mac); they were read as line ends",
+                "lines end with CR alone (old Mac); each CR was read as a line end",
             )
             blocks = cr_as_lf(blocks)
         if self.names:
@@ -241,8 +241,8 @@ class Reader:
                 self.bad(
                     "header_again",
                     at + start,
-                    "is the header again",
-                    "Were tables joined? Remove the inner headers",
+                    "repeats the header",
+                    "Were tables joined? Remove the repeated headers",
                 )
             else:
                 rows.append(fields)
@@ -277,7 +277,7 @@ class Reader:
             self.findings.add(
                 "quoted_rows",
                 self.at + start,
-                title=f"quoted field with lines that have {self.width} fields like a row",
+                title=f"quoted field that spans lines of {self.width} fields, as rows have",
                 hint="It was read as one field; check that its quote is closed at the right place",
             )
             return ""
@@ -319,7 +319,7 @@ class Reader:
         hint = "Quote fields that hold a tab or a line break"
         if fields[0].startswith("#") and not more:
             what += " (it starts with #)"
-            hint = "Remove lines of comment"
+            hint = "Remove comment lines"
         elif cut:
             what += ": the file seems cut short"
             hint = "Fetch or write it again"

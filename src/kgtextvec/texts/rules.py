@@ -159,8 +159,8 @@ def parse_rule(rule: str) -> TextRule:
         columns = tuple(name.strip() for name in rule.split(","))
         if not all(columns) or len(set(columns)) < len(columns):
             raise InputError(
-                f"text: {plain(rule)!r} has an empty or repeated column. Give columns with commas"
-                " between them, such as description,name."
+                f"text: {plain(rule)!r} has an empty or repeated column. Give columns"
+                " separated by commas, such as description,name."
             )
         return TextRule(rule, columns)
     pieces = re.split(r"\{\{|\}\}|\{([^{}]*)\}", rule)

@@ -50,7 +50,7 @@ def sample_of(path: Path, names: Sequence[str] = ()) -> TableSample:
         if len(head) >= SAMPLE_BYTES:  # the last line may be cut
             text = text[: text.rfind("\n") + 1] or text
         if len(CONTROL.findall(text)) > len(text) / 200:
-            raise TableError("format", "the file holds other things than text. Is it a table?")
+            raise TableError("format", "the file is not text. Is it a table?")
         return sample_split(path, name, text, found_delimiter(file) or "\t")
     except InputError as error:
         raise InputError(f"{plain(str(path), 1000)}: {error}") from None
@@ -70,7 +70,7 @@ def sample_split(path: Path, name: str, text: str, delimiter: str) -> TableSampl
     except csv.Error:  # a field too long for csv, or a quote without end: lint says where
         rows = [line.split(delimiter) for line in lines if line.strip()]
     if not rows:
-        raise TableError("empty_file", "the file holds only blank lines. Make or fetch it again.")
+        raise TableError("empty_file", "the file holds only blank lines. Create or fetch it again.")
     return TableSample(path, name, rows[0], rows[1:], quotechar=quote)
 
 

@@ -34,14 +34,14 @@ def shape_hint(reader: TableReader, names: Sequence[str]) -> str:
     first = {key_of(one) for one in [names[0], *batch.columns["0"][:FEW_ROWS]]}
     if len(first & known) > 1 and len(first & known) > len({*map(key_of, names)} & known):
         return (
-            " The table seems to be transposed: the names of columns are in its first column. Turn"
-            " it round, one row per node"
+            " The table seems to be transposed: its first column holds the names of columns."
+            " Transpose it, so that each node has a row"
         )
     values = [one for name in list(batch.columns)[1:] for one in batch.columns[name][:FEW_ROWS]]
     if len(names) >= WIDE and values and all(NUMERIC.fullmatch(one) for one in values):
         return (
-            f" The table is a matrix of numbers with {len(names):,} columns. Give a table with a"
-            " row per node, and its name or description"
+            f" The table is a matrix of numbers with {len(names):,} columns. Give a table with"
+            " one row per node, and its name or description"
         )
     return ""
 
@@ -61,8 +61,8 @@ def label_that_is_name(
         findings.add(
             "label_is_name",
             None,
-            f"{labels:,} of {rows:,} rows have labels of their own, so label seems to be the name,"
-            f" and {plain(likely[0])} the label",
+            f"{rows:,} rows have {labels:,} different labels, so the column label seems to hold"
+            f" names, and {plain(likely[0])} the labels",
             error=True,
             hint=f"Set columns: {{label: {plain(likely[0])}, name: label}}; or columns:"
             " {label: label} if they are labels",

@@ -18,7 +18,7 @@ from kgtextvec.settings.tables import Reading
 from kgtextvec.texts.blocks import Batch
 from kgtextvec.texts.columns import ColumnMap, refuse_for_facts
 from kgtextvec.texts.facts import FactBlocks, check_facts
-from kgtextvec.texts.findings import Findings, TableError, plain
+from kgtextvec.texts.findings import LINES_SKIPPED, Findings, TableError, plain
 from kgtextvec.texts.merge import MergedNodes
 from kgtextvec.texts.node_ids import NodeIds, report_clashes
 from kgtextvec.texts.opening import readers_of
@@ -244,8 +244,8 @@ class CheckedTable:
                         "odd_key",
                         line,
                         f"{where} ({ascii_shown(value)})",
-                        title=f"{key} with blanks at its ends or invisible characters",
-                        hint="It was kept as it is, and matches only the same odd key",
+                        title=f"{key} with spaces at its ends or invisible characters",
+                        hint="It was kept as it is, and matches only an identical one",
                     )
                 if fault:
                     keep = keep or [True] * len(values)
@@ -256,17 +256,17 @@ class CheckedTable:
     def bad_row(self, kind: str, line: int, fault: str) -> None:
         """Record a row whose key can't be used: an error, or left out if bad_lines says so."""
         skip = self.settings.bad_lines == "skip"
-        hint = "Left out, as bad_lines: skip says" if skip else "Correct it, or set bad_lines: skip"
+        hint = LINES_SKIPPED if skip else "Correct it, or set bad_lines: skip"
         what = f"{self.unit} {line} {fault}"
         self.findings.add(kind, line, what, error=not skip, hint=hint)
 
     def controls(self, batch: Batch) -> None:
         """Record control characters and the like in the columns that are used."""
-        fate = "kept" if self.settings.text_clean == "none" else "made blanks"
+        fate = "kept" if self.settings.text_clean == "none" else "replaced by spaces"
         faults = {
             "control_characters": (CONTROL, f"control characters inside ({fate})"),
-            "carriage_return": (LONE_CR, f"CR alone inside a field ({fate})"),
-            "byte_order_mark": (MARK, "byte order mark inside; were files joined?"),
+            "carriage_return": (LONE_CR, f"lone CR inside a field ({fate})"),
+            "byte_order_mark": (MARK, "byte order mark inside the file; were files joined?"),
         }
         for name, values in batch.columns.items():
             for row, value in enumerate(values):
@@ -298,16 +298,16 @@ class CheckedTable:
                     "empty_text",
                     line,
                     row_name,
-                    title="no text, the name was taken (empty_text: name)",
+                    title="no text; the name was used (empty_text: name)",
                 )
             elif policy == "skip":
                 self.findings.add(
-                    "empty_text", line, row_name, title="no text, row left out (empty_text: skip)"
+                    "empty_text", line, row_name, title="no text; row skipped (empty_text: skip)"
                 )
             else:
                 why = f"{empty}, and so is its name" if policy == "name" else empty
-                hint = "empty_text: skip to leave such rows out"
-                hint += "" if policy == "name" else ", or empty_text: name to take their names"
+                hint = "empty_text: skip to skip such rows"
+                hint += "" if policy == "name" else ", or empty_text: name to use their names"
                 self.findings.add(
                     "no_text",
                     line,
@@ -338,8 +338,7 @@ class CheckedTable:
         if not self.settings.allow_empty:
             raise TableError(
                 "no_rows",
-                "the table has a header and no rows that can be used. Add rows, or set"
-                " allow_empty: true.",
+                "the table has a header but no usable rows. Add rows, or set allow_empty: true.",
             )
 
 

@@ -126,8 +126,10 @@ class JsonLines:
             text = shown_value(value)
             if text is None:
                 kept[place], text = False, ""
-                what = f"holds an object, or a list of them, in {plain(name)}"
-                self.bad("json_value", starts[place], what, "Give text, a number or a list of them")
+                what = f"holds an object, or a list of objects, in {plain(name)}"
+                self.bad(
+                    "json_value", starts[place], what, "Use text, a number, or a list of these"
+                )
             column[place] = text
 
     def refuse(self, number: int, line: bytes, error: Exception) -> None:

@@ -47,7 +47,7 @@ class ParquetTable:
         names = list(self.schema.names)
         if self.given.names:
             raise TableError(
-                "settings", "the file is Parquet, which names its columns: leave header out."
+                "settings", "the file is Parquet, which names its columns: remove header."
             )
         return Header(names, lists=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kgtextvec.texts.blocks import Batch
 from kgtextvec.texts.containers import UNJUDGED
-from kgtextvec.texts.findings import TableError, plain
+from kgtextvec.texts.findings import LINES_SKIPPED, TableError, plain
 from kgtextvec.texts.formats import OpenFile, TableFormat
 from kgtextvec.texts.header import Header
 
@@ -57,14 +57,14 @@ class Spreadsheet:
             self.findings.add(
                 "sheets",
                 None,
-                f"only the first of {len(book.sheet_names)} sheets was read ({names}); save another"
-                " one as a file of its own",
+                f"only the first of {len(book.sheet_names)} sheets was read ({names}); to read"
+                " another one, save it as a file of its own",
             )
         self.names = [*self.file.names]
         while not self.names:
             row = next(self.cells, None)
             if row is None:
-                raise TableError("empty_file", "the first sheet is empty.")
+                raise TableError("empty_file", "the first sheet is empty. Put the table there.")
             self.at += 1
             if any(str(cell).strip() for cell in row):
                 self.names = [str(cell).strip() for cell in row]
@@ -123,9 +123,12 @@ class Spreadsheet:
     def date(self, number: int, place: int) -> None:
         """Record a row with a date: an error, or left out if bad_lines says so."""
         skip = self.file.how.bad_lines == "skip"
-        hint = "Spreadsheets turn names such as MARCH1 into dates: correct it, in a column of text"
+        hint = (
+            "Spreadsheets turn names such as MARCH1 into dates: correct the cell, and format its"
+            " column as text"
+        )
         what = f"row {number} has a date in {plain(self.names[place])}"
-        left = "Left out, as bad_lines: skip says"
+        left = LINES_SKIPPED
         self.findings.add("date", number, what, error=not skip, hint=left if skip else hint)
 
 

@@ -139,8 +139,8 @@ def label_settings(
         example = several[0]
         doubts.append(
             f"{len(several)} of {len(sample.rows)} rows have several labels, such as"
-            f" {', '.join(example[:4])}. label_of takes the {settings['label_of']}; it can be"
-            " first, last, or a list of labels, the first of which that a row has is taken"
+            f" {', '.join(example[:4])}. label_of takes the {settings['label_of']}; set"
+            " first, last, or a list of labels in order of preference"
         )
     empty = len(sample.rows) - len(values)
     if empty:

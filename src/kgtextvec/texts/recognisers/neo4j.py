@@ -51,7 +51,7 @@ def guess_neo4j(sample: TableSample) -> TableGuess | None:
         more["list_separator"] = mark
     if not name:
         columns["name"] = ":ID"
-        doubts.append("no property is called name or the like; ids stand for names")
+        doubts.append("no property is called name or similar; ids are used as names")
     if not about:
         more["text"] = ["name"]
     settings = {"columns": columns} | more

@@ -73,7 +73,7 @@ def mapped(
 
 def unlabelled(kind: str | None) -> list[str]:
     """Return the doubt of a table without a column of labels."""
-    return [] if kind else ["no column has labels: all rows get Entity; set what they are"]
+    return [] if kind else ["no column has labels, so all rows get Entity: set what they are"]
 
 
 RECOGNISER = Recogniser("any table with a header", 90, guess_typed)

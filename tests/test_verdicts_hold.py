@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections import defaultdict
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kgtextvec.evaluate.folds import grouped_folds
 from kgtextvec.evaluate.scorecard import evaluate_space
 from kgtextvec.pairs import read_item_sums
 from kgtextvec.report.compare import compare_spaces
+from kgtextvec.report.compare.rules import rules_verdict
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 from kgtextvec.report.compare.verdict import table_verdict
 from kgtextvec.settings.scores import Scoring
@@ -108,6 +110,26 @@ def test_a_small_loss_is_clear_although_intervals_overlap(spaces):
     ends = kept.partition(f"{value:+.4f}, ")[2].partition(")")[0].split(" to ")
     assert [float(end) for end in ends] == pytest.approx([low, high], abs=0.15 * (high - low))
     assert "It is clearly better than all others" in table_verdict(spaces)[0]
+
+
+def test_a_small_gain_of_a_text_rule_is_clear_although_intervals_overlap(spaces):
+    """The same vectors as above, as if two text rules of one file had given them."""
+    rules = {"long": "{name}. {description}", "short": "name"}
+    group = [
+        replace(one, table=table, text=text, file="e.tsv", space="full", rows=408)
+        for one, (table, text) in zip(spaces, rules.items(), strict=True)
+    ]
+    value, low, _ = paired_by_hand(*((one.items["cold_start"], "vectors.mrr") for one in group))
+    assert low > 0
+    said = rules_verdict(group)
+    mine, its = (one.scores["cold_start", "vectors", "mrr"] for one in group)
+    assert its.high > mine.low, "the intervals overlap"
+    assert said[0] == "long (“{name}. {description}”) and short (name) read one file."
+    assert said[1].startswith(
+        f"toy full: best with long, at cold-start MRR {mine.value:.3f} (95 % interval"
+        f" {mine.low:.3f} to {mine.high:.3f}), before short ({its.value:.3f}; clearly better:"
+        f" {value:+.4f}, "
+    )
 
 
 def test_every_number_of_the_summary_is_in_a_table_of_the_page(spaces, root):

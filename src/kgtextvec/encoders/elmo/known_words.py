@@ -56,7 +56,7 @@ class KnownWords:
         return NewWords(rows, new, replace_all)
 
     def compute(self, new: NewWords) -> None:
-        """Add the vectors of new words; rows of earlier calls no longer hold if it is `replace_all`."""
+        """Add the vectors of new words; with `replace_all`, rows of earlier calls hold no more."""
         parts = [self.vectors[:0] if new.replace_all else self.vectors]
         words, start = new.words, 0
         while start < len(words):

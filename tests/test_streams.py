@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from tiny_decoders import byte_tokenizer, decoder_size, tiny_bart, tiny_bigbird
+from tiny_decoders import byte_tokenizer, decoder_size, tiny_bigbird, tiny_t5
 from tiny_models import save, tiny_bert, tiny_mpnet
 
 from kgtextvec.encoders import EncoderSettings, ResumeContext
@@ -170,17 +170,28 @@ def test_who_stops_early_leaves_no_thread(folder, threads):
     assert torch.get_num_threads() == 2
 
 
-def test_overflows_are_noted_for_their_own_batch(tmp_path, threads, capfd):
-    """In float16 this BART clamps some texts' numbers; the others must not be computed again."""
-    counts = []
-    for count in (1, 4):
-        threads(count)
-        encoder = make(tiny_bart(tmp_path / f"bart{count}"), precision="float16", batch_tokens=100)
-        vectors = encoded(encoder, TEXTS)
-        lines = capfd.readouterr().err.splitlines()
-        counts.append(sorted(line for line in lines if "computed again in float32" in line))
-        assert np.isfinite(vectors).all()
-    assert counts[0] == counts[1] != []
+@pytest.mark.parametrize("count", [1, 3])
+def test_overflows_are_noted_for_their_own_batch(tmp_path, threads, count, capfd):
+    """A float16 T5 whose every second batch overflows: those alone are computed in float32."""
+    threads(count)
+    encoder = make(tiny_t5(tmp_path / "t5"), precision="float16")
+    assert encoder.run.in_streams
+    assert encoder.run.watch.watches
+    lock, started = threading.Lock(), []
+
+    def look(pieces, batch):
+        with lock:
+            started.append(len(batch))
+            odd = len(started) % 2
+        if odd:
+            encoder.run.watch.over.fill_(True)
+
+    encoder.run = Seen(encoder.run, look)
+    vectors = encoded(encoder, TEXTS)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "in float32" in line]
+    assert sorted(int(line.split()[0]) for line in lines) == sorted(started[::2])
+    exact = encoded(make(tmp_path / "t5"), TEXTS)
+    assert np.abs(vectors - exact).max() <= 5e-3 * np.abs(exact).max()
 
 
 def rope_model(folder: Path, rope: dict[str, object]) -> Path:

@@ -37,7 +37,8 @@ class OverflowWatch:
     def over(self) -> Tensor:
         """Whether this thread's batch had an overflow: a bool on the device."""
         if not hasattr(self.notes, "over"):
-            self.notes.over = torch.zeros((), dtype=torch.bool, device=self.device)
+            with torch.inference_mode(False):  # it is cleared outside that mode
+                self.notes.over = torch.zeros((), dtype=torch.bool, device=self.device)
         found: Tensor = self.notes.over
         return found
 

@@ -64,10 +64,9 @@ def module_states(
 def changes_itself(model: Any, run: Callable[[NDArray[np.int64]], Tensor]) -> bool:
     """Return whether a text changes what the model holds, so that no other may run meanwhile.
 
-    `run` gives the tokens' vectors of a text, by its ids.
-
-    ESM, for one, keeps a table of the last text's positions; a rotary embedding that depends on
-    the length of texts (dynamic, longrope) does so only for long ones, and says it by its name.
+    `run` gives the tokens' vectors of a text, by its ids; two texts of different lengths are run. A
+    rotary embedding that follows the length of texts (dynamic, longrope) changes with long ones
+    only, and is known by its name.
     """
     kinds = [getattr(module, "rope_type", None) for module in model.modules()]
     if any(name in str(kind) for kind in kinds for name in ("dynamic", "longrope")):

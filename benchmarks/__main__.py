@@ -72,13 +72,14 @@ def main() -> None:
     group.add_argument("--rounds", type=int, help="pairs for each; 0: one, with cold libraries")
     group.add_argument("--rows", nargs="+", choices=ROWS, help="default: all")
     group.add_argument("--tables", type=Path, help="folder: entities.tsv, relation_types.tsv")
+    group.add_argument("--avx2", action="store_true", help="limit both sides to AVX2")
     arguments = parser.parse_args()
     choose_kernels()  # before numpy is loaded: both sides of the PCA rows have fit-pca's kernels
     for name in arguments.names or SMALL:
         sizes: dict[str, Any] = dict((FULL if arguments.full else SMALL)[name])
         if name == "e2e":
             asked = {"counts": arguments.sizes, "repeats": arguments.rounds}
-            asked |= {"parts": arguments.rows, "own": arguments.tables}
+            asked |= {"parts": arguments.rows, "own": arguments.tables, "avx2": arguments.avx2}
             sizes |= {key: value for key, value in asked.items() if value is not None}
         date = datetime.now(UTC).date().isoformat()
         print(f"{name}: {sizes}, {platform.machine()}, Python {platform.python_version()}")

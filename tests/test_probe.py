@@ -282,7 +282,7 @@ def test_a_cache_of_other_corpora_is_refused(tmp_path, capsys):
         (
             "--controls",
             "random,luck",
-            "--controls: ['random', 'luck'] is not allowed: choose among",
+            "--controls: ['random', 'luck'] is not allowed: choose from",
         ),
     ],
 )

@@ -183,7 +183,7 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
     known = settings_of(kind)
     for key in values:
         if key not in known:
-            advice = did_you_mean(str(key), known) or f"There are {', '.join(known)}."
+            advice = did_you_mean(str(key), known) or f"The keys are {', '.join(known)}."
             raise InputError(f"{where}{key}: there is no such key. {advice}")
     found = {}
     for key, setting in known.items():
@@ -191,7 +191,7 @@ def read_settings(kind: type[S], values: object, where: str, strict: bool = True
         if key in values:
             found[setting.attribute] = read_value(setting, values[key], place, strict)
         elif setting.required:
-            raise InputError(f"{place}: missing. {setting.help}")
+            raise InputError(f"{place}: missing. Add it: {setting.help}")
     return kind(**found)
 
 
@@ -212,9 +212,11 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     except ValidationError as error:
         wrong = str(error).partition(" - at ")[0]
         if setting.choices and wrong.startswith("Invalid enum"):
-            wrong = f"choose among {', '.join(setting.choices)}"
-        if " matching regex " in wrong:
-            wrong = "it has another form"  # which one, the description says in words
+            wrong = f"choose from {', '.join(setting.choices)}"
+        if " matching regex " in wrong:  # the description says it in words
+            raise InputError(
+                f"{where}: {value!r} is not allowed. Expected: {setting.help}"
+            ) from None
         raise InputError(f"{where}: {value!r} is not allowed: {wrong}. {setting.help}") from None
     is_list = any(get_args(one)[1:] == (...,) for one in setting.alternatives)
     if is_list and isinstance(found, tuple) and any(found.count(one) > 1 for one in found):

@@ -43,7 +43,7 @@ help:  ## list the targets
 	  --require-hashes --no-deps -r requirements/lock-storage.txt
 	@touch $@
 
-.venv/slow-installed: .venv/test-installed .venv/links-installed requirements/lock-consumers.txt
+.venv/slow-installed: .venv/test-installed .venv/links-installed .venv/gallery-installed requirements/lock-consumers.txt
 	$(PIP) install --require-hashes --no-deps -r requirements/lock-consumers.txt
 	$(PIP) check
 	@touch $@

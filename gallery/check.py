@@ -101,8 +101,11 @@ def paired(first, second, counts, draws=2000):
     return difference.sum() / counts.sum(), low, high
 
 
-def verdicts(results):
-    """Print the page's comparisons and check each by the sums of each hidden entity."""
+def verdicts(results, tables):
+    """Print the page's comparisons and check each by the sums of each hidden entity.
+
+    Returns (difference, low, high) by name.
+    """
 
     def read(table, space):
         file = results / MODEL / table / space / "scores_by_row.parquet"
@@ -120,37 +123,44 @@ def verdicts(results):
 
     page = (results / "compare.html").read_text("utf-8")
     asked = [("full over words, names", ("names", "full", "vectors"), ("names", "full", "tfidf"))]
-    for table in TABLES:
+    for table in tables:
         own, best = (table, "full", "vectors"), strongest(table)
         asked.append((f"full over the best counts ({best}), {table}", own, (table, "full", best)))
         asked.append((f"pca64 minus full, {table}", (table, "pca64", "vectors"), own))
     for table, other in (("definitions", "names"), ("both", "names"), ("both", "definitions")):
-        asked.append(
-            (f"{table} minus {other}", (table, "full", "vectors"), (other, "full", "vectors"))
-        )
+        if table in tables and other in tables:
+            asked.append(
+                (f"{table} minus {other}", (table, "full", "vectors"), (other, "full", "vectors"))
+            )
+    differences = {}
     for name, one, other in asked:
         a, b = read(*one[:2]), read(*other[:2])
         assert (a.index == b.index).all() and (a["n"] == b["n"]).all(), "not the same questions"
         found = paired(
             a[f"{one[2]}.mrr"].to_numpy(), b[f"{other[2]}.mrr"].to_numpy(), a["n"].to_numpy()
         )
+        differences[name] = found
         print(f"{name}: {found[0]:+.4f} ({found[1]:+.4f} to {found[2]:+.4f})", end="")
         on_page = f"{found[0]:+.4f}" in page or f"{-found[0]:+.4f}" in page
         print("" if on_page else ", not on the page")
         assert on_page or other[2] == "tfidf" or one[1] == "pca64", f"{name} is not on the page"
+    return differences
 
 
-def main(results, tables):
-    """Check ranks of some entities of the first turn, then the verdicts."""
-    for table in TABLES:
+def main(results, source, tables=TABLES):
+    """Check ranks of some entities of the first turn, then the verdicts; return the differences.
+
+    `source` is where gallery/hpo.py put the tables and triples.
+    """
+    for table in tables:
         space = Space(results / MODEL / table / "full")
         labels = space.column("label").to_pylist()
-        graph = graphs_of_files(space, [tables / "triples.tsv"], (), None, 0)[0][0]
+        graph = graphs_of_files(space, [source / "triples.tsv"], (), None, 0)[0][0]
         hidden = np.flatnonzero(graph.cold)
         chosen = set(
             np.random.default_rng(1).choice(hidden, ENTITIES_ASKED, replace=False).tolist()
         )
-        with (tables / "entities.tsv").open(encoding="utf-8", newline="") as file:
+        with (source / "entities.tsv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t"))
         texts = [text_of(table, row) for row in rows]
         chars = counts_of(texts, analyzer="char_wb", ngram_range=(3, 5))
@@ -174,7 +184,7 @@ def main(results, tables):
                 f"{table}, {method}: MRR {ours[:, 0].sum() / ours[:, 1].sum():.4f}, {gap:.4f} away"
             )
             assert gap < 0.003
-    verdicts(results)
+    return verdicts(results, tables)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def part_of(space, folder, rows):
 
 
 def main(results):
-    """Score both models on the rows, print and check the verdict."""
+    """Score both models on the rows, print and check the verdict; return McNemar's p."""
     rows = chosen_rows(pq.read_table(results / MODELS[0] / TABLE / "full/index.parquet"))
     spaces, hits = [], []
     with tempfile.TemporaryDirectory() as name:
@@ -118,6 +118,7 @@ def main(results):
     clear = "clearly better than all others" in said
     assert f"{abs(difference):+.4f}" in said
     assert clear == (chance < 0.05), "the page and the test disagree"
+    return chance
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Mutated tables, triples, archives, parts of the store and files of results, by fixed seeds.
 
 `python tests/fuzz.py --rounds 1000` prints how many inputs of each kind were accepted and refused.
+The inputs in tests/inputs/corpus, which once failed, come first. It ends within about two minutes.
 Whatever the bytes, a reader returns, or raises InputError with one line; nothing else. A damaged
 part of the store is never taken for a sound one.
 """
@@ -14,6 +15,7 @@ import lzma
 import sys
 import tarfile
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import zstandard
+from export_spaces import entity_space
 from safetensors.numpy import save
 
 from kgtextvec.__main__ import main
@@ -31,12 +34,13 @@ from kgtextvec.embed.store_admin import fault_in
 from kgtextvec.errors import InputError
 from kgtextvec.models.unpack import Limits, unpack_archive
 from kgtextvec.parquet_files import read_parquet
-from kgtextvec.records import read_unedited
+from kgtextvec.records import OWN_DIGEST, read_unedited
 from kgtextvec.space import Space
 from kgtextvec.triples import read_columns
 from kgtextvec.yaml_files import read_yaml
 
 CORPUS = Path(__file__).parent / "inputs/corpus"
+SECONDS = 120  # for all targets together, on however slow a machine
 # What such files are made of: fragments that decide how a reader goes on.
 WORDS = [
     b"\t", b"\n", b"\r\n", b'"', b'""', b"\0", b"\xff", b"\xef\xbb\xbf", b"\x1f\x8b", b"id\tlabel",
@@ -135,11 +139,14 @@ def read_config(path: Path) -> None:
 def read_space(path: Path) -> None:
     """A manifest, with sound vectors and index beside it."""
     home = path.with_name("space")
+    if not home.exists():
+        entity_space(home, NODES, dims=3)
     path.replace(home / "manifest.json")
     space = Space(home, verify=True)
     assert space.get("Gene::A:1").shape == (3,)
 
 
+NODES = [("Gene", "A:1", "one"), ("Gene", "A:2", "two")]
 KEYS = b"".join(sha256(b"%d" % i).digest() for i in range(6))
 TABLE = "id\tlabel\tname\tdescription\n" + "".join(
     f'X:{i}\tGene\tname {i}\t"a ""text"" of\n {i}"\n' if i % 3 else f"X:{i}\tGene\tname\ttext\n"
@@ -174,6 +181,14 @@ def index_file() -> bytes:
     rows = {"id": [f"X:{i}" for i in range(20)], "n": list(range(20))}
     pq.write_table(pa.table(rows), sink, write_page_checksum=True)
     return sink.getvalue()
+
+
+def manifest_of_space() -> bytes:
+    """Without its own digest, by which nearly all others are refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = entity_space(Path(folder, "space"), NODES, dims=3) / "manifest.json"
+        content = json.loads(manifest.read_text())
+    return json.dumps({key: one for key, one in content.items() if key != OWN_DIGEST}).encode()
 
 
 Reader = Callable[[Path], None]
@@ -213,6 +228,7 @@ TARGETS: dict[str, tuple[Reader, list[tuple[str, Callable[[], bytes]]]]] = {
         read_json_record,
         [("r.json", lambda: json.dumps({"a": [1, {"b": "ä"}], "record_digest": "0"}).encode())],
     ),
+    "space": (read_space, [("s.json", manifest_of_space)]),
     "config": (
         read_config,
         [("c.yaml", lambda: b"tables:\n  a: {file: x, kind: entities}\nmodels: [b, c]\n")],
@@ -236,11 +252,16 @@ def outcome(reader: Reader, path: Path) -> str:
     return ignored[0] if ignored else "accepted"
 
 
-def fuzz(target: str, rounds: int, folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the outcome and the bytes of each round of a target."""
+def fuzz(
+    target: str, rounds: int, folder: Path, seconds: float = SECONDS
+) -> Iterator[tuple[str, bytes]]:
+    """Yield the outcome and the bytes of each round of a target, until the time is up."""
+    until = time.monotonic() + seconds / len(TARGETS)
     reader, starts = TARGETS[target]
     random = np.random.default_rng([len(target), *target.encode()])
     for turn in range(rounds):
+        if time.monotonic() > until:
+            return
         name, make = starts[turn % len(starts)]
         data = mutated(make(), random)
         path = folder / name
@@ -270,7 +291,7 @@ def main_of_table(rounds: int) -> int:
                 if what not in ("accepted", "refused"):
                     Path(tempfile.gettempdir(), f"{target}-{number}").write_bytes(data)
                     bad.append(f"{target} {number}: {what}")
-        print(f"| {target} | {rounds} | {found['accepted']} | {found['refused']} |"
+        print(f"| {target} | {found.total()} | {found['accepted']} | {found['refused']} |"
               f" {found['fault']} |", flush=True)  # fmt: skip
     for one in bad:
         print(one, file=sys.stderr)

@@ -18,6 +18,7 @@ TINY = {
     "lengths": {"n_texts": 4, "counts": [30]},
     "e2e": {"counts": [120], "repeats": 0, "parts": ["e2e"]},
     "elmo_host": {"n_texts": 300},
+    "products": {"n_texts": 8, "repeats": 1},
     # On a CPU: what it does is the same, its figures mean nothing.
     "decoder": {"n_texts": 4, "layers": 1},
     "gpu": {

@@ -1,0 +1,118 @@
+"""The engine's share of the best matrix product that oneDNN, MKL or OpenBLAS reaches on a machine.
+
+    python -m benchmarks products --full
+
+float32, one thread, CPU seconds. The products are those of the model's linear layers, with 1,024
+rows; of the three libraries, each layer takes the fastest on this machine. They are timed before
+and after every run of the engine. The engine's work are its products and its attention, nothing
+padded; all that it does besides, tokenization included, is time without work.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from benchmarks.bench_e2e import processor
+from benchmarks.bench_embed import Ours, model_folder, some_texts, timed
+from benchmarks.bench_lengths import sample_column
+from kgtextvec.encoders.onednn import PackedLinear
+
+TARGETS = {"names": 0.92, "descriptions": 0.88}
+ROWS = 1024
+TIMES = 15
+
+
+def bench(
+    n_texts: int = 2_000,
+    repeats: int = 3,
+    shape: str = "all-MiniLM-L6-v2",
+    table: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Measure names and descriptions; the rows."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.set_num_threads(1)
+    kinds = {
+        "names": (sample_column("name") * n_texts)[:n_texts],
+        "descriptions": some_texts(n_texts, table),
+    }
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch, threadpool_limits(1):
+        engine = Ours(model_folder(shape, Path(scratch)), "float32")
+        for kind, texts in kinds.items():
+            engine(texts[:64])
+            shares, rates = [], []
+            for _ in range(repeats):
+                before, _ = best_product(engine.shape)
+                _, taken = timed(engine, texts)
+                after, fastest = best_product(engine.shape)
+                rates.append(engine.work(texts) / taken)
+                shares.append(rates[-1] * 2 / (before + after))
+            rate, share = float(np.median(rates)), float(np.median(shares))
+            rows.append(
+                {
+                    "name": f"products {shape} float32, {n_texts} {kind}: share of the best product"
+                    " of oneDNN, MKL and OpenBLAS (GFLOP/s)",
+                    "ours": round(rate / 1e9, 1),
+                    "theirs": round(rate / share / 1e9, 1),
+                    "ratio": round(share, 3),
+                    "target": TARGETS[kind],
+                    "processor": processor(),
+                    "rounds": repeats,
+                    "fastest": fastest,
+                }
+            )
+    return rows
+
+
+def best_product(shape: tuple[int, int]) -> tuple[float, dict[str, str]]:
+    """Return FLOP/s of a model's linear layers by the best library for each, and which that is."""
+    size, inner = shape
+    work, taken, fastest = 0.0, 0.0, {}
+    # Of a layer: queries, keys, values and the output; then the feed-forward network.
+    for number, (n_in, n_out) in ((4, (size, size)), (1, (size, inner)), (1, (inner, size))):
+        seconds = seconds_of_products(n_in, n_out)
+        name = min(seconds, key=lambda library: seconds[library])
+        fastest[f"{n_in} x {n_out}"] = name
+        taken += number * seconds[name]
+        work += number * 2 * ROWS * n_in * n_out
+    return work / taken, fastest
+
+
+def seconds_of_products(n_in: int, n_out: int) -> dict[str, float]:
+    """Return the CPU seconds of x @ weight + bias for each library; all are timed in turn."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, n_in, generator=generator)
+    plain = torch.nn.Linear(n_in, n_out)
+    packed = PackedLinear(plain.weight, plain.bias)
+    weight, bias = plain.weight.detach().numpy().T, plain.bias.detach().numpy()
+    numbers, result = x.numpy(), np.empty((ROWS, n_out), np.float32)
+
+    def by_numpy() -> torch.Tensor:
+        np.matmul(numbers, weight, out=result)
+        np.add(result, bias, out=result)
+        return torch.from_numpy(result)
+
+    libraries: dict[str, Callable[[], torch.Tensor]] = {
+        "oneDNN": lambda: packed(x),
+        "OpenBLAS": by_numpy,
+    }
+    if torch.backends.mkl.is_available():
+        libraries["MKL"] = lambda: plain(x)
+    found: dict[str, list[float]] = {name: [] for name in libraries}
+    with torch.inference_mode(), torch.backends.mkldnn.flags(enabled=False):
+        exact = x.double() @ plain.weight.double().T + plain.bias.double()
+        for name, product in libraries.items():
+            assert torch.allclose(product().double(), exact, rtol=1e-4, atol=1e-4), name
+        for _ in range(TIMES):
+            for name, product in libraries.items():
+                began = time.process_time()
+                product()
+                found[name].append(time.process_time() - began)
+    return {name: float(np.median(every)) for name, every in found.items()}

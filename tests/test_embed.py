@@ -8,6 +8,7 @@ import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,8 @@ from plain_loop import plain_loop
 from safetensors.numpy import load_file
 from tiny_models import tiny_bert, tiny_roberta
 from warm_python import interpreter
+
+from kgtextvec.embed import shard
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = ["gene", "protein", "kinase", "receptor", "disease", "cell", "binding", "acute"]
@@ -195,6 +198,18 @@ def test_a_cased_model_keeps_case_and_faithful_mode_loses_it(model, tmp_path):
     assert "TP53" in AutoTokenizer.from_pretrained(str(model)).convert_tokens_to_string(
         AutoTokenizer.from_pretrained(str(model)).tokenize("TP53")
     )
+
+
+def test_texts_are_read_while_the_files_of_the_model_are_hashed(model, tmp_path, monkeypatch):
+    """Each waits until the other one has begun, so one after the other would never end."""
+    texts = write_shard(tmp_path / "texts.parquet", ["a gene", "a cell"])
+    both = Barrier(2, timeout=60)
+    for name in ("read_model_folder", "read_parquet"):
+        read = getattr(shard, name)
+        monkeypatch.setattr(shard, name, lambda path, read=read: (both.wait(), read(path))[1])
+    record, rows, keys = shard.read_checked(model, tmp_path / "texts.parquet")
+    assert record["model"] == "biobert" and rows["text"].to_pylist() == texts
+    assert keys.tobytes() == b"".join(sha256(text.encode()).digest() for text in texts)
 
 
 def test_a_flipped_bit_in_the_weights_is_refused(model, tmp_path):

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +61,7 @@ def embed_shard(
     records another one is refused. Raises InputError for what the user can correct, and Stopped
     after SIGTERM, with the finished part stored.
     """
-    record = read_model_folder(model)
-    shard = read_parquet(texts)
-    keys = checked_text_keys(texts, shard)
+    record, shard, keys = read_checked(model, texts)
     is_endpoint = record["kind"] == "endpoint"
     device = "server" if is_endpoint else choose_device(embed.device)
     settings = resolve(record, options, embed, mode, device)
@@ -101,6 +100,21 @@ def embed_shard(
         "recipe": EMBED_RECIPE[record["kind"]],
     }
     write_record(out.with_suffix(".json"), about)
+
+
+def read_checked(model: Path, texts: Path) -> tuple[ModelRecord, Any, NDArray[np.uint8]]:
+    """Return a model's record, a shard of texts and their keys (n_texts, 32), all of them checked.
+
+    The files of the model are hashed while the texts are read: a large model takes seconds.
+    """
+    thread = ThreadPoolExecutor(1, "checksum")
+    try:
+        record = thread.submit(read_model_folder, model)
+        shard = read_parquet(texts)
+        keys = checked_text_keys(texts, shard)
+        return record.result(), shard, keys
+    finally:
+        thread.shutdown(wait=False)  # a job that is stopped does not wait for gigabytes
 
 
 @dataclass

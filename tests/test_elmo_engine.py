@@ -276,9 +276,9 @@ def test_the_stores_key_holds_all_that_changes_the_numbers():
         ({"pooling": "cls"}, "pooling: 'cls'"),
         ({"precision": "float16"}, "'float16' is not for ELMo"),
         ({"initial_state": "carried"}, "must not depend on the order"),
-        ({"layers": 3}, "layers: 3 is none of"),
-        ({"layers": "-1"}, "layers: '-1' is none of"),
-        ({"tokens": "bpe"}, "'bpe' is none of"),
+        ({"layers": 3}, "layers: 3 is not one of"),
+        ({"layers": "-1"}, "layers: '-1' is not one of"),
+        ({"tokens": "bpe"}, "'bpe' is not one of"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_named(tmp_path, choice, told):

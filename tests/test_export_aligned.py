@@ -132,13 +132,13 @@ def test_pykeens_map_as_json(spaces, tmp_path):
 @pytest.mark.parametrize(
     ("form", "content", "why"),
     [
-        ("dglke", "0\ta\n1\ta\n", r"line 2: the id 'a' comes twice, first in line 1"),
-        ("dglke", "0\ta\n0\tb\n", r"line 2: row 0 comes twice, for 'a' before"),
+        ("dglke", "0\ta\n1\ta\n", r"line 2: the id 'a' appears twice, first in line 1"),
+        ("dglke", "0\ta\n0\tb\n", r"line 2: row 0 appears twice, first for 'a'"),
         ("dglke", "0\ta\n2\tb\n", r"line 2: row 2 of 'b' isn't in 0 … 1"),
         ("dglke", "a\t0\nb\t1\n", r"line 1: 'a' is not a row number\. If the columns are swapped"),
         ("drkg", "0\ta\n1\tb\n", r"line 1: 'a' is not a row number\. If the columns are swapped"),
         ("dglke", "0\ta\n1\tb\tc\n", r"line 2 has 3 fields.*set form: triples"),
-        ("dglke", "a\tr\tb\n\n", r"line 2 has 1 fields, at which DGL-KE fails"),
+        ("dglke", "a\tr\tb\n\n", r"line 2 has 1 fields, which DGL-KE can't read"),
         ("dglke", b"\xef\xbb\xbfa\tr\tb\n", r"byte order mark"),
         ("dglke", "a\tr\tb\n", r"2 of 2 ids have no row: a, b"),
         ("drkg", "a\tr\tb\n", r"line 1 has 3 fields.*set form: triples"),

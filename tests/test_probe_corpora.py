@@ -59,8 +59,8 @@ def test_a_tag_without_an_entity_to_continue_is_an_error_or_is_repaired(tmp_path
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("a\tO\nb\tX-Gene\n", "line 2: the tag 'X-Gene' is none of"),
-        ("a\tO\n\nb\tB-\n", "line 3: the tag 'B-' is none of"),
+        ("a\tO\nb\tX-Gene\n", "line 2: the tag 'X-Gene' is not one of"),
+        ("a\tO\n\nb\tB-\n", "line 3: the tag 'B-' is not one of"),
         ("a\tO\nb\n", "line 2: 1 columns, 2 are needed"),
         ("a\nb\n", "line 1: 1 columns, 2 are needed"),
         ("a x O\nb O\n", "line 2: 2 columns, 3 are needed"),
@@ -129,8 +129,11 @@ def test_pairs_are_read_under_our_names_or_those_of_mednli(tmp_path):
     [
         ("{not json", "not valid JSON"),
         ("[1, 2]", "no text 'premise'"),
-        (json.dumps(PAIR | {"label": "maybe"}), "the label 'maybe' is none of entailment, neutral"),
-        (json.dumps(PAIR | {"label": "-"}), "the label '-' is none of"),
+        (
+            json.dumps(PAIR | {"label": "maybe"}),
+            "the label 'maybe' is not one of entailment, neutral",
+        ),
+        (json.dumps(PAIR | {"label": "-"}), "the label '-' is not one of"),
         (json.dumps({k: v for k, v in PAIR.items() if k != "label"}), "no text 'label'"),
         (json.dumps(PAIR | {"hypothesis": None}), "no text 'hypothesis'"),
         (json.dumps(PAIR | {"premise": " "}), "a text without words"),

@@ -71,12 +71,12 @@ def test_triples_give_one_tensor_in_order_of_appearance(spaces, tmp_path):
     ("name", "content", "says"),
     [
         ("t.txt", "a\tr\tb", "line 1 has no line end, so PyG leaves it out"),
-        ("t.txt", "a\tr\tb\n\n", "line 2 has 1 fields, at which PyG fails"),
+        ("t.txt", "a\tr\tb\n\n", "line 2 has 1 fields, which PyG can't read"),
         ("t.txt", "\ufeffa\tr\tb\n", "byte order mark"),
         ("m.json", "[]", "is not a JSON file of nodes by label"),
         ("m.json", "{", "is not valid JSON"),
         ("m.json", '{"Gene": {"a": 0, "b": 2}}', "row 2 of 'b' isn't in 0 … 1"),
-        ("m.json", '{"Gene": ["a", "a"]}', "the id 'a' comes twice"),
+        ("m.json", '{"Gene": ["a", "a"]}', "the id 'a' appears twice"),
     ],
 )
 def test_what_pyg_would_misread_is_refused(spaces, tmp_path, name, content, says):

@@ -1,4 +1,4 @@
-"""Recipes and models that can't be honoured are refused by name."""
+"""Recipes and models that are not supported are refused by name."""
 
 import json
 from pathlib import Path
@@ -34,10 +34,10 @@ def other_modules(*kinds: str):
 
 
 REFUSED_FILES = {
-    "custom_module": (other_modules("custom_st.Transformer"), r"custom_st\.Transformer can't be"),
+    "custom_module": (other_modules("custom_st.Transformer"), r"custom_st\.Transformer is not"),
     "unknown_module": (
         other_modules(f"{PACKAGE}.Transformer", f"{PACKAGE}.WordWeights"),
-        r"WordWeights can't be honoured",
+        r"WordWeights is not supported",
     ),
     "no_pooling": (other_modules(f"{PACKAGE}.Transformer"), "no Pooling follows"),
     "sparse": (
@@ -46,7 +46,7 @@ REFUSED_FILES = {
     ),
     "no_such_prompt": (
         changed("config_sentence_transformers.json", default_prompt_name="x"),
-        "default_prompt_name 'x' is none",
+        "default_prompt_name 'x' is not one",
     ),
     "unknown_pooling": (changed("1_Pooling/config.json", pooling_mode="top"), "mode 'top'"),
     "own_function": (
@@ -55,11 +55,11 @@ REFUSED_FILES = {
     ),
     "other_task": (
         changed("sentence_bert_config.json", transformer_task="fill-mask"),
-        "transformer_task 'fill-mask' can't be honoured",
+        "transformer_task 'fill-mask' is not supported",
     ),
     "config_changes": (
         changed("sentence_bert_config.json", config_args={"rope_scaling": {"factor": 2}}),
-        "rope_scaling .* can't be honoured",
+        "rope_scaling .* is not supported",
     ),
 }
 

@@ -97,7 +97,7 @@ def test_a_text_without_spaces_takes_no_longer_than_it_is_long():
 
 
 def test_an_unknown_rule_is_named():
-    with pytest.raises(InputError, match=r"'nltk' is none of treebank_hyphen"):
+    with pytest.raises(InputError, match=r"'nltk' is not one of treebank_hyphen"):
         split_words("a", "nltk")
 
 

@@ -137,7 +137,7 @@ def test_a_faulty_corpus_stops_its_job_with_one_line(project):
     (project.folder / "test.tsv").write_text(good)
     assert outcome.code
     log = (project.folder / "logs/cased/probes/cache_tokens/ner.log").read_text()
-    assert "ERROR: test.tsv, line 1: the tag 'Q-X' is none of" in log
+    assert "ERROR: test.tsv, line 1: the tag 'Q-X' is not one of" in log
     assert "Traceback" not in log
 
 

@@ -158,12 +158,12 @@ def ids_by_row(path: Path, lines: Sequence[tuple[int, str, str]]) -> list[str]:
             )
         if ids[row] is not None:
             raise InputError(
-                f"{path}: line {line}: row {row} comes twice, for {ids[row]!r} before."
+                f"{path}: line {line}: row {row} appears twice, first for {ids[row]!r}."
                 " Correct the line."
             )
         if identifier in seen:
             raise InputError(
-                f"{path}: line {line}: the id {identifier!r} comes twice, first in line"
+                f"{path}: line {line}: the id {identifier!r} appears twice, first in line"
                 f" {seen[identifier]}. Correct the line."
             )
         ids[row] = identifier

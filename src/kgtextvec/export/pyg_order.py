@@ -86,8 +86,8 @@ def read_pyg_triples(paths: Sequence[Path]) -> dict[str, list[str]]:
                 fields = line.removesuffix("\n").split("\t")
                 if len(fields) != 3:
                     raise InputError(
-                        f"{path}: line {number} has {len(fields)} fields, at which PyG fails. Give"
-                        " head, relation and tail with tabs between."
+                        f"{path}: line {number} has {len(fields)} fields, which PyG can't read."
+                        " Give head, relation and tail with tabs between."
                     )
                 if not line.endswith("\n"):
                     raise InputError(

@@ -77,7 +77,7 @@ def tsv_header(columns: Sequence[str]) -> str:
 def differing(path: Path, row: int) -> InputError:
     """Return the error of a TSV that isn't of its space, from a row (from 0) on."""
     return InputError(
-        f"{path}: differs from embeddings.npy or index.parquet, in the {row + 1:,}. row or soon"
+        f"{path}: differs from embeddings.npy or index.parquet, at row {row + 1:,} or soon"
         " after. Delete it and rerun the step that made it."
     )
 

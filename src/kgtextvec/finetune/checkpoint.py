@@ -43,7 +43,7 @@ class Snapshot:
         """Raise InputError unless the numbers are those that were written."""
         if sha256_of(self.folder / TENSORS) != self.sha256:
             raise InputError(
-                f"{self.folder / TENSORS}: damaged, its checksum is another. Delete the folder"
+                f"{self.folder / TENSORS}: damaged, its checksum differs. Delete the folder"
                 f" {self.folder} and run again."
             )
 
@@ -98,7 +98,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         record = parse_json((folder / STATE).read_text("utf-8"))
         digest = record.pop("digest")
         if digest_of(record) != digest:
-            raise ValueError("its checksum is another")
+            raise ValueError("its checksum differs")
         index = {name: (at, kind, tuple(shape)) for name, (at, kind, shape) in
                  record["tensors"].items()}  # fmt: skip
         size = sum(

@@ -1,7 +1,7 @@
 """What a model's own files say of how a text becomes a vector: sentence-transformers' layout.
 
 modules.json names the modules in order, each in a folder with its settings; the texts' length,
-case and prompts are in files next to it. What can't be honoured is refused by name: half a recipe
+case and prompts are in files next to it. What is not supported is refused by name: half a recipe
 gives vectors that look right and are not.
 """
 
@@ -46,7 +46,7 @@ OTHER_MODEL = "Take another model, or give a folder without this file and the ri
 def read_recipe(files: Mapping[str, Path]) -> ModelRecipe:
     """Read what the files of a model (by name, folders included) say; {} if they say nothing.
 
-    Raises InputError for a module, a setting or a value that can't be honoured.
+    Raises InputError for a module, a setting or a value that is not supported.
     """
     recipe: ModelRecipe = {}
     folder = ""
@@ -91,7 +91,7 @@ def module_of(path: Path, module: Any) -> tuple[str, str]:
     known = ("Transformer", "Pooling", *HEAD_TYPES, *WITHOUT_EFFECT)
     if package.partition(".")[0] != "sentence_transformers" or kind not in known:
         raise InputError(
-            f"{path}: module {module['type']} can't be honoured. Only {', '.join(known)} of"
+            f"{path}: module {module['type']} is not supported. Only {', '.join(known)} of"
             " sentence-transformers are known; code of a model's own is never run."
             f" {OTHER_MODEL}"
         )
@@ -104,7 +104,7 @@ def read_pooling(path: Path) -> ModelRecipe:
     strange = [key for key, value in values.items() if value and key not in POOLING_KEYS | {*FLAGS}]
     if strange:
         raise InputError(
-            f"{path}: {strange[0]} is not known, so it can't be honoured. {OTHER_MODEL}"
+            f"{path}: {strange[0]} is not known, so it is not supported. {OTHER_MODEL}"
         )
     modes = values.get("pooling_mode")
     if modes is None:
@@ -125,7 +125,7 @@ def read_head(files: Mapping[str, Path], kind: str, folder: str) -> str:
     values = mapping_in(path) if path else {}
     for key in ("module_input_name", "module_output_name"):
         if values.get(key) not in (None, FIXED["module_input_name"]):
-            raise InputError(f"{path}: {key} {values[key]!r} can't be honoured. {OTHER_MODEL}")
+            raise InputError(f"{path}: {key} {values[key]!r} is not supported. {OTHER_MODEL}")
     if kind == "Normalize":
         return kind
     if path is None or folder.partition("_")[2] != kind:
@@ -151,7 +151,7 @@ def read_transformer_settings(path: Path) -> ModelRecipe:
     for key, value in values.items():
         harmless = key in HARMLESS or not value or value == FIXED.get(key)
         if not harmless and not (key == "modality_config" and value == MODALITIES):
-            raise InputError(f"{path}: {key} {value!r} can't be honoured. {OTHER_MODEL}")
+            raise InputError(f"{path}: {key} {value!r} is not supported. {OTHER_MODEL}")
     if most is not None:
         if not isinstance(most, int) or most < 1:
             raise InputError(
@@ -176,7 +176,7 @@ def read_prompts(path: Path) -> ModelRecipe:
     found: ModelRecipe = {}
     if default is not None and default not in prompts:
         raise InputError(
-            f"{path}: default_prompt_name {default!r} is none of its prompts. Correct it."
+            f"{path}: default_prompt_name {default!r} is not one of its prompts. Correct it."
         )
     if any(prompts.values()):
         found["prompts"] = prompts

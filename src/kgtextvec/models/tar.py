@@ -60,7 +60,9 @@ class TarStream:
                 continue
             keys = {**common, **pax}
             if flag == b"S" or any(key.startswith("GNU.sparse") for key in keys):
-                raise InputError(f"{self.where}: holds a sparse file ({name}). Pack it plainly.")
+                raise InputError(
+                    f"{self.where}: holds a sparse file ({name}). Pack it without --sparse."
+                )
             name = keys.get("path", long_name or name)
             size = self.number(keys["size"]) if "size" in keys else size
             long_name, pax = None, {}

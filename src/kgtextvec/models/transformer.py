@@ -214,7 +214,7 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
         vectors.append(heads(pool(each, inside, ~inside)))
     if torch.equal(vectors[0], vectors[1]):
         raise InputError(
-            f"{folder}: two different texts get one vector. Get sound weights and the right"
+            f"{folder}: two different texts get one vector. Get intact weights and the right"
             " tokenizer."
         )
     return causal
@@ -239,7 +239,7 @@ def trial_hidden(model: Any, rows: list[list[int]]) -> tuple[list[Any], str]:
                 " vector per token, such as a BERT."
             )
     if not all(torch.isfinite(each).all() for each in hidden):
-        return [], "the vectors hold NaN or Inf, first at row 0 of a trial. Get sound weights."
+        return [], "the vectors hold NaN or Inf, first at row 0 of a trial. Get intact weights."
     return hidden, ""
 
 

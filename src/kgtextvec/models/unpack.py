@@ -181,13 +181,13 @@ class BoundedStream:
         self.count += len(data)
         if self.count > self.limits.total + (64 << 20):
             raise InputError(
-                f"{self.path}: unpacks to more than {self.limits.total} bytes. If it is sound,"
+                f"{self.path}: unpacks to more than {self.limits.total} bytes. If you trust it,"
                 " unpack it and use path:."
             )
         if self.count > max(self.limits.unjudged, self.limits.ratio * self.packed.count):
             raise InputError(
                 f"{self.path}: unpacks to more than {self.limits.ratio} times its size, as a"
-                " decompression bomb does. If it is sound, unpack it and use path:."
+                " decompression bomb does. If you trust it, unpack it and use path:."
             )
         return data
 
@@ -210,7 +210,7 @@ def stage_files(
     for count, member in enumerate(tar.members(), 1):
         if count > limits.members:
             raise InputError(
-                f"{path}: holds more than {limits.members} entries. If it is sound, unpack it and"
+                f"{path}: holds more than {limits.members} entries. If you trust it, unpack it and"
                 " use path:."
             )
         name = checked_name(path, member)
@@ -219,7 +219,7 @@ def stage_files(
         if total > limits.total or member.size > free:
             raise InputError(
                 f"{path}: {name} announces {member.size} bytes; {limits.total} are allowed in all"
-                f" and {free} are free on the disk. If it is sound, free some space,"
+                f" and {free} are free on the disk. If you trust it, free some space,"
                 " or unpack it and use path:."
             )
         if member.kind != "file":

@@ -271,7 +271,7 @@ def check_finite(folder: Path, model: Any) -> None:
             row = start + int((~torch.isfinite(rows[start : start + some])).nonzero()[0][0])
             raise InputError(
                 f"{folder}: all vectors hold NaN or Inf, since weight {name} does"
-                f" ({sum(bad)} of {value.numel()} numbers, first at row {row}). Get sound weights."
+                f" ({sum(bad)} of {value.numel()} numbers, first at row {row}). Get intact weights."
             )
 
 

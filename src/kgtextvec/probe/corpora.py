@@ -115,7 +115,7 @@ def read_conll(path: Path, repair: bool) -> TaggedCorpus:
         tag = split_tag(fields[-1].strip())
         if tag is None:
             raise InputError(
-                f"{path}, line {number}: the tag {fields[-1].strip()!r} is none of O, B-…, I-…,"
+                f"{path}, line {number}: the tag {fields[-1].strip()!r} is not one of O, B-…, I-…,"
                 " E-…, S-… . Correct the line, or convert the file."
             )
         words[-1].append(fields[0].strip())
@@ -239,8 +239,8 @@ def read_pairs(paths: list[Path], labels: tuple[str, ...] = PairReading().labels
         )
         if label not in labels:
             raise InputError(
-                f"{where}: the label {label!r} is none of {', '.join(labels)}. Leave the line out,"
-                " or name all labels in probe.nli.labels."
+                f"{where}: the label {label!r} is not one of {', '.join(labels)}. Leave the line"
+                " out, or name all labels in probe.nli.labels."
             )
         for text, into in ((premise, pairs.premises), (hypothesis, pairs.hypotheses)):
             into.append(tuple(split_words(text)))

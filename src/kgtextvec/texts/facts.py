@@ -150,8 +150,8 @@ class FactBlocks:
                     f"fact {at}: no table has a name for its {part} {plain(one)}",
                     error=error,
                     title="" if error else f"part of a fact that no table names; {outcome}",
-                    hint="Add the table that has it, or set empty_text: skip to skip such facts,"
-                    " or empty_text: name to use ids as names"
+                    hint="Add the table that has it, or set empty_text: skip to leave such facts"
+                    " out, or empty_text: name to use ids as names"
                     if error
                     else "",
                 )

@@ -306,7 +306,7 @@ class CheckedTable:
                 )
             else:
                 why = f"{empty}, and so is its name" if policy == "name" else empty
-                hint = "empty_text: skip to skip such rows"
+                hint = "empty_text: skip to leave such rows out"
                 hint += "" if policy == "name" else ", or empty_text: name to use their names"
                 self.findings.add(
                     "no_text",

@@ -45,7 +45,7 @@ def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
             raise InputError(f"-d {how.dimensions}: too few. Ask for 1 or more.")
         if matrix.rows < 2:
             raise InputError(
-                f"{file}: has {matrix.rows} rows, and 2 are the fewest. Give a larger file."
+                f"{file}: has {matrix.rows} rows; at least 2 are needed. Give a larger file."
             )
         reduced = reduce_by_pca(matrix, how) if how.method == "pca" else lay_out(matrix, how)
         write_again(file, reduced, output)

@@ -59,7 +59,7 @@ def convert_bilm(weights: Path, options: Path, vocabulary: Path | None, out: Pat
     arrays = read_checkpoint(prefix, config) if prefix else read_hdf5(weights, config)
     for place in tensor_places(config):
         if not np.isfinite(arrays[place.tensor]).all():
-            raise InputError(f"{weights}: {place.hdf5} holds NaN or infinity. Get a sound file.")
+            raise InputError(f"{weights}: {place.hdf5} holds NaN or infinity. Get an intact file.")
     out.mkdir(parents=True, exist_ok=True)
     config.architectures = ["ElmoModel"]
     config.dtype = "float32"
@@ -186,7 +186,7 @@ def damage_as_input_error(where: Path, name: str) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{where}: {name} can't be read ({one_line(error)}). Get a sound file."
+            f"{where}: {name} can't be read ({one_line(error)}). Get an intact file."
         ) from None
 
 
@@ -215,7 +215,10 @@ def read_hdf5(path: Path, config: "ElmoConfig") -> Arrays:
                 got, dtype, stored = header(file[name])
             check_shape(path, name, got, shape)
             if dtype != np.float32:
-                raise InputError(f"{path}: {name} {shape} is {dtype}, must be float32.")
+                raise InputError(
+                    f"{path}: {name} {shape} is {dtype}, must be float32. Get the weights in"
+                    " float32."
+                )
             if not stored:
                 raise InputError(
                     f"{path}: {name} {shape} holds no data here. Get the complete file."

@@ -364,7 +364,7 @@ def picked_layers(layers: str | int | None, n_layers: int) -> Tensor:
     if str(number).isdigit() and int(number) <= n_layers:
         return one[int(number)][None]
     raise InputError(
-        f"config, layers: {layers!r} is none of average, top, token, concat, 0 to {n_layers}."
+        f"config, layers: {layers!r} is not one of average, top, token, concat, 0 to {n_layers}."
     )
 
 

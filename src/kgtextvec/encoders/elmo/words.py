@@ -53,7 +53,9 @@ HYPHENS = re.compile(r"[-‐‑]|[^-‐‑]+")
 def check_tokens(tokens: str) -> None:
     """Raise InputError unless `tokens` is a rule."""
     if tokens not in TOKENS:
-        raise InputError(f"config, tokens: {tokens!r} is none of {', '.join(TOKENS)}. Choose one.")
+        raise InputError(
+            f"config, tokens: {tokens!r} is not one of {', '.join(TOKENS)}. Choose one."
+        )
 
 
 def split_words(text: str, tokens: str = "treebank_hyphen") -> list[str]:

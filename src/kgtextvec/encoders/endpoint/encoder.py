@@ -47,7 +47,7 @@ class EndpointEncoder:
         if is_offline("KGTEXTVEC_OFFLINE") and not endpoint.is_on_this_machine:
             raise InputError(
                 f"{endpoint.url}: some vectors are not in the store yet, and KGTEXTVEC_OFFLINE"
-                " forbids to ask the server. Unset it and run again."
+                " forbids asking the server. Unset it and run again."
             )
         self.dims = dims or 0
 

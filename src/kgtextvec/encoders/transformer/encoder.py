@@ -238,7 +238,7 @@ class TransformerEncoder:
             raise InputError(
                 f"{self.folder.name}: vectors hold NaN or Inf for {len(bad)} of {len(batch)} texts"
                 f" of a batch, first at row {chunk.first + row} ({chunk.texts[row][:60]!r})."
-                " Get sound weights, or leave the text out."
+                " Get intact weights, or leave the text out."
             )
         return vectors
 

@@ -44,7 +44,7 @@ def read_raw_udd(paths: Sequence[Path]) -> dict[str, list[str]]:
                 fields = line.strip().split("\t")
                 if len(fields) < 3:
                     raise InputError(
-                        f"{path}: line {number} has {len(fields)} fields, at which DGL-KE fails."
+                        f"{path}: line {number} has {len(fields)} fields, which DGL-KE can't read."
                         " Give head, relation and tail with tabs between."
                     )
                 if number == 1:

@@ -78,7 +78,7 @@ class Spreadsheet:
             raise TableError(
                 "ratio",
                 f"the spreadsheet unpacks to more than {self.file.how.max_ratio} times its size. If"
-                " it is sound, raise max_ratio.",
+                " you trust it, raise max_ratio.",
             )
         data.seek(0)
 

@@ -33,6 +33,11 @@ UNUSED = {"endpoint": ("precision",), "words": ("precision",)}
 IN_KEY_RESOLVED = ("normalize", "prompt", "truncate_dims")
 
 
+def runs_on_mps(record: ModelRecord) -> bool:
+    """Return whether a model runs on Apple's GPUs, which have no float64: an ELMo sums in it."""
+    return record["kind"] != "elmo"
+
+
 def resolve(
     record: ModelRecord, options: EncoderOptions, embed: Embed, mode: Mode, device: str
 ) -> EncoderSettings:

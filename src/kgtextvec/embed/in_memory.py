@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kgtextvec.device import choose_device
 from kgtextvec.digests import digests_of_texts
-from kgtextvec.embed.fingerprint import fingerprint_of, resolve, vector_dims
+from kgtextvec.embed.fingerprint import fingerprint_of, resolve, runs_on_mps, vector_dims
 from kgtextvec.embed.shard import ShardJob
 from kgtextvec.embed.shard_output import ShardOutput
 from kgtextvec.embed.store import open_store
@@ -38,7 +38,8 @@ def embed_texts(
     of_model = {key: value for key, value in options.items() if key not in EMBED_KEYS}
     embed = read_settings(Embed, of_run, "encode, ")
     encoder = read_settings(EncoderOptions, of_model, "encode, ")
-    settings = resolve(record, encoder, embed, Mode(), choose_device(embed.device))
+    device = choose_device(embed.device, runs_on_mps(record))
+    settings = resolve(record, encoder, embed, Mode(), device)
     keys, first, place = distinct_texts(texts)
     output = ShardOutput(np.empty((len(keys), vector_dims(record, settings)), np.float32))
     vectors = open_store(store, fingerprint_of(record, settings, encoder, embed, Mode()))

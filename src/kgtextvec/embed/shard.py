@@ -21,6 +21,7 @@ from kgtextvec.embed.fingerprint import (
     chosen_layers,
     fingerprint_of,
     resolve,
+    runs_on_mps,
     stored_dims,
     vector_dims,
 )
@@ -63,7 +64,7 @@ def embed_shard(
     """
     record, shard, keys = read_checked(model, texts)
     is_endpoint = record["kind"] == "endpoint"
-    device = "server" if is_endpoint else choose_device(embed.device)
+    device = "server" if is_endpoint else choose_device(embed.device, runs_on_mps(record))
     settings = resolve(record, options, embed, mode, device)
     if is_endpoint:
         settings = replace(settings, access=read_settings(Access, parse_json(access), "--access "))
@@ -114,7 +115,7 @@ def read_checked(model: Path, texts: Path) -> tuple[ModelRecord, Any, NDArray[np
         keys = checked_text_keys(texts, shard)
         return record.result(), shard, keys
     finally:
-        thread.shutdown(wait=False)  # a job that is stopped does not wait for gigabytes
+        thread.shutdown(wait=False)  # what is wrong with the texts is said at once
 
 
 @dataclass

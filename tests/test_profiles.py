@@ -2,7 +2,9 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,3 +29,20 @@ def test_every_rule_with_a_gpu_goes_to_a_partition_with_gpus():
     }
     assert "embed_shard" in rules_with_a_gpu()
     assert partitions == dict.fromkeys(rules_with_a_gpu(), "gpu")
+
+
+def test_the_way_to_ask_for_a_gpu_by_gres_is_what_the_plugin_takes():
+    """docs/running.md, Slurm: a cluster that knows only --gres."""
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.utils")
+
+    def asked(**resources):
+        return plugin.set_gres_string(SimpleNamespace(resources=Resources(resources))).split()
+
+    assert asked(gpu=0, gres="gpu:1") == ["--gres=gpu:1"]
+    assert asked(gpu=1) == ["--gpus=1"]
+
+
+class Resources(dict):
+    """A job's resources as Snakemake gives them: by key and by attribute."""
+
+    __getattr__ = dict.__getitem__

@@ -95,3 +95,26 @@ def test_jobs_of_small_tables_have_one_thread(tmp_path):
     assert list(map(threads.table(4), wildcards)) == [1, 1, 4, 4]
     assert list(map(threads.model, wildcards)) == [1, 8, 8, 8]
     assert threads.table(4)(SimpleNamespace(model="bert")) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("cuda", "auto"), ("cuda:1", "auto"), ("cpu", "cpu"), ("mps", "mps"), ("auto", "auto")],
+)
+def test_scores_take_a_gpu_where_there_is_one_since_their_rule_requests_none(
+    tmp_path, asked, given
+):
+    (tmp_path / "t.tsv").write_text("")
+    (tmp_path / "models.yaml").write_text('bert: {source: "path:raw"}\n')
+    raw = {
+        "tables": {"t": {"file": "t.tsv", "kind": "entities"}},
+        "models": ["bert"],
+        "embed": {"device": asked},
+    }
+    plan = Plan(raw, tmp_path / "models.yaml", tmp_path, in_conda=False)
+    devices = [
+        one.device
+        for one in plan.of_scoring(SimpleNamespace(table="t", model="bert"))
+        if hasattr(one, "device")
+    ]
+    assert devices == [given]

@@ -149,6 +149,20 @@ def test_what_the_server_refuses_is_said_in_one_line(proxy, bucket, code, status
     assert message in refused(f"s3://{bucket}/v")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (404, "NoSuchBucket", "there is no such bucket"),
+        (500, "InternalError", "the server is overloaded or failing"),
+    ],
+)
+def test_numbers_in_an_answer_are_not_taken_for_its_status(proxy, bucket, status, code, message):
+    """As ports, request ids and milliseconds may hold them; the second is not a refusal."""
+    body = f"<Error><Code>{code}</Code><RequestId>503 401 403.5ms</RequestId></Error>".encode()
+    proxy.fault = lambda method, path, n: (status, body)
+    assert message in refused(f"s3://{bucket}/v")
+
+
 def test_a_server_that_asks_for_patience_gets_it(proxy: FaultyProxy, bucket):
     store = open_store(f"s3://{bucket}/v", ABOUT)
     part, until = part_of(["a", "b"]), time.monotonic() + 5

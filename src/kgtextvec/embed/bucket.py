@@ -28,6 +28,9 @@ READERS_AT_ONCE = 16
 # A server that asks for patience (503 SlowDown) gets this much; a wrong address is found sooner.
 PATIENT = {"max_retries": 30, "retry_timeout": timedelta(minutes=5)}
 QUICK = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
+ASKS_FOR_PATIENCE = "SlowDown|status code: 503"
+# What an error says, in the order in which it is looked for. A number alone may be a port, or the
+# milliseconds that a request took.
 BUCKET_ADVICE = (
     (r"NoSuchBucket|bucket.*not found", "there is no such bucket; create it, or correct the name"),
     (
@@ -35,16 +38,17 @@ BUCKET_ADVICE = (
         "this machine's clock is wrong; set it (for instance by NTP)",
     ),
     (
-        r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|Unauthenticated|\b401\b",
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|Unauthenticated"
+        r"|status code: 401",
         "the credentials are not valid there; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and"
         " AWS_SESSION_TOKEN, or renew them",
     ),
     (
-        r"AccessDenied|PermissionDenied|\b403\b",
+        r"AccessDenied|PermissionDenied|status code: 403",
         "access is denied; these credentials must be allowed to list, get and put there",
     ),
     (
-        r"SlowDown|ServiceUnavailable|\b50[0-9]\b",
+        r"SlowDown|ServiceUnavailable|status code: 50[0-9]",
         "the server is overloaded or failing; run the same command again later: it resumes",
     ),
     (
@@ -168,7 +172,7 @@ def open_bucket(url: str, endpoint: str | None = None) -> Any:
         try:
             next(iter(trial.list(chunk_size=1)), None)
         except Exception as error:
-            if "503" not in str(error) and "SlowDown" not in str(error):
+            if not re.search(ASKS_FOR_PATIENCE, str(error)):
                 raise
         return from_url(url, retry_config=PATIENT, **options)
 

@@ -20,7 +20,7 @@ LOCKS = ".snakemake/locks"
 SMALL_TABLE = 3e6  # bytes: about 10,000 rows
 LOADS_MODEL = {"convert_model", "embed_shard", "cache_tokens"}
 MAKES_TEXTS = {"read_texts", "mask_texts"}
-FEW_TEXTS = 2e5  # bytes: a model takes longer to load than to embed them
+FEW_TEXTS = 1e5  # bytes: a model takes longer to load than to embed them
 
 
 class JobThreads:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from plain_loop import plain_loop
 from tiny_models import (
+    as_converted,
     tiny_bert,
     tiny_deberta_v2,
     tiny_distilbert,
@@ -50,16 +51,10 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[str, Path]:
     """Each tiny model, saved as convert-model saves it: safetensors beside its tokenizer."""
-    from transformers import AutoModel, AutoTokenizer
-
-    found = {}
-    for name, build in BUILDERS.items():
-        raw = build(tmp_path_factory.mktemp(name) / "raw")
-        folder = raw.parent / "model"
-        AutoModel.from_pretrained(str(raw)).save_pretrained(str(folder))
-        AutoTokenizer.from_pretrained(str(raw)).save_pretrained(str(folder))
-        found[name] = folder
-    return found
+    return {
+        name: as_converted(build(tmp_path_factory.mktemp(name) / "raw"))
+        for name, build in BUILDERS.items()
+    }
 
 
 def encoded(encoder: TransformerEncoder, texts: list[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from plain_loop import plain_loop
-from tiny_models import tiny_bert, tiny_mpnet
+from tiny_models import as_converted, tiny_bert, tiny_mpnet
 
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.memory import model_fits
@@ -24,12 +24,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module", params=[tiny_bert, tiny_mpnet], ids=["packed", "padded"])
 def folder(request, tmp_path_factory) -> Path:
     """A tiny model as convert-model saves it."""
-    from transformers import AutoModel, AutoTokenizer
-
-    raw = request.param(tmp_path_factory.mktemp("model") / "raw")
-    AutoModel.from_pretrained(str(raw)).save_pretrained(str(raw.parent / "model"))
-    AutoTokenizer.from_pretrained(str(raw)).save_pretrained(str(raw.parent / "model"))
-    return raw.parent / "model"
+    return as_converted(request.param(tmp_path_factory.mktemp("model") / "raw"))
 
 
 def make(folder: Path, **settings) -> TransformerEncoder:

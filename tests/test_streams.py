@@ -8,7 +8,7 @@ import pytest
 import torch
 from plain_loop import plain_loop
 from tiny_decoders import byte_tokenizer, decoder_size, tiny_bigbird, tiny_t5
-from tiny_models import save, tiny_bert, tiny_mpnet
+from tiny_models import as_converted, save, tiny_bert, tiny_mpnet
 
 from kgtextvec.encoders import EncoderSettings, ResumeContext
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
@@ -22,12 +22,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module", params=[tiny_bert, tiny_mpnet], ids=["packed", "padded"])
 def folder(request, tmp_path_factory) -> Path:
     """A tiny model as convert-model saves it."""
-    from transformers import AutoModel, AutoTokenizer
-
-    raw = request.param(tmp_path_factory.mktemp("model") / "raw")
-    AutoModel.from_pretrained(str(raw)).save_pretrained(str(raw.parent / "model"))
-    AutoTokenizer.from_pretrained(str(raw)).save_pretrained(str(raw.parent / "model"))
-    return raw.parent / "model"
+    return as_converted(request.param(tmp_path_factory.mktemp("model") / "raw"))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Test triples, corpora and texts to train on that changed under an old date, as tables may."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from probe_corpora import elmo, write_ner
 from workflow_run import ROOT
 
 from kgtextvec.__main__ import main
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.errors import InputError
 from kgtextvec.records import read_unedited, write_record
 
 sys.path.insert(0, str(ROOT / "workflow"))
+from lib import unseen
 from lib.plan import Plan
 from lib.unseen import check_unseen_changes
 
@@ -145,6 +148,19 @@ def test_results_of_earlier_versions_record_nothing_to_compare(plan, record):
             Path(name).write_bytes(content)
         age()
     check_unseen_changes(plan)
+
+
+def test_a_graph_of_several_spaces_is_hashed_once(plan, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(unseen, "xxh3_of", lambda path: hashed.append(str(path)) or xxh3_of(path))
+    shutil.copytree("results/tiny/entities/full", "results/tiny/entities/pca2")
+    try:
+        two = CONFIG | {"spaces": ["full", "pca2"]}
+        check_unseen_changes(Plan(two, ROOT / "config/models.yaml", ROOT, in_conda=False))
+    finally:
+        shutil.rmtree("results/tiny/entities/pca2")
+    assert {"graph.tsv", "later/1.tsv", "later/2.tsv"} <= set(hashed)
+    assert len(hashed) == len(set(hashed))
 
 
 def test_results_of_models_that_the_config_does_not_name_are_left_alone(plan):

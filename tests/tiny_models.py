@@ -343,6 +343,16 @@ def save(folder: Path, kind: Any, config: Any, seed: int, weights: str, scale: f
     return folder
 
 
+def as_converted(raw: Path) -> Path:
+    """Save a tiny model beside itself as convert-model does: safetensors and its tokenizer."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = raw.parent / "model"
+    AutoModel.from_pretrained(str(raw)).save_pretrained(str(folder))
+    AutoTokenizer.from_pretrained(str(raw)).save_pretrained(str(folder))
+    return folder
+
+
 def read_weights(folder: Path) -> dict[str, Any]:
     """Return the tensors of a folder by name."""
     import torch

@@ -6,6 +6,7 @@ A file that is moved, unpacked or copied over another one may keep a date older 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class MadeOfFiles:
 
 def check_unseen_changes(plan: "Plan") -> None:
     """Raise InputError at a file that isn't the one that results were made of, and no younger."""
+    hash_once.cache_clear()
     results = Path(plan.config.pathvars.get("results", "results"))
     for made in chain(
         of_tables(plan, results), of_trainings(plan, results), of_scores(plan, results),
@@ -178,7 +180,13 @@ def is_unseen(path: Path, outputs: list[Path], size: int | None, digest: str) ->
     # A file that was put in place later has a later date in its inode.
     if about.st_size > ALWAYS_HASHED and about.st_ctime_ns <= min(dates):
         return False
-    return (sha256_of if len(digest) == 64 else xxh3_of)(path) != digest
+    return hash_once(path, len(digest) == 64) != digest
+
+
+@cache
+def hash_once(path: Path, by_sha256: bool) -> str:
+    """Return a file's digest; a graph is compared for each space, and hashed once a check."""
+    return (sha256_of if by_sha256 else xxh3_of)(path)
 
 
 def error_of_change(key: str, path: str, made: Path) -> InputError:

@@ -43,7 +43,7 @@ class Coming:
 
 
 class Preparation:
-    """Prepares blocks of `texts`, up to `ahead` of them beside the one that is asked for.
+    """Prepares blocks of `texts`, up to `ahead` of them in addition to the one that is asked for.
 
     `widths`: the least and the most nodes of a step. As a context, it ends its threads.
     """

@@ -295,3 +295,20 @@ def test_a_job_that_is_asked_to_stop_before_its_model_is_loaded_says_so(tmp_path
     job.send_signal(number)
     assert job.communicate()[1].splitlines() == ["stopped: run the same command again to resume"]
     assert job.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("block", "number", "code"),
+    [("stoppable", "SIGTERM", 143), ("stoppable", "SIGINT", 130), ("asked_to_stop", "SIGINT", 130)],
+)
+def test_a_library_that_is_being_imported_cannot_swallow_a_stop(tmp_path, block, number, code):
+    """Nor end the process by SIGABRT, as C++ does with what Python raises."""
+    ask = f"    os.kill(os.getpid(), signal.{number})\n"  # the second one stops a job at once
+    (tmp_path / "swallows.py").write_text(
+        f"import os, signal\ntry:\n{ask}{ask}except BaseException:\n    pass\n"
+    )
+    program = f"from kgtextvec.signals import {block}\nwith {block}():\n    import swallows"
+    env = environment() | {"PYTHONPATH": f"{ROOT / 'src'}:{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.splitlines() == ["stopped: run the same command again to resume"]

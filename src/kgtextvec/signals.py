@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from kgtextvec import job_client
 from kgtextvec.errors import Stopped
@@ -15,6 +15,7 @@ from kgtextvec.errors import Stopped
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 NOBODYS = (signal.SIG_DFL, signal.default_int_handler, job_client.stop)
 AGAIN_SECONDS = 0.01
+IMPORT_SYSTEM = "<frozen importlib._bootstrap>"  # what the code of its functions is said to be in
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in ours:  # the next one ends the process at once
             signal.signal(each, signal.SIG_DFL)
-        raise Stopped(job_client.RESUME, number)
+        raise_stopped(number, frame)
 
     def repeat(lost: BaseException) -> None:
         number = lost.exit_code - 128 if isinstance(lost, Stopped) else signal.SIGINT
@@ -50,6 +51,19 @@ def stoppable() -> Iterator[None]:
         sys.unraisablehook = unraisable
         for number in ours:
             signal.signal(number, before[number])
+
+
+def raise_stopped(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise Stopped where a signal came; while a library is imported, end the process in one line.
+
+    The C++ code of a library that imports others ends the process by SIGABRT when they raise, and
+    some libraries go on without what they couldn't import.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORT_SYSTEM:
+            job_client.stop(number, frame)
+        frame = frame.f_back
+    raise Stopped(job_client.RESUME, number)
 
 
 def repeat_lost(
@@ -89,7 +103,7 @@ def asked_to_stop() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in signals:
-            raise Stopped(job_client.RESUME, number)
+            raise_stopped(number, frame)
         signals.append(number)
 
     before = {

@@ -12,7 +12,7 @@ from tiny_models import as_converted, save, tiny_bert, tiny_mpnet
 
 from kgtextvec.encoders import EncoderSettings, ResumeContext
 from kgtextvec.encoders.transformer.encoder import TransformerEncoder
-from kgtextvec.encoders.transformer.trial import changes_itself
+from kgtextvec.encoders.transformer.trial import changes_itself, trial_lengths
 from kgtextvec.errors import InputError
 
 TEXTS = [f"{word} {'protein kinase ' * n} {n}" for n in range(20) for word in ("gene", "disease")]
@@ -240,3 +240,14 @@ def test_a_table_of_the_last_text_is_a_change_and_one_made_once_is_not():
     assert model.table is None, "the trial leaves no trace"
     model.table = torch.arange(4)
     assert not changes_itself(model, lambda ids: model(np.zeros(4)))
+
+
+@pytest.mark.parametrize(
+    ("device", "max_tokens", "long"),
+    [("cpu", 512, []), ("cuda", 512, [300, 150]), ("cuda", 256, [150]), ("cuda", None, [])],
+)
+def test_a_gpu_is_tried_with_long_texts_too_if_the_model_takes_them(
+    folder, device, max_tokens, long
+):
+    model = make(folder).run.model
+    assert list(trial_lengths(model, max_tokens, torch.device(device))) == [*long, 9, 7, 7, 4, 3]

@@ -263,7 +263,7 @@ def packable(
     if not takes(model, "position_ids") or isinstance(getattr(model, "attention_type", None), str):
         return None
     usual = model.config._attn_implementation
-    lengths = trial_lengths(model, max_tokens)
+    lengths = trial_lengths(model, max_tokens, device)
     ids = trial_ids(model, lengths)
     try:
         alone = hidden_alone(model, ids, lengths, device, layers)

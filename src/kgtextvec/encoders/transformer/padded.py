@@ -76,7 +76,7 @@ def paddable(
     if getattr(text_config(model), "attention_type", None) == "block_sparse":
         why = "the model chooses its kind of attention by a batch's length"
     else:
-        lengths = trial_lengths(model, max_tokens)
+        lengths = trial_lengths(model, max_tokens, device)
         ids = trial_ids(model, lengths)
         try:
             alone = hidden_alone(model, ids, lengths, device, layers)

@@ -18,6 +18,7 @@ from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.transformer.layers import token_vectors
 
 CHECKED_LENGTHS = (9, 7, 7, 4, 3)
+LONG_LENGTHS = (300, 150)  # on a GPU, which runs them at once; a CPU takes seconds
 # transformers adds hooks once, for a request of all layers, and notes in the model that it did:
 # without undoing both, the next request would add them again, and count each layer twice.
 OF_TORCH = (
@@ -93,7 +94,7 @@ def text_config(model: Any) -> Any:
     return model.config.get_text_config()
 
 
-def trial_lengths(model: Any, max_tokens: int | None) -> NDArray[np.int64]:
+def trial_lengths(model: Any, max_tokens: int | None, device: torch.device) -> NDArray[np.int64]:
     """Return the lengths of the trial's texts; one exceeds the attention window, if texts can."""
     config = text_config(model)
     windows = [getattr(config, name, None) for name in ("sliding_window", "local_attention")]
@@ -101,7 +102,9 @@ def trial_lengths(model: Any, max_tokens: int | None) -> NDArray[np.int64]:
     longest = [
         length for length in over if max_tokens and CHECKED_LENGTHS[0] < length <= max_tokens
     ]
-    return np.array([*longest[:1], *CHECKED_LENGTHS], dtype=np.int64)
+    long = [] if device.type == "cpu" else LONG_LENGTHS
+    possible = [length for length in long if max_tokens and length <= max_tokens]
+    return np.array([*longest[:1], *possible, *CHECKED_LENGTHS], dtype=np.int64)
 
 
 def trial_ids(model: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ SPACES = [
     for table in ("entities", "relation_types")
     for space in ("full", "pca64")
 ]
-DIGESTS = ("vectors_digest", "index_digest", "fingerprint")
+DIGESTS = ("vectors_xxh3", "index_digest", "fingerprint")
 
 
 def digests_of(folder: Path) -> dict[str, str]:

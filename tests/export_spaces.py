@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kgtextvec.files import sha256_of
+from kgtextvec.checksums import xxh3_of
 
 # (label, id, name); a name with blanks and quotes, an id under two labels, one node twice.
 ENTITIES = [
@@ -70,7 +70,7 @@ def write_space(folder, kind, index, dims, seed, vectors, more) -> Path:
         "text": "description,name",
         "rows": n,
         "dims": np.load(folder / "embeddings.npy", mmap_mode="r").shape[1],
-        "vectors_digest": sha256_of(folder / "embeddings.npy"),
+        "vectors_xxh3": xxh3_of(folder / "embeddings.npy"),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | more))
     return folder

@@ -37,7 +37,7 @@ def space_manifest(**given: Any) -> dict[str, Any]:
         "seconds": 2.0,
         "shards": 1,
         "texts_digest": "0" * 64,
-        "vectors_digest": "0" * 64,
+        "vectors_xxh3": "0" * 32,
         "index_digest": "0" * 64,
         "recipe": {"embed_shard": 1, "gather_shards": 1},
         "versions": {"kgtextvec": "0"},

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from manifests import space_manifest
 
-from kgtextvec.files import sha256_of
+from kgtextvec.checksums import xxh3_of
 
 HOSTILE = [
     "</script><script>document.title='owned'</script>",
@@ -56,7 +56,7 @@ def write_space(folder: Path, n: int = 120, dims: int = 24, seed: int = 0, **vec
                 rows=n,
                 texts=n,
                 dims=values.shape[1],
-                vectors_digest=sha256_of(folder / "embeddings.npy"),
+                vectors_xxh3=xxh3_of(folder / "embeddings.npy"),
             )
         )
     )

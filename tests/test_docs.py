@@ -33,7 +33,7 @@ SHELL = {"sh", "bash"}
 LANGUAGES = SHELL | {"yaml", "python", "toml", "text", "snakemake", "json"}
 # Programs that a block may call besides ours: they belong to the shell, or to Python.
 OTHERS = {"cd", "cp", "mkdir", "export", "pip", "python", "python3", "git", "head", "."}
-OTHERS |= {"docker", "podman", "buildah", "apptainer"}
+OTHERS |= {"docker", "podman", "buildah", "apptainer", "xxhsum"}
 # What a config needs and a block may leave out.
 REST = {"tables": {"entities": {"file": "entities.tsv", "kind": "entities"}}, "models": ["bioelmo"]}
 

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.errors import InputError
 from kgtextvec.export import tsv
 from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.export.table import export_table
-from kgtextvec.files import sha256_of
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux's /proc")
@@ -65,7 +65,7 @@ def space(folder, vectors, names=None, kind="entities", row_group_size=None, **m
         "space": "full",
         "rows": n,
         "dims": vectors.shape[1],
-        "vectors_digest": sha256_of(folder / "embeddings.npy"),
+        "vectors_xxh3": xxh3_of(folder / "embeddings.npy"),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | more))
     return folder
@@ -313,7 +313,7 @@ def test_npy_is_checked_and_linked(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out/x.npy"), random_vectors(5, 3))
     other = random_vectors(5, 3, seed=1)
     np.save(folder / "embeddings.npy", other)
-    with pytest.raises(InputError, match="expected sha256"):
+    with pytest.raises(InputError, match="expected xxh3_128"):
         export_table(folder, format="npy", out=tmp_path / "out/y.npy")
     assert not (tmp_path / "out/y.npy").exists()
 

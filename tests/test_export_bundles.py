@@ -19,6 +19,7 @@ from export_spaces import (
 )
 from safetensors.numpy import load_file
 
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.errors import InputError
 from kgtextvec.export.bundle import export_bundle
 from kgtextvec.export.loaders import write_loaders
@@ -123,7 +124,7 @@ def test_venomx_says_how_the_vectors_were_made(spaces, tmp_path):
         assert about["embeddings_dimensions"] == made["dims"] == len(table["values"][0])
         assert about["embedding_model"]["name"] == made["model"]["name"]
         assert about["embedding_input_method"]["fields"] == made["text"].split(",")
-        assert about["id"] == made["vectors_digest"]
+        assert about["id"] == made["vectors_xxh3"]
 
 
 def read_word2vec(path):
@@ -218,7 +219,7 @@ def test_tables_without_rows_and_single_tables_are_written(form, tmp_path):
     table = pq.read_table(nothing / "index.parquet").slice(0, 0)
     pq.write_table(table, nothing / "index.parquet")
     np.save(nothing / "embeddings.npy", np.empty((0, 4), np.float32))
-    changes = {"rows": 0, "vectors_digest": sha256_of(nothing / "embeddings.npy")}
+    changes = {"rows": 0, "vectors_xxh3": xxh3_of(nothing / "embeddings.npy")}
     manifest = json.loads((nothing / "manifest.json").read_text()) | changes
     (nothing / "manifest.json").write_text(json.dumps(manifest))
     export_bundle([nothing], form=form, out_dir=tmp_path / "out")
@@ -260,14 +261,16 @@ def test_the_recorded_digest_is_that_of_the_file(form, entities, padded, tmp_pat
         longer = data[10:127] + b" " * 64 + b"\n"
         source.write_bytes(data[:8] + len(longer).to_bytes(2, "little") + longer + data[128:])
         manifest = json.loads((space / "manifest.json").read_text())
-        manifest["vectors_digest"] = sha256_of(source)
+        manifest["vectors_xxh3"] = xxh3_of(source)
         (space / "manifest.json").write_text(json.dumps(manifest))
     out, manifest = bundle([space], form, tmp_path)
     about = manifest["entities"]
-    assert manifest["files"][about["file"]] == about["sha256"] == sha256_of(out / about["file"])
+    assert about["xxh3_128"] == xxh3_of(out / about["file"])
+    others = {path.name for path in out.iterdir()} - {about["file"], "manifest.json"}
+    assert manifest["files"] == {name: sha256_of(out / name) for name in others}
     assert len(np.load(out / about["file"])) == len(ONCE)
     equal = not padded and ((entities is ONCE and form != "pykeen") or entities == sorted(ONCE))
-    assert (about["sha256"] == sha256_of(source)) == equal
+    assert (about["xxh3_128"] == xxh3_of(source)) == equal
 
 
 @pytest.mark.parametrize("form", LIBRARY_FREE)

@@ -159,7 +159,7 @@ for table in ("entities", "relation_types"):
         folder = Path("results/all-MiniLM-L6-v2", table, space)
         folder.mkdir(parents=True)
         digest = os.environ["DIGEST"] if (table, space) == ("entities", "pca64") else "same"
-        about = {"vectors_digest": digest, "index_digest": "same", "fingerprint": "same"}
+        about = {"vectors_xxh3": digest, "index_digest": "same", "fingerprint": "same"}
         (folder / "manifest.json").write_text(json.dumps(about))
 """
 

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from manifests import space_manifest
 
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.errors import InputError
-from kgtextvec.files import sha256_of
 from kgtextvec.report.notebook import render_notebook
 from kgtextvec.settings.spaces import Examples
 
@@ -76,7 +76,7 @@ def make_space(
         dims=vectors.shape[1],
         counts={"truncated": 2, "tokens": 12345, "unknown_tokens": 6},
         versions={"torch": "2.13"},
-        vectors_digest=sha256_of(folder / "embeddings.npy"),
+        vectors_xxh3=xxh3_of(folder / "embeddings.npy"),
         command="kgtextvec gather-shards /home/someone/work",
     )
     (folder / "manifest.json").write_text(json.dumps(manifest))

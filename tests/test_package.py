@@ -244,7 +244,7 @@ def test_the_demo_of_the_package_has_the_vectors_of_the_checkout(installed, tmp_
 
 def digests_in(path: Path) -> dict[str, str]:
     found = yaml.safe_load(path.read_text("utf-8"))
-    return {key: found[key] for key in ("vectors_digest", "index_digest", "fingerprint")}
+    return {key: found[key] for key in ("vectors_xxh3", "index_digest", "fingerprint")}
 
 
 @pytest.mark.slow

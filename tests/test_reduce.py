@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
+from kgtextvec.checksums import xxh3_of
 from kgtextvec.errors import InputError
 from kgtextvec.files import sha256_of
 from kgtextvec.matrices import blocks, open_matrix
@@ -52,7 +53,7 @@ def space(folder, vectors, **more):
         "rows": len(vectors),
         "dims": vectors.shape[1],
         "recipe": {"embed_shard": 1},
-        "vectors_digest": sha256_of(path),
+        "vectors_xxh3": xxh3_of(path),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest | more))
     return folder
@@ -240,9 +241,9 @@ def test_projection_is_float64s_within_its_rounding_and_the_manifest_tells_all(t
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-12)
     manifest = json.loads((tmp_path / "pca64/manifest.json").read_text())
     assert (manifest["space"], manifest["dims"], manifest["rows"]) == ("pca64", 64, 6000)
-    assert manifest["vectors_digest"] == sha256_of(tmp_path / "pca64/embeddings.npy")
+    assert manifest["vectors_xxh3"] == xxh3_of(tmp_path / "pca64/embeddings.npy")
     about = manifest["pca"]
-    assert about["fit_on_digest"] == about["full_digest"] == sha256_of(folder / "embeddings.npy")
+    assert about["fit_on_digest"] == about["full_digest"] == xxh3_of(folder / "embeddings.npy")
     assert about["fit_on"] == "entities" and about["n_components"] == about["rank"] == 64
     # The spread that is kept, measured on the vectors themselves.
     share = got.var(axis=0, dtype=np.float64).sum() / vectors.astype(np.float64).var(axis=0).sum()
@@ -269,7 +270,7 @@ def test_what_does_not_fit_together_is_refused(tmp_path):
         (space(tmp_path / "short", vectors_like_a_models(9, 8), rows=10), "pca3", "10 rows"),
         (space(tmp_path / "twice", vectors_like_a_models(9, 8), space="pca8"), "pca3", "`full`"),
         (
-            space(tmp_path / "other", vectors_like_a_models(9, 8), vectors_digest="0"),
+            space(tmp_path / "other", vectors_like_a_models(9, 8), vectors_xxh3="0"),
             "pca3",
             "dama",
         ),

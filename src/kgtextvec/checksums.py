@@ -1,13 +1,13 @@
-"""The quick checksum of a matrix of vectors, which every step compares while it reads them.
+"""The digest that says which vectors a file holds: its xxh3_128, computed at the speed of memory.
 
-A million vectors are 4 GB, and their sha256 would be a sixth of what projecting them costs. So
-records hold two digests of them: the sha256, which says which vectors they are, and the xxh3_128,
-which finds damage at the speed of memory. What reads a matrix computes the second; where a record
-is from an earlier version and has only the first, that one.
+Every step compares it while it reads vectors, and records it of what it writes in their size. It
+finds damage, and isn't meant to detect forgery. Earlier versions recorded the sha256, which takes
+more than ten times as long: of their spaces it says which vectors they are, as it did then, so that
+what was made of them stays up to date.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +15,11 @@ from typing import IO, Protocol
 
 from xxhash import xxh3_128
 
-from kgtextvec.files import refuse_other_digest
+from kgtextvec.files import refuse_other_digest, sha256_of
 
+SHA256, XXH3 = "sha256", "xxh3_128"
+# Under which keys records have digests of vectors. Those of the sha256 are of earlier versions.
+VECTOR_KEYS = {"vectors_digest": SHA256, "vectors_sha256": SHA256, "vectors_xxh3": XXH3}
 # So that what is read stays in the processor's cache while it is hashed.
 CHUNK_BYTES = 1 << 18
 
@@ -50,50 +53,57 @@ def xxh3_of(path: Path) -> str:
     return running.hexdigest()
 
 
-SHA256, XXH3 = "sha256", "xxh3_128"
-ALGORITHMS: dict[str, Callable[[], RunningHash]] = {SHA256: hashlib.sha256, XXH3: xxh3_128}
+FILE_DIGESTS: dict[str, Callable[[Path], str]] = {SHA256: sha256_of, XXH3: xxh3_of}
+
+
+def vector_digests(record: Mapping[str, object]) -> dict[str, str]:
+    """Return the digests of vectors that a record has, by their keys."""
+    return {key: str(record[key]) for key in VECTOR_KEYS if record.get(key) is not None}
+
+
+def vectors_id(record: Mapping[str, object]) -> str | None:
+    """Return the digest that says which vectors a record is of, None if it has none.
+
+    The xxh3_128 (32 hex digits); in a record of an earlier version the sha256 (64).
+    """
+    return next(iter(vector_digests(record).values()), None)
+
+
+def recorded_digests(entries: Iterable[object]) -> list[tuple[str, str, str]]:
+    """Return (file, algorithm, digest) of the entries of a manifest that describe a file."""
+    return [
+        (one["file"], algorithm, one[algorithm])
+        for one in entries
+        for algorithm in FILE_DIGESTS
+        if isinstance(one, dict) and algorithm in one
+    ]
 
 
 class HashedFile:
     """An open file that is written from its first byte to its last, hashed in a thread meanwhile.
 
     The thread is at most one piece behind: a piece must not change before the next one was
-    written, or a digest was asked for. `digests`: which ones to compute, perhaps none.
+    written, or the digest was asked for. `is_hashed`: whether to compute the digest at all.
     """
 
-    def __init__(self, file: IO[bytes], digests: Sequence[str] = (SHA256, XXH3)) -> None:
-        self.file = file
-        self._hashes = {name: ALGORITHMS[name]() for name in digests}
+    def __init__(self, file: IO[bytes], is_hashed: bool = True) -> None:
+        self.file, self.is_hashed = file, is_hashed
+        self._hash = xxh3_128()
         self._thread = ThreadPoolExecutor(1, "checksum")
         self._behind: Future[None] | None = None
 
     def write(self, data: bytes | memoryview) -> int:
         """Write bytes, and have them hashed."""
         self._catch_up()
-        if self._hashes:
-            self._behind = self._thread.submit(self._hash, data)
+        if self.is_hashed:
+            self._behind = self._thread.submit(self._hash.update, data)
         return self.file.write(data)
-
-    @property
-    def is_hashed(self) -> bool:
-        """Whether what was written last may be read once more, by the thread that hashes."""
-        return bool(self._hashes)
-
-    @property
-    def sha256(self) -> str:
-        """The sha256 of the bytes written so far, as hex."""
-        self._catch_up()
-        return self._hashes[SHA256].hexdigest()
 
     @property
     def xxh3(self) -> str:
         """The xxh3_128 of the bytes written so far, as hex."""
         self._catch_up()
-        return self._hashes[XXH3].hexdigest()
-
-    def _hash(self, data: bytes | memoryview) -> None:
-        for one in self._hashes.values():
-            one.update(data)
+        return self._hash.hexdigest()
 
     def _catch_up(self) -> None:
         if self._behind is not None:
@@ -104,18 +114,22 @@ class HashedFile:
 class VectorsCheck:
     """Compares a file of vectors with what a record says of it: give it the bytes as you read them.
 
-    `sha256` and `quick`, the xxh3_128, are those in the record; None where it has none.
+    By the xxh3_128; by the sha256 where the record, of an earlier version, has nothing else.
     """
 
-    def __init__(self, path: Path, sha256: str | None, quick: str | None) -> None:
-        self.path, self.sha256, self.quick = path, sha256, quick
-        self.hash: RunningHash = hashlib.sha256() if quick is None else xxh3_128()
+    def __init__(self, path: Path, record: Mapping[str, object]) -> None:
+        self.path, self.known = path, vectors_id(record)
+        quick = vector_digests(record).get("vectors_xxh3")
+        self.recorded, self.algorithm = quick or self.known, XXH3
+        self.hash: RunningHash = xxh3_128()
+        if self.known and not quick:
+            self.hash, self.algorithm = hashlib.sha256(), SHA256
         self.is_equal = False  # found by `compare`
 
     @property
     def is_recorded(self) -> bool:
         """Whether there is a digest to compare with."""
-        return self.sha256 is not None or self.quick is not None
+        return self.recorded is not None
 
     def update(self, data: memoryview | bytes) -> None:
         """Take the file's next bytes."""
@@ -126,17 +140,15 @@ class VectorsCheck:
         feed_file(self.path, self.hash)
 
     def compare(self) -> str:
-        """Return the sha256 of the vectors. Raises InputError if the bytes aren't those recorded.
+        """Return the digest that says which vectors these are: `vectors_id` of the record.
 
-        Where the quick checksum was compared, the sha256 is the one in the record.
+        The computed one where the record has none. Raises InputError if the bytes aren't those
+        recorded.
         """
         computed = self.hash.hexdigest()
-        if self.quick is None:
-            refuse_other_digest(self.path, self.sha256, computed)
-        else:
-            refuse_other_digest(self.path, self.quick, computed, "xxh3_128")
+        refuse_other_digest(self.path, self.recorded, computed, self.algorithm)
         self.is_equal = True
-        return self.sha256 or computed
+        return self.known or computed
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -286,10 +286,10 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def digests_in(folder: Path, known: dict[str, str]) -> dict[str, str]:
-    """Return {name: sha256} of the files in a folder, by name; `known` ones aren't read again."""
+def digests_in(folder: Path, known: Collection[str]) -> dict[str, str]:
+    """Return {name: sha256} of the files in a folder, by name, without those in `known`."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    return {name: known.get(name) or sha256_of(folder / name) for name in names}
+    return {name: sha256_of(folder / name) for name in names if name not in known}
 
 
 def refuse_other_digest(

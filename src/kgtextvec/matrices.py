@@ -5,7 +5,7 @@ memory, and a cluster's limit would hit a job that touches a large file once.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from kgtextvec.checksums import SHA256, XXH3, HashedFile, TakesBytes, VectorsCheck
+from kgtextvec.checksums import HashedFile, TakesBytes, VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
 
@@ -135,21 +135,11 @@ def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> m
 
 
 class MatrixWriter(HashedFile):
-    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes.
+    """Writes an (n, d) float32 .npy file from the first row to the last, hashing as it goes."""
 
-    `digests`: which ones to compute, as for HashedFile.
-    """
-
-    def __init__(
-        self, file: IO[bytes], rows: int, dims: int, digests: Sequence[str] = (SHA256, XXH3)
-    ) -> None:
-        super().__init__(file, digests)
+    def __init__(self, file: IO[bytes], rows: int, dims: int, is_hashed: bool = True) -> None:
+        super().__init__(file, is_hashed)
         self.write(header_of_matrix(rows, dims))
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """What a manifest says of the bytes written so far: two digests by their keys."""
-        return {"vectors_digest": self.sha256, "vectors_xxh3": self.xxh3}
 
     def add(self, block: NDArray[np.float32], stays: bool = False) -> None:
         """Write the next rows, (m, dims).
@@ -189,4 +179,4 @@ def check_by_manifest(embeddings: Path) -> VectorsCheck:
     """Return the check of a file of vectors by the manifest in its folder, if there is one."""
     manifest = embeddings.with_name("manifest.json")
     record = read_json(manifest) if manifest.exists() else {}
-    return VectorsCheck(embeddings, record.get("vectors_digest"), record.get("vectors_xxh3"))
+    return VectorsCheck(embeddings, record)

@@ -183,7 +183,7 @@ def embedded_with(record: EmbeddedWith) -> EmbeddedWith:
 
 
 class ShardRecord(EmbeddedWith):
-    """The .json next to a shard's vectors; earlier versions recorded `vectors_sha256`."""
+    """The .json next to a shard's vectors. Only earlier versions recorded `vectors_sha256`."""
 
     model: ModelInManifest
     texts: int
@@ -214,10 +214,10 @@ class SpaceIdentity(EmbeddedWith):
 class SpaceManifest(SpaceIdentity, total=False):
     """manifest.json of a space; `pca`: how a reduced one was reduced.
 
-    `vectors_digest` and `index_sha256` are those of the files' bytes, as is `vectors_xxh3`, the
-    checksum that readers compare; `index_digest` is over the index's rows and the same whatever
-    version of Parquet wrote them. `node_id` is the form of its node ids, where it isn't the usual
-    one.
+    `vectors_xxh3`, which says which vectors they are, and `index_sha256` are those of the files'
+    bytes; `index_digest` is over the index's rows and the same whatever version of Parquet wrote
+    them. Only earlier versions recorded `vectors_digest`, the sha256 of the vectors. `node_id` is
+    the form of its node ids, where it isn't the usual one.
     """
 
     text: str
@@ -228,8 +228,8 @@ class SpaceManifest(SpaceIdentity, total=False):
     seconds: float
     shards: int
     texts_digest: str
-    vectors_digest: str
     vectors_xxh3: str
+    vectors_digest: str
     index_digest: str
     index_sha256: str
     recipe: dict[str, int]

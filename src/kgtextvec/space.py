@@ -128,8 +128,7 @@ class Space:
 
     def check_of_vectors(self) -> VectorsCheck:
         """Return what compares embeddings.npy with the manifest, to be given its bytes."""
-        digests = self.manifest.get("vectors_digest"), self.manifest.get("vectors_xxh3")
-        self._check = VectorsCheck(self.matrix.path, *digests)
+        self._check = VectorsCheck(self.matrix.path, self.manifest)
         return self._check
 
     def __len__(self) -> int:

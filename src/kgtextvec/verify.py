@@ -9,6 +9,13 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from kgtextvec.checksums import (
+    FILE_DIGESTS,
+    SHA256,
+    VECTOR_KEYS,
+    recorded_digests,
+    vector_digests,
+)
 from kgtextvec.device import available_cores
 from kgtextvec.digests import checked_text_keys
 from kgtextvec.embed.gather import CheckedRows
@@ -199,11 +206,9 @@ def check_place(path: Path, space: Space) -> None:
 
 
 def check_vectors(space: Space) -> None:
-    """Raise InputError unless embeddings.npy has both digests that the manifest records."""
-    path, recorded = space.matrix.path, space.manifest.get("vectors_digest")
-    with space.vectors_checked():
-        if recorded is not None:
-            refuse_other_digest(path, recorded, sha256_of(path))
+    """Raise InputError unless embeddings.npy has the digests that the manifest records."""
+    for key, digest in vector_digests(space.manifest).items():
+        check_file(space.matrix.path, VECTOR_KEYS[key], digest)
 
 
 def check_index_rows(space: Space) -> None:
@@ -281,16 +286,33 @@ def check_layout(path: Path, space: Space) -> None:
 
 
 def check_scores(path: Path, space: Space) -> None:
-    """Raise InputError unless scores.json can be read and is of the space's vectors."""
+    """Raise InputError unless scores.json can be read and is of the space's vectors.
+
+    A damaged space isn't compared with: its own check reports it.
+    """
     scores = read_unedited(path)
-    recorded = space.manifest.get("vectors_digest")
-    if not isinstance(scores, dict) or scores.get("vectors_digest", recorded) != recorded:
-        raise InputError(f"{path}: isn't of the vectors beside it. Delete it and rerun.")
+    if not isinstance(scores, dict) or not (
+        is_of_vectors(scores, space) or not is_sound(check_vectors, space)
+    ):
+        raise InputError(f"{path}: isn't of the vectors next to it. Delete it and rerun.")
     sums = path.with_name(SUMS_FILE)
     if "sums_sha256" in scores:
         if not sums.exists():
             raise InputError(f"{sums}: not there. Delete {path} and rerun.")
         refuse_other_digest(sums, scores["sums_sha256"], sha256_of(sums))
+
+
+def is_of_vectors(record: dict[str, Any], space: Space) -> bool:
+    """Return whether a record is of a space's vectors.
+
+    Where the one has a digest that only earlier versions recorded, and the other has not, the file
+    is hashed.
+    """
+    known: dict[str, str] = vector_digests(space.manifest)
+    return all(
+        digest == (known.get(key) or FILE_DIGESTS[VECTOR_KEYS[key]](space.matrix.path))
+        for key, digest in vector_digests(record).items()
+    )
 
 
 def checks_of_bundle(path: Path, rule: str) -> Iterator[FileCheck]:
@@ -300,14 +322,14 @@ def checks_of_bundle(path: Path, rule: str) -> Iterator[FileCheck]:
     except InputError:
         yield FileCheck(path, rule, read_unedited, (path,))
         return
-    entries = [one for one in manifest.values() if isinstance(one, dict) and "sha256" in one]
-    recorded = {one["file"]: one["sha256"] for one in entries} | manifest.get("files", {})
-    for name, digest in recorded.items():
-        yield FileCheck(path.with_name(name), rule, check_file, (path.with_name(name), digest))
+    small = [(name, SHA256, digest) for name, digest in manifest.get("files", {}).items()]
+    for name, *recorded in dict.fromkeys([*recorded_digests(manifest.values()), *small]):
+        file = path.with_name(name)
+        yield FileCheck(file, rule, check_file, (file, *recorded))
 
 
-def check_file(path: Path, digest: str) -> None:
-    """Raise InputError unless a file is there and has that sha256."""
+def check_file(path: Path, algorithm: str, digest: str) -> None:
+    """Raise InputError unless a file is there and has that digest."""
     if not path.is_file():
         raise InputError(f"{path}: not there. Run the step that makes it first.")
-    refuse_other_digest(path, digest, sha256_of(path))
+    refuse_other_digest(path, digest, FILE_DIGESTS[algorithm](path), algorithm)

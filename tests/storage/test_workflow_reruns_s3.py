@@ -69,7 +69,7 @@ def test_a_table_in_a_bucket_is_read_and_a_newer_object_costs_one_text(bucket, t
     for where, run in runs.items():
         assert run()["read_texts"] == 1, where
     here = project.manifest("words", "entities", "full")
-    assert manifest(bucket)["vectors_digest"] == here["vectors_digest"]
+    assert manifest(bucket)["vectors_xxh3"] == here["vectors_xxh3"]
     assert manifest(bucket)["counts"]["texts_embedded"] == 1
     assert here["counts"]["texts_embedded"] == 0, "the store in the bucket has it"
     assert any(name.startswith("run/resources/models/words/") for name in objects(bucket))

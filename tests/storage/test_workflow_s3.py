@@ -75,7 +75,7 @@ def objects(bucket: str) -> dict[str, bytes]:
 
 def digests(found: dict[str, bytes]) -> dict[str, str]:
     return {
-        key.partition("results/")[2]: yaml.safe_load(data)["vectors_digest"]
+        key.partition("results/")[2]: yaml.safe_load(data)["vectors_xxh3"]
         for key, data in found.items()
         if key.endswith("manifest.json") and "/texts/" not in key
     }
@@ -132,7 +132,7 @@ def test_a_worker_without_the_shared_disk_and_without_a_checkout(bucket, tmp_pat
     expected = {
         str(path.relative_to(here.folder / "results")): here.manifest(
             *path.relative_to(here.folder / "results").parent.parts
-        )["vectors_digest"]
+        )["vectors_xxh3"]
         for path in (here.folder / "results").glob("*/*/*/manifest.json")
     }
     assert digests(made) == expected

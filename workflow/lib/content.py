@@ -18,6 +18,7 @@ from typing import Any
 from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
 from snakemake.io import ancient, expand
 
+from kgtextvec.checksums import vectors_id
 from kgtextvec.errors import InputError
 from kgtextvec.files import parse_json
 from kgtextvec.kinds import FACTS, IN_GRAPHS
@@ -50,8 +51,18 @@ def json_in(data: bytes, name: str) -> Any:
 
 def space_digest_in(path: object) -> str:
     """Return the digest of the vectors and rows that a space's manifest describes."""
-    found = read_manifest(path)
-    return f"{found['vectors_digest'][:16]} {found['index_digest'][:16]}"
+    return f"{vectors_digest_in(path)} {read_manifest(path)['index_digest'][:16]}"
+
+
+def vectors_digest_in(path: object) -> str:
+    """Return the digest of the vectors that a space's manifest describes.
+
+    As the version that wrote the manifest computed it, or all that is made of them would be again.
+    """
+    found = vectors_id(read_manifest(path))
+    if found is None:
+        raise WorkflowError(f"ERROR: {path}: has no digest of its vectors. Delete it and rerun.")
+    return found[:16]
 
 
 class Content:
@@ -329,8 +340,7 @@ class Content:
     def fitted_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the vectors that PCAs are fitted on."""
         made = self.full(wildcards.model, self.plan.fit_on)
-        found: str = read_manifest(made.manifest)["vectors_digest"][:16]
-        return found
+        return vectors_digest_in(made.manifest)
 
     def space_digest(self, wildcards: Wildcards) -> str:
         """Return the digest of the space."""

@@ -109,7 +109,7 @@ def gather_shards(
         "seconds": round(sum(piece.about["seconds"] for piece in pieces), 3),
         "shards": len(pieces),
         "texts_digest": table["digest"],
-        **writer_of_vectors.digests,
+        "vectors_xxh3": writer_of_vectors.xxh3,
         "index_digest": index_digest.hexdigest(),
         "index_sha256": index_sha256,
         "recipe": {"embed_shard": first["recipe"], "gather_shards": RECIPE["gather_shards"]},
@@ -171,8 +171,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.about = read_record(path.with_suffix(".json"), ShardRecord)
-        recorded = self.about.get("vectors_sha256"), self.about.get("vectors_xxh3")
-        self.check = VectorsCheck(path, *recorded)
+        self.check = VectorsCheck(path, self.about)
         dims = open_matrix(path).dims  # refuses a damaged header
         self.vectors: NDArray[np.float32] = np.load(path, mmap_mode="r")
         tokens_file = path.with_suffix(".parquet")

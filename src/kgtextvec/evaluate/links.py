@@ -43,6 +43,7 @@ def predict_links(
         need_pykeen()
         from threadpoolctl import threadpool_limits
 
+        from kgtextvec.checksums import vector_digests
         from kgtextvec.device import choose_device, set_threads
         from kgtextvec.evaluate.graph import read_graph_triples
         from kgtextvec.evaluate.link_models import LOSS
@@ -105,7 +106,7 @@ def predict_links(
                 **{name: names_and_digests(given) for name, given in files.items() if given},
             },
             "sources": recorded,
-            "vectors_digest": space.manifest.get("vectors_digest"),
+            **vector_digests(space.manifest),
             "versions": versions_of("numpy", "pykeen", "scipy", "torch"),
             "recipe": RECIPE["predict_links"],
         },

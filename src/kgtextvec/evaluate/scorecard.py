@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from kgtextvec.checksums import vector_digests
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
 from kgtextvec.evaluate.scores import ScoringContext
@@ -107,7 +108,7 @@ def evaluate_space(
                 **{name: names_and_digests(given) for name, given in files.items() if given},
             },
             "sources": sources.record(),
-            "vectors_digest": space.manifest.get("vectors_digest"),
+            **vector_digests(space.manifest),
             "sums_sha256": sha256_of(sums),
             "versions": versions_of("numpy", "scikit-learn", "scipy", "torch"),
             "recipe": RECIPE["evaluate_space"],

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from kgtextvec.checksums import vectors_id
 from kgtextvec.errors import InputError
 from kgtextvec.export.bundle import InverseSpace, open_together
 from kgtextvec.export.inverses import choose_inverses
@@ -80,7 +81,7 @@ def export_aligned(
         }
         write_json(part / "coverage.json", coverage)
         write_json(part / "selfcheck.json", check)
-        known = {one["file"]: one["sha256"] for one in check.values()}
+        known = {one["file"] for one in check.values()}
         write_record(
             part / "manifest.json",
             {
@@ -93,7 +94,7 @@ def export_aligned(
                 "scale": scaling.about,
                 "coverage": coverage,
                 "sources": {
-                    kind: each.space.manifest["vectors_digest"] for kind, each in aligned.items()
+                    kind: vectors_id(each.space.manifest) for kind, each in aligned.items()
                 },
                 **check,
                 "files": digests_in(part, known),

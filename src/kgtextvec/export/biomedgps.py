@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kgtextvec.checksums import vector_digests
 from kgtextvec.device import available_cores
 from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
@@ -62,7 +63,7 @@ def export_biomedgps(
                 "file": out.name,
                 "rows": space.rows,
                 "dims": dims,
-                "vectors_digest": space.manifest["vectors_digest"],
+                **vector_digests(space.manifest),
                 "fits_the_servers_default_table": dims == DIMS_OF_SERVER,
                 "refused": refused,
                 "refused_rows": faults,

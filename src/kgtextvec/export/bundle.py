@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
+from kgtextvec.checksums import recorded_digests, vector_digests
 from kgtextvec.errors import InputError
 from kgtextvec.export.inverses import choose_inverses
 from kgtextvec.export.trainers import write_trainer
@@ -52,11 +53,11 @@ def export_bundle(
                 "dims": space.dims,
                 "examples": example_ids(space),
                 "table_rows": space.rows,
-                "vectors_digest": space.manifest["vectors_digest"],
+                **vector_digests(space.manifest),
             }
             space.compare_vectors()  # unless the form did so when it read them
         entries = [manifest[space.kind.name] for space in spaces]
-        known = {one["file"]: one["sha256"] for one in entries if "sha256" in one}
+        known = {file for file, _, _ in recorded_digests(entries)}
         write_record(part / "manifest.json", manifest | {"files": digests_in(part, known)})
 
 

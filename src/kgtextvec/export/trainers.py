@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kgtextvec.checksums import SHA256, HashedFile
+from kgtextvec.checksums import HashedFile
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import TrainerFiles
 from kgtextvec.export.inverses import Inverses
@@ -65,7 +65,7 @@ def write_pair(
 ) -> dict[str, Any]:
     """Write a matrix of blocks, a row per id, and its map; return names, sizes and a self-check.
 
-    With `inverses`, the matrix of relations has the inverse of each behind it. `known`: the sha256
+    With `inverses`, the matrix of relations has the inverse of each behind it. `known`: the digest
     of the blocks' matrix, if that was computed before.
     """
     file, ids_file = files.vectors_of(space.kind, model), files.map_of(space.kind)
@@ -89,7 +89,7 @@ def write_pair(
         "rows": len(names),
         **more,
         "dims": space.dims,
-        "sha256": digest,
+        "xxh3_128": digest,
         "check": some_norms(folder / file, names, (len(names), space.dims), start),
     }
 
@@ -106,13 +106,13 @@ def check_map_ids(space: Space, ids: pa.Array) -> None:
 
 
 def digest_if_equal(space: Space, rows: Rows) -> str | None:
-    """Return the sha256 of a matrix of these rows if it is, byte for byte, the space's own file."""
+    """Return the digest of a matrix of these rows if it is, byte for byte, the space's own file."""
     matrix = space.matrix
     if len(rows) != space.rows or not is_ascending(rows):
         return None
     with matrix.path.open("rb") as file:
         equal = file.read(matrix.offset) == header_of_matrix(space.rows, space.dims)
-    return space.manifest.get("vectors_digest") if equal else None
+    return space.manifest.get("vectors_xxh3") if equal else None
 
 
 def is_ascending(rows: Rows) -> bool:
@@ -170,27 +170,27 @@ def finite(found: Iterator[Floats], refuse: Callable[[int, Floats], None]) -> It
 def write_matrix(
     found: Iterator[Floats], rows: int, dims: int, out: Path, known: str | None = None
 ) -> str:
-    """Write blocks as one (rows, dims) float32 .npy; return its sha256, computed unless `known`."""
+    """Write blocks as one (rows, dims) float32 .npy; return its digest, computed unless `known`."""
     with (
         whole_file(out) as part,
         part.open("wb") as file,
         Progress("export", rows, unit="rows") as progress,
     ):
-        writer = MatrixWriter(file, rows, dims, [] if known else [SHA256])
+        writer = MatrixWriter(file, rows, dims, is_hashed=not known)
         for block in found:
             writer.add(block)
             progress.add(len(block))
-    return known or writer.sha256
+    return known or writer.xxh3
 
 
 def write_tensors(found: Iterator[Floats], header: bytes, out: Path) -> str:
-    """Write blocks behind a safetensors header; return the file's sha256."""
+    """Write blocks behind a safetensors header; return the file's digest."""
     with whole_file(out) as part, part.open("wb") as file:
-        hashed = HashedFile(file, [SHA256])
+        hashed = HashedFile(file)
         hashed.write(header)
         for block in found:
             hashed.write(np.ascontiguousarray(block, "<f4").tobytes())
-    return hashed.sha256
+    return hashed.xxh3
 
 
 def write_map(files: TrainerFiles, ids: Sequence[str], out: Path) -> None:

@@ -54,7 +54,7 @@ def probe_model(
     cache = read_unedited(vectors.with_suffix(".json"))
     if cache["words_digest"] != corpora.sentences.digest:
         raise InputError(f"{vectors}: made from other corpora. Delete it and rerun.")
-    check = VectorsCheck(vectors, cache.get("vectors_sha256"), cache.get("vectors_xxh3"))
+    check = VectorsCheck(vectors, cache)
     check.read_file()
     check.compare()
     name = read_unedited(model / RECORD)["model"]

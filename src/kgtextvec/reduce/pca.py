@@ -39,8 +39,8 @@ class Pca:
 
     mean (d,), components (N, d), explained_variance (N,), spectrum: all variances, largest first,
     rank: components that carry variance (the others are exact zeros), n_rows that it was fitted
-    on, fit_on: the table's name, fit_on_digest: sha256 of its embeddings.npy, mode: correct or
-    faithful, solver, seed (-1 where nothing is random).
+    on, fit_on: the table's name, fit_on_digest: which vectors of it (see `vectors_id`), mode:
+    correct or faithful, solver, seed (-1 where nothing is random).
     """
 
     mean: Doubles

@@ -59,6 +59,7 @@ def apply_pca(
     """
     import numpy as np
 
+    from kgtextvec.checksums import VECTOR_KEYS
     from kgtextvec.matrices import (
         MatrixWriter,
         blocks,
@@ -108,8 +109,9 @@ def apply_pca(
     changes = {
         "space": space,
         "dims": projection.dims,
-        **writer.digests,
+        "vectors_xxh3": writer.xxh3,
         "recipe": manifest.get("recipe", {}) | RECIPE,
         "pca": about,
     }
-    write_record(out_dir / "manifest.json", {**manifest, **changes})
+    kept = {key: value for key, value in manifest.items() if key not in VECTOR_KEYS}
+    write_record(out_dir / "manifest.json", kept | changes)

@@ -99,7 +99,7 @@ def vectors_of_table(file: Path, folder: Path) -> Matrix:
                 )
             numbers.write(vector.tobytes())
     with (folder / "numbers").open("rb") as numbers, (folder / "v.npy").open("wb") as out:
-        writer = MatrixWriter(out, count, dims)
+        writer = MatrixWriter(out, count, dims, is_hashed=False)
         while data := numbers.read(1 << 24):
             writer.write(data)
     return open_matrix(folder / "v.npy")

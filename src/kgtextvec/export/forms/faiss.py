@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm, template_beside
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.kinds import FACTS, IN_GRAPHS
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def write_faiss(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from kgtextvec.checksums import xxh3_of
     from kgtextvec.export.trainers import finite_blocks
 
     try:
@@ -46,7 +47,7 @@ def write_faiss(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "nodes": f"{kind}.parquet",
         "rows": space.rows,
         "metric": "L2",
-        "sha256": sha256_of(path),
+        "xxh3_128": xxh3_of(path),
     }
 
 

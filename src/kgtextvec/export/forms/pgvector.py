@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgtextvec.errors import InputError
 from kgtextvec.export.forms import ExportForm, template_beside
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.kinds import FACTS, IN_GRAPHS
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def write_pgvector(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     All rows are there, duplicates included, under `row_id`. Vectors as float32 numbers in the
     shortest form, which the server parses back to the same bits.
     """
+    from kgtextvec.checksums import xxh3_of
     from kgtextvec.export.tsv import RowStyle, write_lines
 
     kind = space.kind.name
@@ -45,7 +46,7 @@ def write_pgvector(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "file": path.name,
         "sql": f"{kind}.sql",
         "rows": space.rows,
-        "sha256": sha256_of(path),
+        "xxh3_128": xxh3_of(path),
     }
 
 

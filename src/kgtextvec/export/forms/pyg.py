@@ -27,7 +27,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from kgtextvec.checksums import SHA256, HashedFile
+    from kgtextvec.checksums import HashedFile
     from kgtextvec.export.tensors import header_of
     from kgtextvec.export.trainers import finite_blocks
 
@@ -35,7 +35,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     groups = by_label(space, rows) if kind.has_labels else {kind.name: rows}
     vectors = folder / f"{kind.name}.safetensors"
     with whole_file(vectors) as part, part.open("wb") as file:
-        hashed = HashedFile(file, [SHA256])
+        hashed = HashedFile(file)
         hashed.write(header_of({label: (len(rows), space.dims) for label, rows in groups.items()}))
         for block in finite_blocks(space, np.concatenate([rows[:0], *groups.values()])):
             hashed.write(block.tobytes())
@@ -47,7 +47,7 @@ def write_pyg(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "nodes": f"{kind.name}.parquet",
         "rows": nodes.num_rows,
         "tensors": {label: len(rows) for label, rows in groups.items()},
-        "sha256": hashed.sha256,
+        "xxh3_128": hashed.xxh3,
     }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgtextvec.export.forms import ExportForm, template_beside
-from kgtextvec.files import sha256_of, whole_file
+from kgtextvec.files import whole_file
 from kgtextvec.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def write_venomx(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from kgtextvec.checksums import xxh3_of
     from kgtextvec.export.trainers import finite_blocks
 
     rows = space.first_rows()
@@ -44,13 +45,15 @@ def write_venomx(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "file": path.name,
         "about": about.name,
         "rows": len(rows),
-        "sha256": sha256_of(path),
+        "xxh3_128": xxh3_of(path),
     }
 
 
 def write_about(space: "Space", path: Path) -> Path:
     """Write what venomx calls an Index, without its vectors; returns its path."""
     import yaml
+
+    from kgtextvec.checksums import vectors_id
 
     made = space.manifest
     model = made["model"]
@@ -62,7 +65,7 @@ def write_about(space: "Space", path: Path) -> Path:
         "space": made["space"],
     }
     index = {
-        "id": made["vectors_digest"],
+        "id": vectors_id(made),
         "dataset": {
             "name": made["table"],
             "version": made.get("texts_digest"),

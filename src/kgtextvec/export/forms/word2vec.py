@@ -25,7 +25,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    from kgtextvec.checksums import SHA256, HashedFile
+    from kgtextvec.checksums import HashedFile
     from kgtextvec.export.trainers import finite_blocks
 
     rows = space.first_rows()
@@ -45,7 +45,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         part.open("wb") as file,
         Progress("export", len(rows), unit="rows") as progress,
     ):
-        hashed = HashedFile(file, [SHA256])
+        hashed = HashedFile(file)
         hashed.write(f"{len(rows)} {space.dims}\n".encode())
         for block in finite_blocks(space, rows):
             packed = block.reshape(len(block), -1).view(np.uint8)
@@ -62,7 +62,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         "file": path.name,
         "rows": len(rows),
         "keys_with_blanks": changed,
-        "sha256": hashed.sha256,
+        "xxh3_128": hashed.xxh3,
     }
 
 

@@ -260,6 +260,8 @@ def test_nan_names_the_text(folders, tmp_path):
     for encoder.chunk_texts in (None, 1):
         with pytest.raises(InputError, match=r"NaN or Inf .*first at row 1 \('a kinase'\)"):
             encoded(encoder, ["gene", "a kinase"])
+    with pytest.raises(InputError, match=r"for 2 of 9 texts of a batch, first at row 4 "):
+        encoded(make(tmp_path), ["gene"] * 4 + ["kinase"] + ["gene"] * 3 + ["kinase"])
 
 
 def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):

@@ -1,13 +1,14 @@
 """Run the benchmarks and write benchmarks/results.json; small by default.
 
     python -m benchmarks [embed reduce export …] [--full]
+    python -m benchmarks products --full [--avx2]
     python -m benchmarks e2e --full [--sizes 500 2000] [--rounds 5] [--tables FOLDER] [--rows …]
 
 Every row is {name, ours, theirs, ratio, target} and what else a benchmark tells: both sides, taken
 in turn in this run, each beside a check that the results agree. A disagreement stops the run.
 The file is a list of rows: the last run of each benchmark, whose name and date each row tells;
-those that aren't run now keep theirs, and so do the rows of e2e that aren't measured now, or were
-on another processor. `python -m benchmarks.plots` draws from it.
+those that aren't run now keep theirs, and so do rows of another processor, and rows of e2e that
+aren't measured now. `python -m benchmarks.plots` draws from it.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.e2e_table import ROWS, write_table
+from benchmarks.instructions import limit_to_avx2
 from kgtextvec.reduce.blas import choose_kernels
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -69,19 +71,21 @@ def main() -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SMALL))
     parser.add_argument("--full", action="store_true", help="the sizes of RESULTS.md: hours")
+    parser.add_argument("--avx2", action="store_true", help="limit all libraries to AVX2")
     group = parser.add_argument_group("e2e alone")
     group.add_argument("--sizes", type=int, nargs="+", help="numbers of texts")
     group.add_argument("--rounds", type=int, help="pairs for each; 0: one, with cold libraries")
     group.add_argument("--rows", nargs="+", choices=ROWS, help="default: all")
     group.add_argument("--tables", type=Path, help="folder: entities.tsv, relation_types.tsv")
-    group.add_argument("--avx2", action="store_true", help="limit both sides to AVX2")
     arguments = parser.parse_args()
+    if arguments.avx2:
+        limit_to_avx2()
     choose_kernels()  # before numpy is loaded: both sides of the PCA rows have fit-pca's kernels
     for name in arguments.names or SMALL:
         sizes: dict[str, Any] = dict((FULL if arguments.full else SMALL)[name])
         if name == "e2e":
             asked = {"counts": arguments.sizes, "repeats": arguments.rounds}
-            asked |= {"parts": arguments.rows, "own": arguments.tables, "avx2": arguments.avx2}
+            asked |= {"parts": arguments.rows, "own": arguments.tables}
             sizes |= {key: value for key, value in asked.items() if value is not None}
         date = datetime.now(UTC).date().isoformat()
         print(f"{name}: {sizes}, {platform.machine()}, Python {platform.python_version()}")
@@ -98,7 +102,13 @@ def main() -> None:
 
 def keep(name: str, rows: list[dict[str, object]]) -> None:
     """Put the rows of one benchmark's run into results.json; the others stay as they are."""
-    write_results([row for row in read_results() if row["benchmark"] != name] + rows)
+    processors = {row.get("processor") for row in rows}
+    others = [
+        row
+        for row in read_results()
+        if row["benchmark"] != name or row.get("processor") not in processors
+    ]
+    write_results(others + rows)
 
 
 def keep_e2e(row: dict[str, Any]) -> None:

@@ -19,7 +19,6 @@ a run that is stopped keeps what it has. The rows:
 """
 
 import csv
-import os
 import shutil
 import sys
 import tempfile
@@ -32,19 +31,11 @@ import numpy as np
 import yaml
 
 from benchmarks.child import ROOT, Cost, run_tree
+from benchmarks.instructions import processor
 
 SAMPLE = ROOT / "resources/sample"
 MODEL = "all-MiniLM-L6-v2"
 DIMS = 100
-# Limits both sides to AVX2 where the processor has more; numba's small part does not know it.
-AVX2 = {
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "DNNL_MAX_CPU_ISA": "AVX2",
-    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "OPENBLAS_CORETYPE": "Haswell",
-    "NPY_DISABLE_CPU_FEATURES": "AVX512F",
-}
 # Of the script's wall and CPU time, by the number of texts.
 TARGETS = {500: 1.1, 2_000: 1.0, 20_000: 0.7, 100_000: 0.6}
 Row = dict[str, Any]
@@ -273,14 +264,11 @@ def bench(
     repeats: int = 1,
     parts: list[str] | None = None,
     own: Path | None = None,
-    avx2: bool = False,
 ) -> Iterator[Row]:
     """Run the parts, and the pairs for each number of texts; yields their rows as they come.
 
-    The parts that take seconds are first. `avx2`: limit both sides to these instructions.
+    The parts that take seconds are first.
     """
-    if avx2:
-        os.environ.update(AVX2)
     asked = [*PARTS, "e2e"] if parts is None else parts
     with tempfile.TemporaryDirectory() as name:
         for part in (part for part in PARTS if part in asked):
@@ -289,13 +277,3 @@ def bench(
         for n_texts in (counts or [500]) if "e2e" in asked else ():
             for row in in_pairs(n_texts, repeats, own, Path(name)):
                 yield row | {"processor": processor()}
-
-
-def processor() -> str:
-    """Return what the figures belong to: the processor, its widest instructions, its cores."""
-    words = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
-    named = [line.split(": ")[1] for line in words.splitlines() if line.startswith("model name")]
-    widest = next((name for name in ("avx512f", "avx2") if name in words), "neither")
-    if AVX2.items() <= os.environ.items():
-        widest = "limited to avx2"
-    return f"{(named or ['unknown'])[0]}, {widest}, {os.cpu_count()} cores"

@@ -83,7 +83,8 @@ def biomedgps(space: Path, out: Path) -> Words:
 
 def evaluate(home: Path, out: Path) -> Words:
     words = ["evaluate-space", home / "full", "--texts", home / "texts/t/shards"]
-    return [*words, "--out", out / "scores.json", "--scores", '["geometry", "labels"]']
+    words += ["--scores", '["geometry", "labels"]', "--store", out / "store"]
+    return [*words, "--out", out / "scores.json"]
 
 
 def collect(home: Path, out: Path) -> Words:

@@ -14,6 +14,7 @@ from workflow_run import ROOT, Project, entities
 
 from kgtextvec.embed.store import Part, Store
 from kgtextvec.files import read_json
+from kgtextvec.kept_results import KeptResult, KeptResults
 
 
 def store(*words: object) -> subprocess.CompletedProcess:
@@ -186,3 +187,25 @@ def test_prune_refuses_what_could_lose_vectors(root):
     missing = store("stats", root / "none")
     assert missing.returncode == 2
     assert [texts_in(shelf) for shelf in shelves(root).values()] == [50, 30]
+
+
+def test_results_of_baselines_are_counted_verified_and_pruned(root):
+    kept = KeptResults(root / "store/baselines")
+    for place, name in enumerate(("new", "old", "damaged")):
+        kept.write(name, KeptResult({"x": np.arange(9.0) + place}, []))
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(kept.path_of("old"), (long_ago, long_ago))
+    assert "baselines: 3 results, 0.0 MB" in store("stats", root / "store").stderr
+    assert store("verify", root / "store").returncode == 0
+    data = bytearray(kept.path_of("damaged").read_bytes())
+    data[100] ^= 1
+    kept.path_of("damaged").write_bytes(data)
+    found = store("verify", root / "store")
+    assert found.returncode == 2
+    assert "1 of 3 results of baselines were damaged and are deleted" in found.stderr
+    assert str(kept.path_of("damaged")) in found.stderr
+    words = ("prune", root / "store", "--used-in", root / "first", root / "second")
+    assert "baselines: 1 files that no job has used for 30 days" in store(*words).stderr
+    assert [path.stem for path in kept.paths()] == ["new", "old"]
+    assert store(*words, "--yes").returncode == 0
+    assert [path.stem for path in kept.paths()] == ["new"]

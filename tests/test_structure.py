@@ -28,7 +28,7 @@ BASE |= {"neighbours", "digests", "parquet_files", "yaml_files", "locations"}
 BASE |= {"edge_columns", "edge_lines", "unpacked", "pairs", "retry", "server_address"}
 BASE |= {"edge_file", "part_files", "text_shards"}
 BASE |= {"job_client", "job_server", "checksums", "fast_imports", "quick_exit"}
-BASE |= {"snakemake_words", "source_files"}
+BASE |= {"snakemake_words", "source_files", "kept_results"}
 # Verbs that chain steps, as the workflow does, or check the files of all.
 CHAINS = {"upstream", "verify", "launch", "start_snakemake", "api"}
 OURS = [

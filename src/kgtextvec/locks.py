@@ -4,6 +4,7 @@ The kernel holds a lock for a process and drops it when the process ends, even b
 lock file never has to be cleaned up. Lock files hold no data that a result depends on.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from kgtextvec.progress import say
 
 POLL_SECONDS = 0.5
 REMIND_SECONDS = 600.0
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class HeldLock:
 def raise_lock_error(error: OSError) -> NoReturn:
     """Raise the error of a file that cannot be locked."""
     raise error
+
+
+def allow_no_locks(error: OSError) -> None:
+    """Accept a file system that has no locks; raise any other error."""
+    if error.errno not in NO_LOCKS:
+        raise error
 
 
 def run_without_lock(path: Path, error: OSError) -> None:

@@ -63,7 +63,7 @@ checkpoint evaluate_space:
         runtime=grown(120),
     params:
         engine=plan.engine,
-        run=plan.run(plan.of_scoring),
+        run=plan.run(plan.of_scoring, "store"),
         digest=score_inputs.scored_digest,
         settings=plan.settings(plan.of_scoring, edges=True),
         recipe=plan.recipe("evaluate_space"),

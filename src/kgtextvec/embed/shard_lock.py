@@ -6,7 +6,6 @@ Nothing depends on the lock: on a file system whose locks don't reach other mach
 none, the work is done twice.
 """
 
-import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kgtextvec.files import as_input_error
-from kgtextvec.locks import hold_lock, open_to_lock
+from kgtextvec.locks import allow_no_locks, hold_lock, open_to_lock
 
 SHARD_LOCKS = "embedding"
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 @contextmanager
@@ -44,12 +42,6 @@ def lock_shard(folder: Path, name: str) -> Iterator[bool]:
         if lock.handle is not None:
             write_holder(lock.handle)
         yield lock.waited
-
-
-def allow_no_locks(error: OSError) -> None:
-    """Accept a file system that has no locks; raise any other error."""
-    if error.errno not in NO_LOCKS:
-        raise error
 
 
 def holder_of(path: Path) -> str:

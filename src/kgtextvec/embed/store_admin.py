@@ -1,6 +1,5 @@
 """`kgtextvec store stats|verify|prune`: contents, damage, and parts no longer used."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from kgtextvec.embed.shard_lock import SHARD_LOCKS
 from kgtextvec.embed.store import KEY_BYTES, Part, Store, comparable, keys_of, open_store
 from kgtextvec.errors import InputError
 from kgtextvec.files import digest_of, read_json, refuse_other_digest, sha256_of
+from kgtextvec.kept_results import FOLDER, KeptResults, old_leftovers
 from kgtextvec.locks import is_unlocked
 from kgtextvec.parquet_files import read_parquet
 from kgtextvec.progress import Progress, say
 from kgtextvec.records import read_unedited
 
-# A writer renames its temporary file within minutes; one this old was left by a killed job.
-LEFT_SECONDS = 24 * 3600.0
 SHOWN = ("pooling", "precision", "max_tokens", "long_text", "layers")
 
 
@@ -52,12 +50,13 @@ def store(
         )
     used = used_vectors(used_in)
     folders = [open_store(folder, about) for about in fingerprints(folder)]
+    kept = KeptResults(Path(folder) / FOLDER)  # in a bucket there are none
     if what == "stats":
-        report_stats(folders, used)
+        report_stats(folders, used, kept)
     elif what == "verify":
-        verify_parts(folders)
+        verify_parts(folders, kept)
     else:
-        prune_parts(folders, used, used_in, yes)
+        prune_parts(folders, used, used_in, kept, yes)
 
 
 @dataclass
@@ -125,8 +124,8 @@ def description_of(one: Store, used: dict[str, UsedTexts]) -> str:
     return " ".join(words + [str(about[key]) for key in SHOWN if key in about])
 
 
-def report_stats(folders: list[Store], used: dict[str, UsedTexts]) -> None:
-    """Say what each folder of the store holds."""
+def report_stats(folders: list[Store], used: dict[str, UsedTexts], kept: KeptResults) -> None:
+    """Say what each folder of the store holds, and how much is kept of baselines."""
     total = 0
     for one in folders:
         parts, again, size = one.parts(), 0, 0
@@ -146,12 +145,18 @@ def report_stats(folders: list[Store], used: dict[str, UsedTexts]) -> None:
             + (f", {aside:,} damaged parts set aside" if aside else "")
         )
     say(f"{len(folders)} models and settings, {total / 1e6:,.1f} MB")
+    if paths := kept.paths():
+        size = sum(path.stat().st_size for path in paths)
+        say(f"{FOLDER}: {len(paths):,} results, {size / 1e6:,.1f} MB")
 
 
-def verify_parts(folders: list[Store]) -> None:
-    """Read every part, check its digest, form and numbers; damaged ones are set aside."""
+def verify_parts(folders: list[Store], kept: KeptResults) -> None:
+    """Read every part, check its digest, form and numbers; damaged ones are set aside.
+
+    Damaged results of baselines are deleted.
+    """
     paths = [(one, path) for one in folders for path in one.parts()]
-    damaged = 0
+    damaged = damaged_results = 0
     with Progress("verify", len(paths), "parts") as progress:
         for one, path in paths:
             before = one.count_damaged()
@@ -162,10 +167,20 @@ def verify_parts(folders: list[Store]) -> None:
                 one.set_aside(path, fault)
                 damaged += 1
             progress.add(1)
+    n_results = len(kept.paths())
+    for path in kept.damaged():
+        say(f"WARNING: {path}: damaged, deleted.")
+        path.unlink()
+        damaged_results += 1
     if damaged:
         raise InputError(
             f"{damaged:,} of {len(paths):,} parts are damaged and set aside; the next run computes"
             " their vectors again. Check the disk."
+        )
+    if damaged_results:
+        raise InputError(
+            f"{damaged_results:,} of {n_results:,} results of baselines were damaged and are"
+            " deleted; the next run that needs them computes them again. Check the disk."
         )
     say(f"{len(paths):,} parts, all intact")
 
@@ -182,9 +197,15 @@ def fault_in(part: Part) -> str:
 
 
 def prune_parts(
-    folders: list[Store], used: dict[str, UsedTexts], used_in: Sequence[Path], yes: bool
+    folders: list[Store],
+    used: dict[str, UsedTexts],
+    used_in: Sequence[Path],
+    kept: KeptResults,
+    yes: bool,
 ) -> None:
     """Drop vectors that no results use, damaged parts and what killed jobs left; or tell of them.
+
+    Results of baselines go that no job has used for 30 days.
 
     A part of which some vectors are in use is written anew without the others before it goes, so
     that a kill at any moment loses nothing.
@@ -208,10 +229,10 @@ def prune_parts(
             keys = one.keys_in(path)
             if keys is None:
                 continue
-            kept = np.array([key.tobytes() in here.keys for key in keys], dtype=np.bool_)
-            if not kept.all():
-                texts += int((~kept).sum())
-                dropped += drop_vectors(one, path, kept, yes)
+            chosen = np.array([key.tobytes() in here.keys for key in keys], dtype=np.bool_)
+            if not chosen.all():
+                texts += int((~chosen).sum())
+                dropped += drop_vectors(one, path, chosen, yes)
         left = sum(remove(path, yes) for path in leftovers(one.folder))
         if dropped or left:
             say(
@@ -220,6 +241,10 @@ def prune_parts(
         freed += dropped + left
         if yes and not one.parts() and not here.keys:
             remove_empty(one.folder)
+    unused = [remove(path, yes) for path in kept.unused()]
+    if sum(unused):
+        say(f"{FOLDER}: {len(unused):,} files that no job has used for 30 days, or left behind")
+    freed += sum(unused)
     done = "freed" if yes else "to be freed; say --yes to do it"
     say(f"{freed / 1e6:,.1f} MB {done}")
 
@@ -242,9 +267,7 @@ def leftovers(folder: Path) -> Iterator[Path]:
     """Yield parts set aside, lock files that no job holds, and temporary files long left alone."""
     yield from folder.glob("damaged/*")
     yield from (path for path in folder.glob(f"{SHARD_LOCKS}/*.lock") if is_unlocked(path))
-    for path in folder.glob(".*.part"):
-        if time.time() - path.stat().st_mtime > LEFT_SECONDS:
-            yield path
+    yield from old_leftovers(folder)
 
 
 def remove(path: Path, yes: bool) -> int:

@@ -1,29 +1,58 @@
 """Vectors to compare with: the space's own, random ones, TF-IDF of the same texts."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kgtextvec.evaluate.readers import UnitsOnDemand, read_texts_of, take_units, units_of
+from kgtextvec.kept_results import FoundArrays, KeptResult, KeptResults
+from kgtextvec.pairs import digest_of_parts
 from kgtextvec.space import Rows, Space
 
 SVD_TERMS = 1 << 16  # the SVD's memory grows by terms x dims; this keeps it under 1 GB
 SVD_TEXTS = 100_000  # that it is fitted on: its memory and time grow by texts x dims
 HELD = 1 << 28  # numbers of a table of vectors: 1 GB; a larger one is taken part by part
+OF_EQUAL_DIMS = ("random", "tfidf_svd")  # baselines of as many dims as the space
 CHARACTERS = 50_000_000  # of all texts together; three n-grams start at each: under 2 GB
+
+# A method's maker of vectors, and what finds something by it.
+Maker = Callable[[NDArray[np.int64]], Any]
+Find = Callable[[str, Maker], FoundArrays]
+# Lets a score find something by each method; returns what was found by method, in their order.
+FindByAll = Callable[[Iterable[tuple[str, Maker]], Find], dict[str, FoundArrays]]
+
+
+def find_in_turn(methods: Iterable[tuple[str, Maker]], find: Find) -> dict[str, FoundArrays]:
+    """Find something by each method, and keep nothing."""
+    return {method: find(method, maker) for method, maker in methods}
+
+
+def is_own(method: str) -> bool:
+    """Return whether a method takes the space's own vectors, with whatever text they ask."""
+    return method.partition("_")[0] == "vectors"
 
 
 class Baselines:
     """Makes unit vectors of rows of a space by each method; TF-IDF is fitted on just those rows.
 
-    `notes` says what was left out to bound memory, each thing once.
+    `notes` says what was left out to bound memory, each thing once. What scores find by it is taken
+    from `kept` and kept there, if it is given; `about` is what all of that depends on.
     """
 
-    def __init__(self, space: Space, texts: Path, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        texts: Path,
+        seed: int,
+        kept: KeptResults | None = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
         self.space, self.texts, self.seed = space, texts, seed
+        self.kept, self.about = kept, about or {}
         self.notes: list[str] = []
         self.read: tuple[Rows, list[str], Rows] | None = None
         self.made: dict[str, Any] = {}
@@ -40,6 +69,49 @@ class Baselines:
         yield "tfidf_svd", self.tfidf_svd
         yield "tfidf_chars", self.tfidf_chars
         yield "tfidf_both", self.tfidf_both
+
+    def shared(self, score: str, asked: Sequence[Any], **settings: object) -> FindByAll:
+        """Return what finds something by all methods: of baselines, it takes what is kept.
+
+        `asked` and `settings` are all that the score's results depend on besides the vectors of a
+        method and this table's texts; `asked` as `pairs.digest_of_parts` takes it.
+        """
+        if self.kept is None:
+            return find_in_turn
+        kept = self.kept
+        about = self.about | {
+            "score": score,
+            "seed": self.seed,
+            "asked": digest_of_parts([*asked, self.space.column("text_sha256")]),
+            **settings,
+        }
+
+        def find_by_all(methods: Iterable[tuple[str, Maker]], find: Find) -> dict[str, FoundArrays]:
+            makers = dict(methods)
+            found = {name: find(name, makers[name]) for name in makers if is_own(name)}
+            others = {
+                name: about | {"method": name, "dims": self.dims_of(name)}
+                for name in makers
+                if not is_own(name)
+            }
+
+            def compute(name: str) -> KeptResult:
+                before, self.notes = self.notes, []
+                try:
+                    return KeptResult(find(name, makers[name]), self.notes)
+                finally:
+                    self.notes = before
+
+            for name, one in kept.find_all(others, compute).items():
+                found[name] = one.arrays
+                self.notes += [note for note in one.notes if note not in self.notes]
+            return {name: found[name] for name in makers}
+
+        return find_by_all
+
+    def dims_of(self, method: str) -> int | None:
+        """Return the dims of a baseline that has as many as the space; None for others."""
+        return self.space.matrix.dims if method in OF_EQUAL_DIMS else None
 
     def vectors(self, rows: Rows) -> Any:
         """Return the space's own vectors."""

@@ -1,14 +1,16 @@
 """Ranks of answers in a graph by the votes of nearest entities, and what they sum up to."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kgtextvec.evaluate.baselines import FindByAll, Maker, find_in_turn
 from kgtextvec.evaluate.graph import Graph, Task, tasks_of
 from kgtextvec.evaluate.readers import UnitsOnDemand
+from kgtextvec.kept_results import FoundArrays
 from kgtextvec.neighbours import nearest_in_pools
 from kgtextvec.pairs import ItemSums, sums_by_item
 from kgtextvec.progress import Progress
@@ -20,11 +22,6 @@ METRICS = ("mrr", *(f"hits_at_{k}" for k in HITS))
 DEGREES = ((1, 2), (3, 5), (6, 10), (11, 30), (31, 100), (101, None))
 ONE_VOTE = 1 << 20  # votes are whole numbers, so that equal sums are equal whatever their order
 QUERIES_AT_ONCE = 512
-
-# Gives unit vectors of the given rows of the table, in their order: dense, sparse or on demand.
-# Those of the rows that ask may follow, where they differ: a row then votes with one and asks with
-# another.
-VectorsOf = Callable[[Rows], Any]
 
 
 @dataclass(frozen=True)
@@ -47,18 +44,37 @@ def weights_of(k: int) -> NDArray[np.int64]:
 
 
 def rank_answers(
-    graphs: list[Graph], methods: Iterable[tuple[str, VectorsOf]], k: int, seed: int, device: str
+    graphs: list[Graph],
+    methods: Iterable[tuple[str, Maker]],
+    k: int,
+    seed: int,
+    device: str,
+    find_by_all: FindByAll = find_in_turn,
 ) -> Ranked:
-    """Rank the answers of all queries in the graphs by each method, by chance and by popularity."""
+    """Rank the answers of all queries in the graphs by each method, by chance and by popularity.
+
+    A method's maker gives unit vectors of the given rows of the table, in their order: dense,
+    sparse or on demand. Those of the rows that ask may follow, where they differ: a row then votes
+    with one and asks with another.
+    """
     tasks, groups = [], []
     for turn, graph in enumerate(graphs):
         for task in tasks_of(graph, seed):
             tasks.append(task)
             groups.append((turn, int(graph.labels[task.queries[0]])))
     rows = np.unique(np.concatenate([part for task in tasks for part in (task.queries, task.pool)]))
-    nearest: dict[str, list[Rows]] = {}
-    for method, vectors_of in methods:
-        nearest[method] = nearest_of_tasks(tasks, groups, vectors_of(rows), rows, k, device, method)
+
+    def find(method: str, vectors_of: Maker) -> FoundArrays:
+        found = nearest_of_tasks(tasks, groups, vectors_of(rows), rows, k, device, method)
+        places = np.concatenate([places.reshape(-1) for places in found])
+        return {
+            "places": places.astype(np.int32),
+            "widths": np.array([places.shape[1] for places in found], np.int32),
+        }
+
+    nearest = {
+        method: places_by_task(found, tasks) for method, found in find_by_all(methods, find).items()
+    }
     metrics = {
         "chance": [rank_by_chance(task) for task in tasks],
         "popularity": [rank_by_popularity(task) for task in tasks],
@@ -76,6 +92,15 @@ def rank_answers(
         answers=np.concatenate([task.candidates[task.asked[1]] for task in tasks]),
         metrics={method: np.concatenate(found) for method, found in metrics.items()},
     )
+
+
+def places_by_task(found: FoundArrays, tasks: Sequence[Task]) -> list[Rows]:
+    """Return the places in the pool of each task's nearest, (q, width) int64, from all in a row."""
+    widths = found["widths"].tolist()
+    shapes = [(len(task.queries), width) for task, width in zip(tasks, widths, strict=True)]
+    ends = np.cumsum([size * width for size, width in shapes])[:-1]
+    parts = np.split(found["places"].astype(np.int64), ends)
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def nearest_of_tasks(

@@ -40,6 +40,11 @@ def evaluate_space(
     scoring: Scoring = Scoring(),
     device: Device = Device(),
     threads: Annotated[int, "CPU threads (default: all cores)"] = 0,
+    store: Annotated[
+        str,
+        "the vector store, if it is a folder: what baselines find is kept there for other spaces"
+        " of the table",
+    ] = "",
 ) -> None:
     """Score a space and its baselines.
 
@@ -51,6 +56,7 @@ def evaluate_space(
 
     from kgtextvec.evaluate.baselines import Baselines
     from kgtextvec.evaluate.readers import identity
+    from kgtextvec.kept_results import FOLDER, KeptResults
     from kgtextvec.pairs import SUMS_FILE, ItemSums, write_item_sums
     from kgtextvec.space import checked_space
 
@@ -60,9 +66,12 @@ def evaluate_space(
         )
     space = checked_space(space_dir)
     sources = SourceFiles([*triples, *test_triples])
+    kept = KeptResults(Path(store) / FOLDER) if store and "://" not in store else None
+    versions = versions_of("numpy", "scikit-learn", "scipy", "torch")
+    about = {"recipe": RECIPE["evaluate_space"], "versions": versions, "threads": threads}
     context = ScoringContext(
         space=space,
-        baselines=Baselines(space, texts, scoring.seed),
+        baselines=Baselines(space, texts, scoring.seed, kept, about),
         settings=scoring,
         device=device.device,
         triples=triples,
@@ -92,6 +101,8 @@ def evaluate_space(
     notes += context.baselines.notes
     for note in notes:
         say(f"note: {note}")
+    if kept:
+        say(f"baselines: {kept.taken} results taken from {kept.folder}, {kept.computed} computed")
     sums = out.parent / SUMS_FILE
     write_item_sums(sums, items)
     write_record(
@@ -110,7 +121,7 @@ def evaluate_space(
             "sources": sources.record(),
             **vector_digests(space.manifest),
             "sums_sha256": sha256_of(sums),
-            "versions": versions_of("numpy", "scikit-learn", "scipy", "torch"),
+            "versions": versions,
             "recipe": RECIPE["evaluate_space"],
         },
     )

@@ -53,7 +53,7 @@ class Config(Mode, kw_only=True):
     """Your own models, by name."""
     store: Annotated[FilePath, RUN] = ".kgtextvec/store"
     """Vectors by content, kept between runs and configs: a folder, or a bucket that all machines
-    share, as `s3://bucket/prefix`."""
+    share, as `s3://bucket/prefix`. A folder also keeps what the baselines of scores found."""
     downloads: Annotated[FilePath, RUN] = ".kgtextvec/downloads"
     """Downloaded files."""
     lock: Annotated[FilePath, RUN] = "config/models.lock.yaml"

@@ -47,8 +47,12 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
     device = choose_cuda_or_cpu(context.device, 0.1 * n_entities * n_entities * space.matrix.dims)
     with leased(device) as place:
         neighbours, methods = context.settings.neighbours, context.baselines.methods()
-        ranked = rank_answers(graphs, methods, neighbours, seed, place)
-    items = sums_of_ranks(ranked, asked_of(graphs, space))
+        asked = asked_of(graphs, space)
+        shared = context.baselines.shared(
+            "cold_start", [[asked]], neighbours=neighbours, device=device
+        )
+        ranked = rank_answers(graphs, methods, neighbours, seed, place, shared)
+    items = sums_of_ranks(ranked, asked)
     scores = summarize_ranks(graph, ranked, seed, strata_of_texts(space, context.baselines, ranked))
     return ScoreResult(scores, notes + named_note(scores["answer_in_text"]), counts, items)
 

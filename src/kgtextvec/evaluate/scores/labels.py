@@ -19,6 +19,8 @@ from kgtextvec.progress import say
 from kgtextvec.stats import mean_with_interval, score_entry
 
 if TYPE_CHECKING:
+    from kgtextvec.evaluate.baselines import Maker
+    from kgtextvec.kept_results import FoundArrays
     from kgtextvec.space import Space
 
 SAMPLE = 10_000
@@ -26,6 +28,7 @@ FEWEST_ROWS = 10  # of a label: two in each of five folds
 INVERSE_PENALTY = 100.0  # C of logistic regression, for rows of length 1 on average
 LOGISTIC_STEPS = 500
 SPAN_ROWS = 2_000  # up to here the span of sparse rows is found in a second or two
+UNFINISHED = "unfinished"  # whether a logistic regression ran out of steps
 WITHOUT_LOGISTIC = {"tfidf_chars", "tfidf_both"}  # so many terms that it takes minutes
 
 LabelCodes = NDArray[np.int64]
@@ -69,20 +72,29 @@ def score_labels(context: ScoringContext) -> ScoreResult:
             f"labels: {name}, which is in the text, alone predicts {right.mean():.0%} of labels, so"
             " these scores mean little"
         )
-    for method, vectors_of in context.baselines.methods():
+    neighbours = context.settings.neighbours
+
+    def predict(method: str, vectors_of: "Maker") -> "FoundArrays":
         say(f"labels: {method}, {len(rows):,} rows")
         vectors = vectors_of(rows)
-        predicted = {"knn": knn_hits(vectors, labels, folds, context.settings.neighbours, seed)}
-        unfinished = False
+        predicted = {"knn": knn_hits(vectors, labels, folds, neighbours, seed)}
         if method not in WITHOUT_LOGISTIC:
             predicted["logistic"], unfinished = logistic_hits(vectors, labels, folds)
+            predicted[UNFINISHED] = np.array([unfinished], np.float64)
+        return predicted
+
+    predict_by_all = context.baselines.shared(
+        "labels", [rows, labels, folds], neighbours=neighbours
+    )
+    for method, found in predict_by_all(context.baselines.methods(), predict).items():
+        predicted = {name: right for name, right in found.items() if name != UNFINISHED}
         scores[method] = accuracies(predicted, labels, seed)
         hits |= {
             f"{method}.{name}_accuracy": values
             for name, values in predicted.items()
             if name == "knn" or method == "vectors"
         }
-        if unfinished:
+        if found.get(UNFINISHED, [0.0])[0]:
             notes.append(
                 f"labels: logistic regression on {method} stopped after {LOGISTIC_STEPS} steps"
             )

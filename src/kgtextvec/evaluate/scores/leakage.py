@@ -47,8 +47,10 @@ def score_leakage(context: ScoringContext) -> ScoreResult:
         context.device, 0.1 * len(rows) * graphs[0].counts["entities"] * space.matrix.dims
     )
     with leased(device) as place, masked.vectors_checked():
-        makers = methods_of(context, masked, len(rows))
-        ranked = rank_answers(graphs, makers, context.settings.neighbours, seed, place)
+        makers, neighbours = methods_of(context, masked, len(rows)), context.settings.neighbours
+        asked = asked_with_masks(graphs, space, masked)
+        shared = context.baselines.shared("leakage", asked, neighbours=neighbours, device=device)
+        ranked = rank_answers(graphs, makers, neighbours, seed, place, shared)
     if not np.array_equal(np.unique(ranked.sources), rows):
         raise InputError(f"{masked.folder}: masked for another graph or seed. Delete it and rerun.")
     changed = rows[texts_changed(space, masked, rows)]
@@ -206,12 +208,18 @@ def largest_drops(relations: dict[str, Any]) -> str:
 
 def sums_of_masked(ranked: "Ranked", graphs: "list[Graph]", space: "Space", masked: "Space") -> Any:
     """Return the sums by which spaces are compared in pairs: the MRR with names masked."""
-    from kgtextvec.evaluate.scores.cold_start import asked_of
     from kgtextvec.pairs import digest_of_parts, sums_by_item
 
     columns = {f"{one}.mrr_masked": ranked.metrics[f"{one}_masked"][:, 0] for one in METHODS}
-    asked = digest_of_parts([[asked_of(graphs, space)], masked.column("text_sha256")])
+    asked = digest_of_parts(asked_with_masks(graphs, space, masked))
     return sums_by_item(ranked.sources, columns, asked)
+
+
+def asked_with_masks(graphs: "list[Graph]", space: "Space", masked: "Space") -> list[Any]:
+    """Return what is asked, and with which masked texts, for a digest."""
+    from kgtextvec.evaluate.scores.cold_start import asked_of
+
+    return [[asked_of(graphs, space)], masked.column("text_sha256")]
 
 
 SCORE = Score(

@@ -84,6 +84,8 @@ def in_child(work: Callable[[], int], log: Path) -> int:
         return pid
     code = 70
     try:
+        tempfile.tempdir = str(log.parent / "tmp")  # is looked at for leftovers, too
+        Path(tempfile.tempdir).mkdir(exist_ok=True)
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.dup2(handle, 1)
         os.dup2(handle, 2)

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import stat
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -113,6 +114,22 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         raise shown from error
     finally:
         remove_temporary(part)
+
+
+@contextmanager
+def scratch_folder(name: str, parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder for this process alone, in the system's temporary folder or `parent`.
+
+    It is gone afterwards; what killed processes of ours left there goes now.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    folder = temporary_name(parent / name)
+    remove_leftovers(parent.absolute())
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        remove_temporary(folder)
 
 
 @contextmanager

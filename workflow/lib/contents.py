@@ -9,8 +9,9 @@ import hashlib
 import time
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+from kgtextvec.files import scratch_folder
 
 # How long a storage's answer on a file's version is used. No job that changes one is as short.
 SECONDS = 1.0
@@ -52,8 +53,8 @@ class StoredFile:
 @cache
 def stored_bytes(file: StoredFile) -> bytes:
     """Return the bytes of a file in a storage; Snakemake's own local copy is left alone."""
-    with TemporaryDirectory(prefix="kgtextvec-") as folder:
-        target = Path(folder) / "file"
+    with scratch_folder("stored") as folder:
+        target = folder / "file"
         twin = copy.copy(file.stored)
         twin.local_path = lambda: target
         twin.retrieve_object()

@@ -1,12 +1,12 @@
 """Link prediction: a trained model that starts from the vectors or from others. Optional."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate import RECIPE
+from kgtextvec.files import scratch_folder
 from kgtextvec.records import write_record
 from kgtextvec.settings.edges import EdgesFlag, edges_of_json
 from kgtextvec.settings.models import Device
@@ -37,9 +37,9 @@ def predict_links(
     inputs, settings and threads on one CPU give equal scores. Raises InputError when PyKEEN or a
     file is absent, and when the table, the graph or the dims don't fit.
     """
-    with tempfile.TemporaryDirectory(prefix="kgtextvec-") as folder:
+    with scratch_folder("pykeen") as folder:
         # Else PyKEEN makes folders in the user's home when it is imported.
-        os.environ.setdefault("PYSTOW_HOME", folder)
+        os.environ.setdefault("PYSTOW_HOME", str(folder))
         need_pykeen()
         from threadpoolctl import threadpool_limits
 

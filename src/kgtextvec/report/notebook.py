@@ -12,17 +12,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 from kgtextvec import job_client
 from kgtextvec.errors import InputError, Stopped
-from kgtextvec.files import check_recorded_digest, whole_file
+from kgtextvec.files import check_recorded_digest, scratch_folder, whole_file
 from kgtextvec.job_client import RESUME
 from kgtextvec.pages import PACKAGE, render_template
 from kgtextvec.pages.charts import MARKERS, PLOTLY_MARKERS
@@ -241,10 +240,11 @@ async def run_cells(client: Any) -> None:
 @contextmanager
 def private_kernel() -> Iterator[Any]:
     """Yield a kernel manager for this interpreter that is independent of the user's Jupyter."""
-    work = Path(tempfile.mkdtemp(prefix="kgtextvec-"))
-    # A long TMPDIR leaves no room for the names of sockets.
-    sockets = Path(tempfile.mkdtemp(prefix="kgtv-", dir=None if fits(work) else "/tmp"))  # noqa: S108
-    try:
+    with ExitStack() as folders:
+        work = folders.enter_context(scratch_folder("kernel"))
+        # A long TMPDIR leaves no room for the names of sockets.
+        near = work.parent if fits(work) else Path("/tmp")  # noqa: S108
+        sockets = folders.enter_context(scratch_folder("k", near))
         described = work / "kernels" / "python3"
         described.mkdir(parents=True)
         argv = [sys.executable, "-P", job_client.__file__]  # forked, where a server is at hand
@@ -272,9 +272,6 @@ def private_kernel() -> Iterator[Any]:
                 ip=str(sockets / "k"),
                 connection_file=str(work / "connection.json"),
             )
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(sockets, ignore_errors=True)
 
 
 def fits(folder: Path) -> bool:
@@ -321,7 +318,7 @@ def as_page(notebook: Any, title: str) -> str:
     scripts = live_pictures(shown)
     shown.metadata.pop("kernelspec", None)
     # nbconvert would search the user's folders for templates.
-    with tempfile.TemporaryDirectory() as empty, environment({"JUPYTER_DATA_DIR": empty}):
+    with scratch_folder("page") as empty, environment({"JUPYTER_DATA_DIR": str(empty)}):
         exporter = HTMLExporter(raw_template=CELL_TEMPLATE.read_text("utf-8"))
         body, _ = exporter.from_notebook_node(shown)
     return render_template(

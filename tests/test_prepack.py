@@ -7,14 +7,8 @@ from torch import nn
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
 
 from kgtextvec.encoders.onednn import PackedLinear
-from kgtextvec.encoders.transformer.attention import (
-    attention_for,
-    fused,
-    head_by_head,
-    in_products,
-    takes_tiles,
-    tiled,
-)
+from kgtextvec.encoders.transformer.attention import attention_for, fused, head_by_head, in_products
+from kgtextvec.encoders.transformer.packed import Pack, attend
 from kgtextvec.encoders.transformer.prepack import prepacked
 
 # oneDNN has no bfloat16 products for processors without AVX-512: the plain layers stay there.
@@ -44,26 +38,26 @@ def test_every_way_of_attention_gives_the_same(attention, dtype, tolerance, leng
     assert np.abs(ours.double().numpy() - exact_attention(q, k, v, 0.3)).max() <= tolerance
 
 
-@pytest.mark.parametrize("length", [1, 3, 5, 8, 15, 16, 17, 50])
-@pytest.mark.parametrize("count", [1, 2, 7])
-@pytest.mark.parametrize("after", [0, 40])
-def test_texts_of_a_tile_see_themselves_alone(length, count, after):
-    """`after`: tokens of the pack behind these texts, into which the last tile may reach."""
-    torch.manual_seed(length)
-    start, end = 6, 6 + count * length
-    pack = [torch.randn(end + after, 4, 8) for _ in range(3)]
+def test_a_text_gets_the_same_bits_whatever_its_neighbours_are():
+    """Else a text that is embedded again after an edit would differ from all others' run."""
+    torch.manual_seed(0)
+    lengths = [3, 3, 3, 5, 5, 9, 17, 200, 200]
+    pack = [torch.randn(1, 4, sum(lengths), 8) for _ in range(3)]
+    numbers = [each.numpy().copy() for each in pack]
     with torch.inference_mode():
-        seen = torch.cat(tiled(*pack, start, count, length, 0.3))
-    own = (each[start:end].view(count, length, 4, 8).transpose(1, 2) for each in pack)
-    exact = exact_attention(*own, 0.3).transpose(0, 2, 1, 3).reshape(-1, 4, 8)
-    assert np.abs(seen.numpy() - exact).max() <= 2e-6
+        together = attention_of_pack(pack, lengths)
+        start = 0
+        for length in lengths:
+            own = slice(start, start + length)
+            alone = [torch.from_numpy(each[:, :, own].copy()) for each in numbers]
+            assert torch.equal(together[:, own], attention_of_pack(alone, [length]))
+            start += length
 
 
-def test_only_short_float32_texts_share_tiles():
-    q = torch.zeros(1, 1, 1)
-    wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
-    assert takes_tiles(q, 5) == wide and not takes_tiles(q, 16) and not takes_tiles(q, 65)
-    assert not takes_tiles(q.bfloat16(), 5)
+def attention_of_pack(pack, lengths):
+    """(1, tokens, heads, dims): what the engine's attention gives for texts end to end."""
+    ends = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]))
+    return attend(None, *pack, None, pack=Pack(lengths, ends), is_causal=False)[0]
 
 
 def test_a_mask_is_heeded_whatever_the_dtype_and_length():

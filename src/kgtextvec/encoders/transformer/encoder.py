@@ -226,17 +226,12 @@ class TransformerEncoder:
     def finite(
         self, vectors: NDArray[np.float32], chunk: Chunk, batch: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """Compute NaN or Inf again, in float32 or alone. Raises InputError for what stays."""
+        """Compute vectors with NaN or Inf again in float32. Raises InputError if they stay."""
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         precision = self.settings.precision
         if len(bad) and precision != "float32":
             say(f"{len(bad)} texts: NaN or Inf in {precision}, computed again in float32")
             vectors[bad] = self.repeat_in_float32(chunk, batch[bad])
-            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        elif len(bad) and len(batch) > 1:  # texts that share a tile of attention share its NaN
-            memory = HalvingRunner(self.memory.budget)
-            for row in bad:
-                vectors[row] = self.in_parts(self.run, chunk, batch[[row]], memory)[0]
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             row = chunk.pieces.text[batch[bad[0]]]

@@ -24,7 +24,7 @@ from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.onednn import agrees
 from kgtextvec.encoders.poolings import PoolFunction
-from kgtextvec.encoders.transformer.attention import attention_for, grouped, takes_tiles, tiled
+from kgtextvec.encoders.transformer.attention import attention_for, grouped
 from kgtextvec.encoders.transformer.fused import has_kernels
 from kgtextvec.encoders.transformer.layers import TokenBatches, token_vectors
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
@@ -107,12 +107,8 @@ def attend(
         return short_attention(q, k, v, *pack.spans, scale, sliding_window, causal)[None], None
     if has_varlen(q):
         return varlen(q, k, v, pack, scaling, sliding_window, causal)[None], None
-    parts: list[Tensor] = []
-    plain = not causal and sliding_window is None and k.shape[1] == q.shape[1]
+    parts = []
     for start, count, length in pack.runs:
-        if plain and takes_tiles(q, length):
-            parts += tiled(q, k, v, start, count, length, scale)
-            continue
         own = slice(start, start + count * length)
         q_own, k_own, v_own = (
             each[own].view(count, length, *each.shape[1:]).transpose(1, 2) for each in (q, k, v)

@@ -16,6 +16,7 @@ from evaluate_fixtures import make_space, write_triples
 from test_links import ranked_slowly
 from tiny_models import tiny_bert
 from workflow_run import Project, entities
+from xxhash import xxh3_128
 
 from kgtextvec.errors import InputError
 from kgtextvec.evaluate.graph import read_graph_triples
@@ -363,6 +364,9 @@ def test_the_workflow_predicts_links_once_and_again_when_asked_otherwise(tmp_pat
     home = project.folder / "results/cased/entities"
     card = json.loads((home / "pca4/link_prediction.json").read_text())
     assert card["settings"]["epochs"] == 2
+    graph = (project.folder / "triples.tsv").read_bytes()
+    recorded = {"bytes": len(graph), "xxh3": xxh3_128(graph).hexdigest()}
+    assert card["sources"] == {"triples.tsv": recorded}
     assert not (home / "full/link_prediction.json").exists()
     lines = (project.folder / "results/scores.tsv").read_text().splitlines()
     cells = [line.split("\t") for line in lines]

@@ -69,6 +69,19 @@ def test_a_mask_is_heeded_whatever_the_dtype_and_length():
         assert torch.equal(seen, own), "each token sees itself alone"
 
 
+def test_a_gelu_apart_has_the_bits_of_one_inside_its_layer():
+    torch.manual_seed(0)
+    plain = nn.Linear(48, 96)
+    layer, x = PackedLinear(plain.weight, plain.bias, "gelu"), torch.randn(2, 7, 48)
+    found = []
+    with torch.inference_mode():
+        exact = nn.functional.gelu(plain.double()(x.double()))
+        for layer.apart in (False, True):
+            found.append(layer(x))
+    assert torch.equal(*found)
+    assert (found[0] - exact).abs().max() <= 2e-6
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     ("model", "layer", "fuses"),

@@ -1,6 +1,7 @@
 """What baselines find is computed once for all spaces of a table, and changes no score."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from evaluate_fixtures import clusters, make_space, shards_of, write_triples
 from test_embed import environment
 
+from kgtextvec.__main__ import main
 from kgtextvec.kept_results import FOLDER, KeptResult, KeptResults
 
 BASELINES = ("random", "tfidf", "tfidf_svd", "tfidf_chars", "tfidf_both")
@@ -37,21 +39,25 @@ def distinct_texts(labels: list[str], own: int) -> list[str]:
 
 
 def words(space: Path, triples: Path, out: Path, *more: object) -> list[str]:
-    """The command that scores a space."""
+    """What scores a space, as `kgtextvec` takes it."""
     given = [
         "evaluate-space", space, "--texts", shards_of(space), "--triples", triples, "--out", out,
         "--threads", 1, "--device", "cpu", "--scores", ",".join(SCORES), *more,
     ]  # fmt: skip
-    return [sys.executable, "-m", "kgtextvec", *map(str, given)]
+    return [*map(str, given)]
 
 
-def score(space: Path, triples: Path, out: Path, *more: object) -> tuple[bytes, bytes, str]:
+@pytest.fixture
+def score(capfd):
     """Score a space; return the bytes of both files, and the log."""
-    done = subprocess.run(
-        words(space, triples, out, *more), env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    return out.read_bytes(), out.with_name("scores_by_row.parquet").read_bytes(), done.stderr
+
+    def run(space: Path, triples: Path, out: Path, *more: object) -> tuple[bytes, bytes, str]:
+        capfd.readouterr()
+        assert main(words(space, triples, out, *more)) == 0
+        log = capfd.readouterr().err
+        return out.read_bytes(), out.with_name("scores_by_row.parquet").read_bytes(), log
+
+    return run
 
 
 def counted(log: str) -> tuple[int, int]:
@@ -66,7 +72,7 @@ def triples(tmp_path) -> Path:
     return write_triples(tmp_path / "triples.tsv", clusters(12, 30, 12)[2])
 
 
-def test_another_space_of_the_table_takes_what_baselines_found(tmp_path, triples):
+def test_another_space_of_the_table_takes_what_baselines_found(tmp_path, triples, score):
     store = tmp_path / "store"
     first, second = make(tmp_path, 1), make(tmp_path, 2, name="other")
     _, _, log = score(first, triples, tmp_path / "1/scores.json", "--store", store)
@@ -82,7 +88,7 @@ def test_another_space_of_the_table_takes_what_baselines_found(tmp_path, triples
     assert methods["vectors"]["mrr"]["value"] > methods["random"]["mrr"]["value"]
 
 
-def test_a_space_of_other_dims_computes_what_depends_on_them(tmp_path, triples):
+def test_a_space_of_other_dims_computes_what_depends_on_them(tmp_path, triples, score):
     store = tmp_path / "store"
     score(make(tmp_path), triples, tmp_path / "1/scores.json", "--store", store)
     other = make(tmp_path, 1, 16, "pca16")
@@ -96,7 +102,7 @@ def test_a_space_of_other_dims_computes_what_depends_on_them(tmp_path, triples):
     [("--seed", 1), ("--neighbours", 3), ("--threads", 2), "texts", "triples"],
     ids=str,
 )
-def test_nothing_is_taken_that_was_found_for_something_else(tmp_path, triples, change):
+def test_nothing_is_taken_that_was_found_for_something_else(tmp_path, triples, score, change):
     store = tmp_path / "store"
     space = make(tmp_path)
     score(space, triples, tmp_path / "1/scores.json", "--store", store)
@@ -114,7 +120,7 @@ def test_nothing_is_taken_that_was_found_for_something_else(tmp_path, triples, c
     assert shared == [*score(space, triples, tmp_path / "3/scores.json", *more)[:2]]
 
 
-def test_damaged_results_are_computed_again(tmp_path, triples):
+def test_damaged_results_are_computed_again(tmp_path, triples, score):
     store, space = tmp_path / "store", make(tmp_path)
     *right, _ = score(space, triples, tmp_path / "1/scores.json", "--store", store)
     kept = KeptResults(store / FOLDER).paths()
@@ -131,12 +137,13 @@ def test_damaged_results_are_computed_again(tmp_path, triples):
     assert again == right
 
 
-def test_jobs_at_the_same_time_share_the_work(tmp_path, triples):
+def test_jobs_at_the_same_time_share_the_work(tmp_path, triples, score):
     store, space = tmp_path / "store", make(tmp_path)
     *right, _ = score(space, triples, tmp_path / "0/scores.json")
+    program = [sys.executable, "-m", "kgtextvec"]
     jobs = [
         subprocess.Popen(
-            words(space, triples, tmp_path / f"{n}/scores.json", "--store", store),
+            [*program, *words(space, triples, tmp_path / f"{n}/scores.json", "--store", store)],
             env=environment(), stderr=subprocess.PIPE, text=True,
         )
         for n in (1, 2, 3)
@@ -172,12 +179,24 @@ def test_a_job_does_what_no_other_is_at_and_waits_at_the_end(tmp_path):
     assert (kept.computed, kept.taken, other.computed) == (1, 2, 2)
 
 
-def test_a_store_that_cannot_be_written_is_named(tmp_path, triples):
+def test_a_store_that_cannot_be_written_is_named_and_changes_nothing(tmp_path, triples, score):
     (tmp_path / "store").write_text("a file")
-    done = subprocess.run(
-        words(make(tmp_path), triples, tmp_path / "1/scores.json", "--store", tmp_path / "store"),
-        env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert len([line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]) == 1
-    assert str(tmp_path / "store") in done.stderr
+    space = make(tmp_path)
+    *shared, log = score(space, triples, tmp_path / "1/s.json", "--store", tmp_path / "store")
+    assert counted(log) == (0, 10)
+    (line,) = [line for line in log.splitlines() if line.endswith("is not kept there")]
+    assert str(tmp_path / "store") in line
+    assert shared == [*score(space, triples, tmp_path / "2/s.json")[:2]]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everything")
+def test_results_are_taken_from_a_store_that_others_wrote(tmp_path):
+    about = {"a": {"method": "a"}, "b": {"method": "b"}}
+    one = KeptResults(tmp_path / "kept")
+    one.find_all({"a": about["a"]}, lambda name: KeptResult({"x": np.arange(2)}, []))
+    for folder in (tmp_path / "kept/computing", tmp_path / "kept"):
+        folder.chmod(0o555)
+    other = KeptResults(tmp_path / "kept")
+    other.find_all(about, lambda name: KeptResult({"x": np.arange(3)}, []))
+    assert (other.taken, other.computed) == (1, 1)
+    assert len(other.paths()) == 1

@@ -9,11 +9,14 @@ A file per result, named by the digest of all that the result depends on: the xx
 follows, then safetensors. It is written whole; a damaged one is computed again.
 """
 
+import errno
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +62,8 @@ class KeptResults:
     ) -> dict[str, KeptResult]:
         """Return what is found by each method, from the folder or computed, and keep it.
 
-        `about`: by method, in a JSON-able form, all that its result depends on. Raises InputError
-        when the folder can't be written.
+        `about`: by method, in a JSON-able form, all that its result depends on. Where the folder
+        can't be written, results are taken from it, and what was computed isn't kept.
         """
         names = {method: digest_of(one) for method, one in about.items()}
         found: dict[str, KeptResult] = {}
@@ -82,6 +85,9 @@ class KeptResults:
     ) -> KeptResult:
         """Return a result. Raises ElsewhereError when another job computes it, unless `wait`."""
         found = self.read(name)
+        if found is None and not self.is_writable:
+            self.computed += 1
+            return compute(method)
         if found is None:
             with self.locked(name, method, wait):
                 found = self.read(name)  # another job may have written it in between
@@ -93,6 +99,19 @@ class KeptResults:
         self.taken += 1
         return found
 
+    @cached_property
+    def is_writable(self) -> bool:
+        """Whether results can be kept; where not, as in somebody else's store, says so once."""
+        locks = self.folder / COMPUTING
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            if not all(os.access(folder, os.W_OK) for folder in (self.folder, locks)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            say(f"{self.folder}: {error.strerror}: what baselines find is not kept there")
+            return False
+        return True
+
     def path_of(self, name: str) -> Path:
         """Return the file of a result."""
         return self.folder / f"{name}.found"
@@ -102,14 +121,16 @@ class KeptResults:
         path = self.path_of(name)
         try:
             data = path.read_bytes()
-            path.touch()  # so that `store prune` knows that it is in use
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise as_input_error(error, path) from error
-        if not is_whole(data):
+        whole = is_whole(data)
+        if not whole:
             say(f"WARNING: {path}: damaged; computed again.")
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # other users' files may not be changed
+            path.touch() if whole else path.unlink()  # `store prune` knows by it what is in use
+        if not whole:
             return None
         from safetensors.numpy import load
 
@@ -134,7 +155,6 @@ class KeptResults:
 
         def open_file() -> int:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
                 return open_to_lock(path)
             except OSError as error:
                 raise as_input_error(error, path) from error

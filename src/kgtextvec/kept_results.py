@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128
 
-from kgtextvec.files import as_input_error, digest_of, whole_file
+from kgtextvec.files import as_input_error, digest_of, parse_json, whole_file
 from kgtextvec.locks import allow_no_locks, hold_lock, is_unlocked, open_to_lock
 from kgtextvec.progress import say
 
@@ -135,7 +135,7 @@ class KeptResults:
         from safetensors.numpy import load
 
         arrays = load(data[DIGEST_BYTES:])
-        about = json.loads(arrays.pop(ABOUT).tobytes())
+        about = parse_json(arrays.pop(ABOUT).tobytes())
         return KeptResult({one: arrays[one] for one in about["order"]}, about["notes"])
 
     def write(self, name: str, found: KeptResult) -> None:

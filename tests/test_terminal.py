@@ -1,6 +1,7 @@
 """What a run shows: each job's model, table and space, progress on a terminal, how it failed."""
 
 import io
+import logging
 import os
 import pty
 import re
@@ -9,16 +10,18 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 
 import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
 from test_embed import command, environment
 from warm_python import interpreter
 from workflow_run import ROOT, Project, entities
 
 sys.path.insert(0, str(ROOT / "workflow"))
-from lib.terminal import STOPPED, StatusLine, end_message, job_title, last_progress
+from lib.terminal import STOPPED, JobReport, StatusLine, end_message, job_title, last_progress
 
 # Two jobs that log as the engine does, and one that fails.
 SNAKEFILE = f"""
@@ -163,6 +166,23 @@ def test_ctrl_c_ends_in_one_line(tmp_path):
     assert "Traceback" not in shown and "STOPPED" not in shown and "FAILED" not in shown
     assert shown.count("stopped: ") == 1
     assert plain(shown).splitlines()[-1] == STOPPED
+
+
+def test_a_job_that_answers_ctrl_c_before_snakemake_does_is_not_reported(tmp_path):
+    said = []
+    log = tmp_path / "job.log"
+    log.write_text(f"{STOPPED}\n")
+    logger = logging.Logger("jobs")
+    logger.error = said.append
+    fields = {"event": LogEvent.JOB_ERROR, "jobid": 1, "rule_name": "embed", "log": [str(log)]}
+    failed = logging.makeLogRecord(fields)
+    report = JobReport(logger)
+    threading.Timer(0.1, setattr, (report, "interrupted", True)).start()
+    report.emit(failed)
+    assert said == []
+    alone = JobReport(logger)  # a job that somebody stops alone
+    alone.emit(failed)
+    assert said == [f"STOPPED: embed\n    {STOPPED}\n    log: {log}"]
 
 
 # A signal that meets Python's own start is answered when the package can answer.

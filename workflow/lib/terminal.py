@@ -26,6 +26,7 @@ from kgtextvec.signals import STOPPING, repeat_lost, send_soon
 
 from .brief import Brief, is_brief
 
+INTERRUPT_SECONDS = 1.0
 REFRESH_SECONDS = 0.5
 LONG_SECONDS = 3.0  # a job that runs longer is on the status line, whatever its log says
 TAIL_BYTES = 1 << 14
@@ -180,9 +181,17 @@ class JobReport(logging.Handler):
             job = self.running.pop(fields["jobid"], None)
             job = job or ShownJob(fields["rule_name"], tuple(fields["log"]))
             self.failed[fields["jobid"]] = job
+            if job.was_stopped():
+                self.wait_for_interrupt()
             if end_message(job.logs) and not self.interrupted:
                 what = "STOPPED" if job.was_stopped() else "FAILED"
                 self.logger.error(f"{what}: {job.failure()}")
+
+    def wait_for_interrupt(self) -> None:
+        """Wait a moment: a terminal sends Ctrl-C to a job too, which may answer it first."""
+        until = time.monotonic() + INTERRUPT_SECONDS
+        while not self.interrupted and time.monotonic() < until:
+            time.sleep(0.01)
 
     def summary(self) -> str:
         """Return which jobs failed for good, with their messages and logs; "" if none did."""

@@ -3,7 +3,6 @@
 import shutil
 from hashlib import sha256
 from pathlib import Path
-from threading import Event
 
 import damage
 import numpy as np
@@ -11,7 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 import xxhash
 
-from kgtextvec.checksums import VECTOR_KEYS, VectorsCheck, vector_digests, vectors_id, xxh3_of
+from kgtextvec.checksums import (
+    CHUNK_BYTES,
+    VECTOR_KEYS,
+    VectorsCheck,
+    vector_digests,
+    vectors_id,
+    xxh3_of,
+)
 from kgtextvec.embed import gather
 from kgtextvec.errors import InputError
 from kgtextvec.matrices import MatrixWriter, blocks, open_matrix
@@ -85,15 +91,16 @@ def test_a_writer_hashes_what_it_writes(tmp_path, rows):
 
 
 def test_a_writer_may_be_given_a_buffer_that_is_used_again(tmp_path):
-    """Blocks of a matrix that is read share two buffers; what is hashed is what was written."""
-    path, buffer, late = tmp_path / "embeddings.npy", np.zeros((5, 3), np.float32), Event()
+    """What is hashed is what was written, in pieces smaller and larger than those of the hash."""
+    path, buffer = tmp_path / "embeddings.npy", np.zeros((CHUNK_BYTES // 12, 3), np.float32)
     with path.open("wb") as file:
-        writer = MatrixWriter(file, 10, 3)
-        writer.add(buffer[:])
-        writer._thread.submit(late.wait)  # the digests are behind
-        writer.add(buffer[:])
-        buffer[:] = -1
-        late.set()
+        writer = MatrixWriter(file, 2 * len(buffer) + 5, 3)
+        for value, rows in ((1, len(buffer)), (2, 5), (3, len(buffer))):
+            buffer[:] = value
+            writer.add(buffer[:rows])
+            buffer[:] = -1
+    expected = np.repeat(np.float32([1, 2, 3]), [len(buffer), 5, len(buffer)])
+    assert (np.load(path) == expected[:, None]).all()
     assert writer.xxh3 == xxhash.xxh3_128(path.read_bytes()).hexdigest()
 
 

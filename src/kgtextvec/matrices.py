@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from kgtextvec.checksums import HashedFile, TakesBytes, VectorsCheck
+from kgtextvec.checksums import CHUNK_BYTES, HashedFile, TakesBytes, VectorsCheck
 from kgtextvec.errors import InputError
 from kgtextvec.files import read_json
 
@@ -90,9 +90,7 @@ def blocks(
 
         def fill(number: int) -> NDArray[np.float32]:
             block = buffers[number % 2][: min(rows, matrix.rows - starts[number])]
-            data = fill_block(matrix, file, block)
-            if digest is not None:
-                digest.update(data)
+            fill_block(matrix, file, block, digest)
             return block
 
         coming = reader.submit(fill, 0) if len(starts) else None
@@ -122,16 +120,23 @@ def take_rows(matrix: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     return taken
 
 
-def fill_block(matrix: Matrix, file: io.FileIO, block: NDArray[np.float32]) -> memoryview:
-    """Fill a block from the file's position; return its bytes. Raises InputError at the end."""
+def fill_block(
+    matrix: Matrix, file: io.FileIO, block: NDArray[np.float32], digest: TakesBytes | None = None
+) -> None:
+    """Fill a block from the file's position, and feed `digest` its bytes.
+
+    Raises InputError at the file's end.
+    """
     data = block.reshape(-1).view(np.uint8).data
+    size = len(data) if digest is None else CHUNK_BYTES
     got = 0
     while got < len(data):
-        n = file.readinto(data[got:])
+        n = file.readinto(data[got : got + size])
         if not n:
             raise InputError(f"{matrix.path}: cut short while it was read. Rerun.")
+        if digest is not None:
+            digest.update(data[got : got + n])
         got += n
-    return data
 
 
 class MatrixWriter(HashedFile):
@@ -141,15 +146,9 @@ class MatrixWriter(HashedFile):
         super().__init__(file, is_hashed)
         self.write(header_of_matrix(rows, dims))
 
-    def add(self, block: NDArray[np.float32], stays: bool = False) -> None:
-        """Write the next rows, (m, dims).
-
-        A view of another array is copied, since that may change before it is hashed, unless it
-        `stays` as it is until the next call has returned; so must an array that owns its numbers.
-        """
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Write the next rows, (m, dims)."""
         rows = np.ascontiguousarray(block, np.float32)
-        if rows.base is not None and self.is_hashed and not stays:
-            rows = rows.copy()
         self.write(rows.reshape(-1).view(np.uint8).data)
 
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -65,12 +64,12 @@ def gather_shards(
         writer_of_vectors = MatrixWriter(vectors_file, n_rows, dims)
         index_digest: TableDigest | None = None
         writer: pq.ParquetWriter | None = None
-        in_turns = cycle([Found(min(n_rows, ROWS), dims) for _ in range(2)])
-        for batch, buffer in zip(rows.batches(), in_turns, strict=False):
+        buffer = Found(min(n_rows, ROWS), dims)
+        for batch in rows.batches():
             place = batch["text_index"].to_numpy(zero_copy_only=False)
             found = buffer.first(len(place))
             take(pieces, bounds, place, found)
-            writer_of_vectors.add(found.vectors, stays=True)
+            writer_of_vectors.add(found.vectors)
             index = index_of(pa.Table.from_batches([batch]), table["kind"], form, found)
             index_digest = index_digest or TableDigest(index.column_names)
             for part in index.to_batches():
@@ -81,7 +80,7 @@ def gather_shards(
             counts["tokens"] += int(found.n_tokens.sum())
             counts["unknown_tokens"] += int(found.n_unknown.sum())
         if writer is None or index_digest is None:
-            empty = index_of(read_parquet(rows.path), table["kind"], form, next(in_turns).first(0))
+            empty = index_of(read_parquet(rows.path), table["kind"], form, buffer.first(0))
             index_digest = TableDigest(empty.column_names)
             writer = pq.ParquetWriter(index_part, empty.schema, compression="zstd")
         writer.close()

@@ -6,7 +6,8 @@ that run at the same time share the work: each computes what no other one is at.
 has no locks, two jobs compute the same.
 
 A file per result, named by the digest of all that the result depends on: the xxh3_128 of what
-follows, then safetensors. It is written whole; a damaged one is computed again.
+follows, then safetensors. It is written completely or not at all; a damaged one is computed
+again.
 """
 
 import errno
@@ -16,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +126,12 @@ class KeptResults:
             return None
         except OSError as error:
             raise as_input_error(error, path) from error
-        whole = is_whole(data)
-        if not whole:
+        intact = is_intact(data)
+        if not intact:
             say(f"WARNING: {path}: damaged; computed again.")
         with suppress(OSError):  # other users' files may not be changed
-            path.touch() if whole else path.unlink()  # `store prune` knows by it what is in use
-        if not whole:
+            path.touch() if intact else path.unlink()  # `store prune` knows by it what is in use
+        if not intact:
             return None
         from safetensors.numpy import load
 
@@ -153,18 +154,12 @@ class KeptResults:
         """Hold the lock of a result. Raises ElsewhereError when another job does, unless `wait`."""
         path = self.folder / COMPUTING / f"{name}.lock"
 
-        def open_file() -> int:
-            try:
-                return open_to_lock(path)
-            except OSError as error:
-                raise as_input_error(error, path) from error
-
         def when_busy() -> str:
             if not wait:
                 raise ElsewhereError
             return f"{method}: another job computes it: waiting for its end"
 
-        with hold_lock([open_file], when_busy, allow_no_locks):
+        with hold_lock([partial(open_to_lock, path)], when_busy, allow_no_locks):
             yield
 
     def paths(self) -> list[Path]:
@@ -175,7 +170,7 @@ class KeptResults:
         """Yield the files whose bytes are not as they were written."""
         for path in self.paths():
             with suppress(FileNotFoundError):
-                if not is_whole(path.read_bytes()):
+                if not is_intact(path.read_bytes()):
                     yield path
 
     def unused(self) -> Iterator[Path]:
@@ -185,7 +180,7 @@ class KeptResults:
         yield from old_leftovers(self.folder)
 
 
-def is_whole(data: bytes) -> bool:
+def is_intact(data: bytes) -> bool:
     """Return whether a file's bytes are as they were written."""
     return xxh3_128(data[DIGEST_BYTES:]).digest() == data[:DIGEST_BYTES]
 

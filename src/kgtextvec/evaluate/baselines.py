@@ -2,11 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kgtextvec.evaluate.readers import UnitsOnDemand, read_texts_of, take_units, units_of
 from kgtextvec.kept_results import FoundArrays, KeptResult, KeptResults
@@ -20,7 +20,7 @@ OF_EQUAL_DIMS = ("random", "tfidf_svd")  # baselines of as many dims as the spac
 CHARACTERS = 50_000_000  # of all texts together; three n-grams start at each: under 2 GB
 
 # A method's maker of vectors, and what finds something by it.
-Maker = Callable[[NDArray[np.int64]], Any]
+Maker = Callable[[Rows], Any]
 Find = Callable[[str, Maker], FoundArrays]
 # Lets a score find something by each method; returns what was found by method, in their order.
 FindByAll = Callable[[Iterable[tuple[str, Maker]], Find], dict[str, FoundArrays]]
@@ -58,7 +58,7 @@ class Baselines:
         self.made: dict[str, Any] = {}
         self.fitted_on: dict[str, Any] = {}
 
-    def methods(self) -> Iterator[tuple[str, Callable[[Rows], Any]]]:
+    def methods(self) -> Iterator[tuple[str, Maker]]:
         """Yield name and maker: rows (m,), ascending and distinct, give (m, d) unit vectors.
 
         Dense ones of more than HELD numbers are UnitsOnDemand.
@@ -82,7 +82,8 @@ class Baselines:
         about = self.about | {
             "score": score,
             "seed": self.seed,
-            "asked": digest_of_parts([*asked, self.space.column("text_sha256")]),
+            "asked": digest_of_parts(asked),
+            "texts": self.digest_of_texts,
             **settings,
         }
 
@@ -108,6 +109,11 @@ class Baselines:
             return {name: found[name] for name in makers}
 
         return find_by_all
+
+    @cached_property
+    def digest_of_texts(self) -> str:
+        """The digest of which texts the rows have, in their order."""
+        return digest_of_parts([self.space.column("text_sha256")])
 
     def dims_of(self, method: str) -> int | None:
         """Return the dims of a baseline that has as many as the space; None for others."""

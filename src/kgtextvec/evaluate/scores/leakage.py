@@ -49,7 +49,9 @@ def score_leakage(context: ScoringContext) -> ScoreResult:
     with leased(device) as place, masked.vectors_checked():
         makers, neighbours = methods_of(context, masked, len(rows)), context.settings.neighbours
         asked = asked_with_masks(graphs, space, masked)
-        shared = context.baselines.shared("leakage", asked, neighbours=neighbours, device=device)
+        shared = context.baselines.shared(
+            "leakage", [[asked]], neighbours=neighbours, device=device
+        )
         ranked = rank_answers(graphs, makers, neighbours, seed, place, shared)
     if not np.array_equal(np.unique(ranked.sources), rows):
         raise InputError(f"{masked.folder}: masked for another graph or seed. Delete it and rerun.")
@@ -68,7 +70,7 @@ def score_leakage(context: ScoringContext) -> ScoreResult:
             f" end of their edges{largest_drops(scores['relation'])}"
         ],
         counts=counts,
-        items=sums_of_masked(ranked, graphs, space, masked),
+        items=sums_of_masked(ranked, asked),
     )
 
 
@@ -206,20 +208,20 @@ def largest_drops(relations: dict[str, Any]) -> str:
     return f"; largest clear drops of MRR by relation: {listed}" if listed else ""
 
 
-def sums_of_masked(ranked: "Ranked", graphs: "list[Graph]", space: "Space", masked: "Space") -> Any:
+def sums_of_masked(ranked: "Ranked", asked: str) -> Any:
     """Return the sums by which spaces are compared in pairs: the MRR with names masked."""
-    from kgtextvec.pairs import digest_of_parts, sums_by_item
+    from kgtextvec.pairs import sums_by_item
 
     columns = {f"{one}.mrr_masked": ranked.metrics[f"{one}_masked"][:, 0] for one in METHODS}
-    asked = digest_of_parts(asked_with_masks(graphs, space, masked))
     return sums_by_item(ranked.sources, columns, asked)
 
 
-def asked_with_masks(graphs: "list[Graph]", space: "Space", masked: "Space") -> list[Any]:
-    """Return what is asked, and with which masked texts, for a digest."""
+def asked_with_masks(graphs: "list[Graph]", space: "Space", masked: "Space") -> str:
+    """Return a digest of what is asked, and with which masked texts."""
     from kgtextvec.evaluate.scores.cold_start import asked_of
+    from kgtextvec.pairs import digest_of_parts
 
-    return [[asked_of(graphs, space)], masked.column("text_sha256")]
+    return digest_of_parts([[asked_of(graphs, space)], masked.column("text_sha256")])
 
 
 SCORE = Score(

@@ -204,12 +204,13 @@ class FaultHandler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def write(self, data: bytes) -> None:
-        self.wfile.write(data)
-        self.wfile.flush()
+        # Counted first: a client that has all of it may look before this thread runs again.
         server = self.server_of_faults
         with server.lock:
             path = urlsplit(self.path).path
             server.sent[path] = server.sent.get(path, 0) + len(data)
+        self.wfile.write(data)
+        self.wfile.flush()
 
     def hang(self) -> None:
         """Say nothing until the client leaves or the test ends."""

@@ -279,7 +279,7 @@ def test_run_nan_output_is_computed_again_in_float32(folders, tmp_path, capfd):
     vectors = encoded(make(tmp_path, precision="float16"), ["gene", "a kinase"])
     assert np.abs(vectors[1] - exact[1]).max() <= TOLERANCE
     assert np.abs(vectors[0] - exact[0]).max() > 0, "the other text stays in float16"
-    assert "1 texts: NaN or Inf in float16, computed again in float32" in capfd.readouterr().err
+    assert "1 text: NaN or Inf in float16, computed again in float32" in capfd.readouterr().err
 
 
 def test_a_device_is_leased_once_the_weights_are_in_memory(folders, tmp_path):

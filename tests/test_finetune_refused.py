@@ -101,7 +101,7 @@ def test_perplexity_needs_sentences_enough(tmp_path):
     model, text = tiny_checkpoint(tmp_path / "model"), tmp_path / "t.txt"
     text.write_text("the gene\n")
     done = kgtextvec("perplexity", "--model", model, "--text", text)
-    assert done.returncode == 2 and "1 sentences are too few for a batch of 256" in done.stderr
+    assert done.returncode == 2 and "too few sentences (1) for a batch of 256" in done.stderr
 
 
 def test_a_folder_that_another_process_trains_in_is_left_alone(tmp_path, text):

@@ -203,7 +203,7 @@ REFUSED = {
     "claims": ("v.bin", b"1000000000 300\n" + binary(), "claims 1000000000 words of 300 dims"),
     "other_dims": ("v.txt", b"gene 1 2\nof 1\n", "line 2: not a word and 2 numbers"),
     "no_vectors": ("v.txt", b"gene\nprotein\n", "line 1: not a word"),
-    "nan": ("v.txt", b"1 2\ngene nan 1\n", "vectors of 1 words hold NaN.*'gene'"),
+    "nan": ("v.txt", b"1 2\ngene nan 1\n", "vectors of 1 word hold NaN.*'gene'"),
     "fasttext": ("v.bin", b"\xba\x16\x4f\x2f" + bytes(50), r"fastText's own .* Take its \.vec"),
     "none": ("v.npy", b"x", "holds 0 files of word vectors"),
     "dims": ("v.txt", text(), r"w2v\.dims: 8, but the model's vectors have 7"),

@@ -205,7 +205,7 @@ def test_results_of_baselines_are_counted_verified_and_pruned(root):
     assert "1 of 3 results of baselines were damaged and are deleted" in found.stderr
     assert str(kept.path_of("damaged")) in found.stderr
     words = ("prune", root / "store", "--used-in", root / "first", root / "second")
-    assert "baselines: 1 files that no job has used for 30 days" in store(*words).stderr
+    assert "baselines: 1 file that no job has used for 30 days" in store(*words).stderr
     assert [path.stem for path in kept.paths()] == ["new", "old"]
     assert store(*words, "--yes").returncode == 0
     assert [path.stem for path in kept.paths()] == ["new"]

@@ -250,7 +250,7 @@ def test_the_options_of_tsne_change_what_comes_out(table, tmp_path):
         ("embedding\n1|2\n1|2|3\n", [], "row 2"),
         ("embedding\n1|2\nnan|3\n", [], "row 2"),
         ("embedding\ta\n1|2\tb\n1|2\n", [], "line 3 has 1 fields, the header 2"),
-        ("embedding\n1|2\n", [], "has 1 rows"),
+        ("embedding\n1|2\n", [], "has 1 row;"),
         ("embedding\n1|2\n2|1\n", ["-m", "pca", "-d", "3"], "-d 3: the vectors have 2 dims"),
         ("embedding\n1|2\n2|1\n", ["-m", "pca", "-d", "0"], "-d 0"),
         ("embedding\n1|2\n2|1\n", ["-m", "umap", "-d", "5"], "UMAP of 2 rows can have 0"),

@@ -13,6 +13,11 @@ def say(message: str) -> None:
     print(f"{message}\n", end="", file=sys.stderr, flush=True)
 
 
+def plural(n: int, what: str) -> str:
+    """Write a count of things: 1 text, 2,000 texts."""
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
 class Progress:
     """Counts units (texts, rows, bytes) and prints rates and the time left.
 

@@ -27,7 +27,7 @@ from kgtextvec.kinds import KINDS
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.pairs import SUMS_FILE
 from kgtextvec.parquet_files import parquet_batches, parquet_errors, read_parquet
-from kgtextvec.progress import Progress, say
+from kgtextvec.progress import Progress, plural, say
 from kgtextvec.records import SpaceManifest, TextsManifest, read_record, read_unedited
 from kgtextvec.reduce.pca import load_pca
 from kgtextvec.space import Space
@@ -88,10 +88,10 @@ def verify(
     if damaged:
         names = ", ".join(map(str, damaged[:5])) + (", …" if len(damaged) > 5 else "")
         raise InputError(
-            f"{results}: {len(damaged):,} damaged, of {len(checks):,} files checked: {names}."
-            " Delete them and run the workflow, which makes them again."
+            f"{results}: {len(damaged):,} damaged, of {plural(len(checks), 'file')} checked:"
+            f" {names}. Delete them and run the workflow, which makes them again."
         )
-    say(f"{results}: {len(checks):,} files checked, none is damaged")
+    say(f"{results}: {plural(len(checks), 'file')} checked, none is damaged")
 
 
 @dataclass(frozen=True)

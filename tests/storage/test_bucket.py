@@ -100,9 +100,9 @@ def test_stats_and_verify_work_on_a_bucket(bucket, capsys):
     store = open_store(f"s3://{bucket}/v", ABOUT)
     store.write(part_of(["a", "b", "c"]))
     store_verb("stats", f"s3://{bucket}/v")
-    assert "3 texts in 1 parts" in capsys.readouterr().err
+    assert "3 texts in 1 part," in capsys.readouterr().err
     store_verb("verify", f"s3://{bucket}/v")
-    assert "1 parts, all intact" in capsys.readouterr().err
+    assert "1 part, all intact" in capsys.readouterr().err
     with pytest.raises(InputError, match="prune works on folders alone"):
         store_verb("prune", f"s3://{bucket}/v")
 

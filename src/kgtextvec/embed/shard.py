@@ -34,7 +34,7 @@ from kgtextvec.fast_imports import quick_imports
 from kgtextvec.files import parse_json, sha256_of, whole_file
 from kgtextvec.gpu_lock import leased
 from kgtextvec.parquet_files import read_parquet
-from kgtextvec.progress import say
+from kgtextvec.progress import plural, say
 from kgtextvec.records import ModelRecord, ShardRecord, model_in_manifest, write_record
 from kgtextvec.settings.base import changed, read_settings
 from kgtextvec.settings.models import Access, Embed, EncoderOptions, Mode
@@ -144,13 +144,13 @@ class ShardJob:
         self.take_stored()
         n_texts = len(self.keys)
         if not self.output.missing.any():
-            say(f"{name}: {n_texts:,} texts, all from the store")
+            say(f"{name}: {plural(n_texts, 'text')}, all from the store")
             return np.empty(0, np.int64)
         with self.store.locked(self.digest_of_keys[:32]) as waited:
             if waited:
                 self.take_stored()
             todo = np.flatnonzero(self.output.missing)
-            say(f"{name}: {n_texts:,} texts, {n_texts - len(todo):,} from the store")
+            say(f"{name}: {plural(n_texts, 'text')}, {n_texts - len(todo):,} from the store")
             if len(todo):
                 if self.record["kind"] != "endpoint":
                     set_threads(threads)

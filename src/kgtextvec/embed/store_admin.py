@@ -16,7 +16,7 @@ from kgtextvec.files import digest_of, read_json, refuse_other_digest, sha256_of
 from kgtextvec.kept_results import FOLDER, KeptResults, old_leftovers
 from kgtextvec.locks import is_unlocked
 from kgtextvec.parquet_files import read_parquet
-from kgtextvec.progress import Progress, say
+from kgtextvec.progress import Progress, plural, say
 from kgtextvec.records import read_unedited
 
 SHOWN = ("pooling", "precision", "max_tokens", "long_text", "layers")
@@ -139,15 +139,15 @@ def report_stats(folders: list[Store], used: dict[str, UsedTexts], kept: KeptRes
         aside = one.count_damaged()
         total += size
         say(
-            f"{one.name}: {description_of(one, used)}: {len(texts):,} texts in"
-            f" {len(parts):,} parts, {size / 1e6:,.1f} MB"
+            f"{one.name}: {description_of(one, used)}: {plural(len(texts), 'text')} in"
+            f" {plural(len(parts), 'part')}, {size / 1e6:,.1f} MB"
             + (f", {again:,} stored more than once" if again else "")
-            + (f", {aside:,} damaged parts set aside" if aside else "")
+            + (f", {plural(aside, 'damaged part')} set aside" if aside else "")
         )
     say(f"{len(folders)} models and settings, {total / 1e6:,.1f} MB")
     if paths := kept.paths():
         size = sum(path.stat().st_size for path in paths)
-        say(f"{FOLDER}: {len(paths):,} results, {size / 1e6:,.1f} MB")
+        say(f"{FOLDER}: {plural(len(paths), 'result')}, {size / 1e6:,.1f} MB")
 
 
 def verify_parts(folders: list[Store], kept: KeptResults) -> None:
@@ -182,7 +182,7 @@ def verify_parts(folders: list[Store], kept: KeptResults) -> None:
             f"{damaged_results:,} of {n_results:,} results of baselines were damaged and are"
             " deleted; the next run that needs them computes them again. Check the disk."
         )
-    say(f"{len(paths):,} parts, all intact")
+    say(f"{plural(len(paths), 'part')}, all intact")
 
 
 def fault_in(part: Part) -> str:
@@ -236,14 +236,16 @@ def prune_parts(
         left = sum(remove(path, yes) for path in leftovers(one.folder))
         if dropped or left:
             say(
-                f"{one.folder.name}: {description_of(one, used)}: {texts:,} texts that nothing uses"
+                f"{one.folder.name}: {description_of(one, used)}: {plural(texts, 'text')} that"
+                " nothing uses"
             )
         freed += dropped + left
         if yes and not one.parts() and not here.keys:
             remove_empty(one.folder)
     unused = [remove(path, yes) for path in kept.unused()]
     if sum(unused):
-        say(f"{FOLDER}: {len(unused):,} files that no job has used for 30 days, or left behind")
+        some = plural(len(unused), "file")
+        say(f"{FOLDER}: {some} that no job has used for 30 days, or left behind")
     freed += sum(unused)
     done = "freed" if yes else "to be freed; say --yes to do it"
     say(f"{freed / 1e6:,.1f} MB {done}")

@@ -62,7 +62,7 @@ def check_rows(corpus: Corpus, rows: int) -> None:
     """Raise InputError unless every row gets a sentence."""
     if not 0 < rows <= len(corpus.spans):
         raise InputError(
-            f"finetune, text: {len(corpus.spans):,} sentences are too few for a batch of {rows}."
+            f"finetune, text: too few sentences ({len(corpus.spans):,}) for a batch of {rows}."
             " Give more text, or a smaller batch size."
         )
 

@@ -18,7 +18,7 @@ from kgtextvec.encoders.static_words import VECTORS, WORDS
 from kgtextvec.errors import InputError
 from kgtextvec.models.known import is_known
 from kgtextvec.models.weights import check_dims
-from kgtextvec.progress import say
+from kgtextvec.progress import plural, say
 from kgtextvec.records import EncoderFacts
 from kgtextvec.settings.models import ModelTraits
 from kgtextvec.unpacked import UnpackedFile
@@ -68,8 +68,8 @@ def without_repeats(path: Path, found: NamedVectors) -> NamedVectors:
     if not finite.all():
         word = found.words[int(np.argmin(finite))]
         raise InputError(
-            f"{path}: the vectors of {int((~finite).sum())} words hold NaN or infinity, first that"
-            f" of {word!r}. Get the file again."
+            f"{path}: the vectors of {plural(int((~finite).sum()), 'word')} hold NaN or infinity,"
+            f" first that of {word!r}. Get the file again."
         )
     first = {word: row for row, word in reversed(list(enumerate(found.words)))}
     if len(first) == len(found.words):

@@ -15,7 +15,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.export.floats import LONGEST, spell_rows
 from kgtextvec.files import temporary_beside, whole_file
 from kgtextvec.matrices import Matrix, MatrixWriter, blocks, open_matrix, rows_per_block
-from kgtextvec.progress import say
+from kgtextvec.progress import plural, say
 from kgtextvec.space import Floats
 
 VECTOR_COLUMN = "embedding"
@@ -45,7 +45,8 @@ def reduce_table(file: Path, output: Path, how: ScriptOptions) -> None:
             raise InputError(f"-d {how.dimensions}: too few. Ask for 1 or more.")
         if matrix.rows < 2:
             raise InputError(
-                f"{file}: has {matrix.rows} rows; at least 2 are needed. Give a larger file."
+                f"{file}: has {plural(matrix.rows, 'row')}; at least 2 are needed. Give"
+                " a larger file."
             )
         reduced = reduce_by_pca(matrix, how) if how.method == "pca" else lay_out(matrix, how)
         write_again(file, reduced, output)

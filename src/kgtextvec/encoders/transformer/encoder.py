@@ -35,7 +35,7 @@ from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import changes_itself, text_config
 from kgtextvec.encoders.transformer.uniform import UniformBatches
 from kgtextvec.errors import InputError
-from kgtextvec.progress import say
+from kgtextvec.progress import plural, say
 
 Batches = PackedBatches | PaddedBatches | UniformBatches
 # On a CPU a matrix product is at its peak from about 512 rows on, and more tokens a batch only
@@ -230,7 +230,7 @@ class TransformerEncoder:
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         precision = self.settings.precision
         if len(bad) and precision != "float32":
-            say(f"{len(bad)} texts: NaN or Inf in {precision}, computed again in float32")
+            say(f"{plural(len(bad), 'text')}: NaN or Inf in {precision}, computed again in float32")
             vectors[bad] = self.repeat_in_float32(chunk, batch[bad])
             bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from kgtextvec.pages.numbers import format_percent
+from kgtextvec.progress import plural
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
-from kgtextvec.report.compare.verdict import NAMED, plural
+from kgtextvec.report.compare.verdict import NAMED
 
 SCORE = "leakage"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kgtextvec.progress import plural
 from kgtextvec.report.compare.paired import RulePairs, compare_rules, decided, in_words
 from kgtextvec.report.compare.scores import ComparedSpace, by_table
 from kgtextvec.report.compare.verdict import (
@@ -9,7 +10,6 @@ from kgtextvec.report.compare.verdict import (
     Headline,
     headline,
     join_names,
-    plural,
     ranking,
     required_score,
     rule_of,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kgtextvec.pages.numbers import format_bytes, format_percent, format_rate
 from kgtextvec.pairs import Difference
+from kgtextvec.progress import plural
 from kgtextvec.report.compare.paired import (
     MARGIN,
     StrongestBaseline,
@@ -334,8 +335,3 @@ def join_names(names: Sequence[str], most: int = NAMED) -> str:
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def plural(n: int, what: str) -> str:
-    """Write a count of things."""
-    return f"{n:,} {what}" + ("" if n == 1 else "s")

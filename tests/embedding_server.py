@@ -43,7 +43,8 @@ class EmbeddingServer(LoopbackServer):
         self.faults, self.always, self.dims, self.key = list(faults), always, dims, key
         self.most_texts, self.most_characters = most_texts, most_characters
         self.asked: list[AskedTexts] = []
-        self.at_once = self.most_at_once = 0
+        self.at_work: set[EmbeddingHandler] = set()
+        self.most_at_once = 0
         self.vector: Callable[[str], NDArray[np.float32]] = lambda text: vector_of(text, self.dims)
         owner = self
 
@@ -71,13 +72,18 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
             fault = owner.faults.pop(0) if owner.faults else owner.always
             before = [one.texts for one in owner.asked if len(one.texts) == len(body["input"])]
             owner.asked.append(AskedTexts(body["input"], dict(self.headers), fault))
-            owner.at_once += 1
-            owner.most_at_once = max(owner.most_at_once, owner.at_once)
+            owner.at_work.add(self)
+            owner.most_at_once = max(owner.most_at_once, len(owner.at_work))
         try:
             self.answer(owner, body["input"], fault, before)
         finally:
-            with owner.lock:
-                owner.at_once -= 1
+            self.stop_working()
+
+    def stop_working(self) -> None:
+        """Count this request no longer: its client may send the next one once it has the answer."""
+        owner = self.server_of_vectors
+        with owner.lock:
+            owner.at_work.discard(self)
 
     def answer(self, owner, texts, fault, before) -> None:
         kind, _, value = fault.partition("=")
@@ -167,6 +173,7 @@ class EmbeddingHandler(BaseHTTPRequestHandler):
         for name, text in (headers or {}).items():
             self.send_header(name, text)
         self.end_headers()
+        self.stop_working()
         self.wfile.write(data[: len(data) // 2] if cut else data)
         if cut:
             self.close_connection = True

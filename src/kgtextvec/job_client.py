@@ -74,10 +74,29 @@ def stop(number: int, frame: object) -> None:
 
 
 def read_number(server: "socket.socket") -> int | None:
-    """Read a number that the server sends; None when it has gone away."""
+    """Read a number that the server sends; None when it has gone away.
+
+    Python answers a signal before or after a call that waits. One that came between its last look
+    for signals and `recv` would be answered once the server has sent something, which it does at
+    the job's end. So it is waited for in a way that any signal ends, also one that came before.
+    """
+    import select
     from socket import MSG_WAITALL
 
-    data = server.recv(NUMBER.size, MSG_WAITALL)
+    signals, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    waiting = select.poll()
+    waiting.register(server, select.POLLIN)
+    waiting.register(signals, select.POLLIN)
+    try:
+        while server.fileno() not in dict(waiting.poll()):
+            os.read(signals, 1)
+        data = server.recv(NUMBER.size, MSG_WAITALL)
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(signals)
+        os.close(wake)
     return NUMBER.unpack(data)[0] if len(data) == NUMBER.size else None
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import numpy as np
@@ -69,8 +70,11 @@ def svgs(html: str) -> list[str]:
 
 def written(found: dict) -> str:
     """A number of scores.json as the page writes it."""
-    low, high = found["interval"]
-    return f"{found['value']:.3f} {low:.3f} to {high:.3f}"
+    value, low, high = (
+        f"{Decimal(f'{one:.1e}'):f}" if 0 < abs(one) < 0.01 else f"{one:.3f}"
+        for one in (found["value"], *found["interval"])
+    )
+    return f"{value} {low} to {high}"
 
 
 @pytest.fixture(scope="module")

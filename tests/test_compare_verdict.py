@@ -85,7 +85,28 @@ def test_no_clear_difference_is_said_only_where_the_paired_interval_includes_zer
         found = pairs.between.get((best.name, one.name))
         if found and f" {one.name} (" in said.partition("Equivalent")[0]:
             assert found.low_all <= 0 <= found.high_all
-            assert not found.within(0.005)
+            assert not found.within(pairs.margin)
+
+
+def test_what_is_small_is_equivalent_within_a_tenth_of_the_best_score():
+    """In a graph of a million nodes all are small: half of 0.0026 is no equivalent of it."""
+    spaces = [paired("a", 0.0026, 0.0002), paired("a", 0.0013, 0.0002, name="pca64", n_bytes=1)]
+    assert compare_table(spaces, "cold_start", "mrr").margin == 0.0002
+    said = table_verdict(spaces)
+    assert "is a full: cold-start MRR 0.0026 (" in said[0]
+    assert "clearly better than all others; the closest is a pca64 (+0.0013" in said[0]
+    assert not any("equivalent" in one or "cheapest" in one for one in said)
+    close = [spaces[0], paired("b", 0.00258, 0.0002)]
+    assert "Equivalent to it within 0.0002: b full (+0.0000" in table_verdict(close)[0]
+
+
+@pytest.mark.parametrize(
+    ("best", "margin"),
+    [(0.9, 0.005), (0.05, 0.005), (0.049, 0.004), (0.0026, 0.0002), (2e-5, 2e-6), (0.0, 0.0)],
+)
+def test_the_margin_is_a_tenth_of_the_best_score_where_that_is_less(best, margin):
+    found = compare_table([paired("a", best), paired("b", best / 2)], "cold_start", "mrr")
+    assert found.margin == pytest.approx(margin, rel=1e-12)
 
 
 def test_of_many_open_spaces_three_are_named():

@@ -62,12 +62,12 @@ def table_lines(card: dict[str, Any]) -> Iterator[tuple[str, ...]]:
                 for method, metrics in methods.items():
                     for metric, found in metrics.items():
                         low, high = found["interval"] or (None, None)
-                        numbers = [format_score(number) for number in (found["value"], low, high)]
+                        numbers = [six_digits(number) for number in (found["value"], low, high)]
                         names = (*space, score, by, group, method, metric)
                         yield (*map(one_field, names), *numbers, str(found["n"]))
 
 
-def format_score(number: float | None) -> str:
+def six_digits(number: float | None) -> str:
     """Write a number with six significant digits; nothing for None."""
     return "" if number is None else f"{number:.6g}"
 

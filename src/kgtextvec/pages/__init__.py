@@ -2,12 +2,13 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kgtextvec import __version__
-from kgtextvec.pages.numbers import format_count, format_share
+from kgtextvec.pages.numbers import format_count, format_score, format_share
 from kgtextvec.pages.theme import CSS_COLOURS
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def page_environment() -> "jinja2.Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"count": format_count, "share": format_share, "csp": csp_digest}
+    filters: dict[str, Callable[..., str]] = {"count": format_count, "csp": csp_digest}
+    environment.filters |= filters | {"score": format_score, "share": format_share}
     environment.globals |= {"css_colours": CSS_COLOURS, "version": __version__}
     return environment
 

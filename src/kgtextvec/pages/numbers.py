@@ -1,5 +1,6 @@
 """Numbers as people read them: counts, shares, sizes, rates."""
 
+import math
 from typing import Any
 
 
@@ -17,6 +18,17 @@ def format_share(value: Any) -> str:
     if 0 < value < 0.0001:
         return "under 0.01 %"
     return f"{100 * value:.2f} %"
+
+
+def format_score(value: float, sign: str = "") -> str:
+    """Write a score of 0..1 with three decimals; below 0.01, as in a large graph, two digits.
+
+    `sign`: "+" for a difference.
+    """
+    digits = 3
+    if 0 < abs(value) < 0.01:
+        digits = max(1 - math.floor(math.log10(abs(value))), 3)
+    return f"{value:{sign}.{digits}f}"
 
 
 def format_percent(share: float) -> str:

@@ -13,7 +13,7 @@ from kgtextvec.report.compare.advice import advise
 from kgtextvec.report.compare.leakage import leakage_sentences
 from kgtextvec.report.compare.notebook import render_comparison
 from kgtextvec.report.compare.paired import (
-    MARGIN,
+    RulePairs,
     TablePairs,
     compare_rules,
     compare_table,
@@ -197,7 +197,7 @@ def differences_table(
         "metric": known_scores()[score].metrics.get(metric, metric),
         "heads": [heads[place] for place in used],
         "counts": " and ".join(f"{n:,} {what}" for n, what in counts if n),
-        "margin": MARGIN,
+        "margin": f"{pairs.margin:g}",
         "lines": [
             (model, space, [cells[place] for place in used]) for model, space, cells in lines
         ],
@@ -214,7 +214,7 @@ def difference_cells(
         pairs.over_baseline.get(name),
         pairs.between.get((name, full.get(model, ""))),
     )
-    return [(one, decided(one)) if one else None for one in found]
+    return [(one, decided(one, pairs.margin)) if one else None for one in found]
 
 
 def required_value(space: ComparedSpace, score: str, metric: str) -> float:
@@ -248,7 +248,7 @@ def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
         lines.append(
             (f"{model} {space}", [asked.of(one) if asked and one else None for one in there])
         )
-    pairs = compare_rules(group, asked.score, asked.metric) if asked else None
+    pairs = compare_rules(group, asked.score, asked.metric) if asked else RulePairs()
     if asked:
         for method in known_scores()[asked.score].baselines:
             values = [shared_baseline(its, asked, method) for its in tables.values()]
@@ -256,8 +256,8 @@ def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
     return {
         "pairs": pairs,
         "differences": [
-            (name, one, other, found, decided(found))
-            for (name, one, other), found in (pairs.differences if pairs else {}).items()
+            (name, one, other, found, decided(found, pairs.margin))
+            for (name, one, other), found in pairs.differences.items()
             if list(tables).index(one) < list(tables).index(other)
         ],
         "words": rules_verdict(group),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kgtextvec.pages.charts import GROUND, INK, LINE, MARKERS, SOFT, draw_chart
-from kgtextvec.pages.numbers import format_bytes, format_rate
+from kgtextvec.pages.numbers import format_bytes, format_rate, format_score
 from kgtextvec.pages.theme import GROUP_COLOURS, OTHERS_COLOUR, group_colour, group_shape
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue, baselines_of
 from kgtextvec.report.compare.verdict import Headline
@@ -40,7 +40,7 @@ def draw_bars(spaces: Sequence[ComparedSpace], asked: Headline, salt: str) -> "M
             whiskers(axes, found.value, place, found, across=True)
             end = found.value if found.high is None else found.high
             axes.annotate(
-                f"{found.value:.3f}",
+                format_score(found.value),
                 (end, place),
                 xytext=(5, 0),
                 textcoords="offset points",

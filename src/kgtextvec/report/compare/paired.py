@@ -1,6 +1,7 @@
 """Differences between spaces, and from their baselines, over the same hidden entities or rows."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -9,6 +10,7 @@ from kgtextvec.pairs import Difference, compare_pairs, on_shared_items
 from kgtextvec.report.compare.scores import OWN_METHOD, ComparedSpace, method_name
 
 MARGIN = 0.005  # of a score: a difference surely smaller than this is none that matters
+MARGIN_SHARE = 0.1  # of the highest score, where that is less: in a large graph all are small
 KEPT_TABLES = 64  # comparisons: the advice, the summary and the tables ask for the same ones
 
 
@@ -28,13 +30,14 @@ class TablePairs:
 
     `between`: by the names of two spaces, in both orders, first minus second. `over_baseline`: by
     a space's name, the space minus the strongest baseline. Spaces without sums per item, or with
-    other questions than most, are in `unpaired`.
+    other questions than most, are in `unpaired`. `margin`: within what differences are equivalent.
     """
 
     between: dict[tuple[str, str], Difference] = field(default_factory=dict)
     over_baseline: dict[str, Difference] = field(default_factory=dict)
     baseline: StrongestBaseline | None = None
     unpaired: tuple[str, ...] = ()
+    margin: float = MARGIN
 
     @property
     def n_between(self) -> int:
@@ -62,6 +65,8 @@ def compared(spaces: tuple[ComparedSpace, ...], score: str, metric: str) -> Tabl
     unpaired = tuple(space.name for space in scored if space not in paired)
     if not paired:
         return TablePairs(baseline=best, unpaired=unpaired)
+    values = [one.value for space in scored if (one := space.get(score, metric))]
+    margin = margin_for([*values, best.value] if best else values)
     sums, counts = on_shared_items([one.items[score] for one in paired], [column] * len(paired))
     pairs = list(combinations(range(len(paired)), 2))
     between = {}
@@ -76,7 +81,19 @@ def compared(spaces: tuple[ComparedSpace, ...], score: str, metric: str) -> Tabl
         pairs = [(i, len(paired)) for i in range(len(paired))]
         found_all = compare_pairs(sums, counts, pairs)
         over = {space.name: one for space, one in zip(paired, found_all, strict=False)}
-    return TablePairs(between, over, best, unpaired)
+    return TablePairs(between, over, best, unpaired, margin)
+
+
+def margin_for(values: Iterable[float]) -> float:
+    """Return within what scores are equivalent: MARGIN, or MARGIN_SHARE of the highest if less.
+
+    Rounded down to one digit, as it is said with each verdict.
+    """
+    least = min(MARGIN, MARGIN_SHARE * max(values))
+    if least <= 0:
+        return 0.0
+    digits = -math.floor(math.log10(least))
+    return math.floor(least * 10.0**digits * (1 + 1e-9)) / 10.0**digits
 
 
 def has_sums(space: ComparedSpace, score: str, column: str) -> bool:
@@ -114,10 +131,12 @@ def strongest_baseline(
 class RulePairs:
     """Comparisons of text rules: by model and space, and two tables, first minus second.
 
-    `n_pairs`: how many were made; their intervals hold for all of them at once.
+    `n_pairs`: how many were made; their intervals hold for all of them at once. `margin`: within
+    what differences are equivalent.
     """
 
     differences: dict[tuple[str, str, str], Difference] = field(default_factory=dict)
+    margin: float = MARGIN
 
     @property
     def n_pairs(self) -> int:
@@ -142,7 +161,13 @@ def compare_rules(group: Sequence[ComparedSpace], score: str, metric: str) -> Ru
         one, other = paired[i], paired[j]
         differences[one.name, one.table, other.table] = found
         differences[one.name, other.table, one.table] = -found
-    return RulePairs(differences)
+    values = [known.value for space in paired if (known := space.get(score, metric))]
+    return RulePairs(differences, margin_for(values))
+
+
+def equivalent(margin: float) -> str:
+    """Return the words for a difference that lies within a margin."""
+    return f"equivalent within {margin:g}"
 
 
 def in_words(found: Difference) -> str:
@@ -152,10 +177,10 @@ def in_words(found: Difference) -> str:
     return f"{found.value:+.4f}, {found.low_all:+.4f} to {found.high_all:+.4f}"
 
 
-def decided(found: Difference) -> str:
+def decided(found: Difference, margin: float) -> str:
     """Return what a difference comes to: clear, equivalent or open."""
-    if found.within(MARGIN):
-        return f"equivalent within {MARGIN}"
+    if found.within(margin):
+        return equivalent(margin)
     if found.clear:
         return "clearly better" if found.value > 0 else "clearly worse"
     return "no clear difference"

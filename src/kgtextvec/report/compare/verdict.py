@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kgtextvec.pages.numbers import format_bytes, format_percent, format_rate
+from kgtextvec.pages.numbers import format_bytes, format_percent, format_rate, format_score
 from kgtextvec.pairs import Difference
 from kgtextvec.progress import plural
 from kgtextvec.report.compare.paired import (
-    MARGIN,
     StrongestBaseline,
     TablePairs,
     compare_table,
     decided,
+    equivalent,
     in_words,
 )
 from kgtextvec.report.compare.scores import (
@@ -99,7 +99,8 @@ def best_space(
     sentences = [f"The best of {len(ranked)} spaces{left_out} is {best.name}: {number}."]
     found = [(one.name, pairs.between.get((best.name, one.name))) for one in ranked[1:]]
     known = [(name, difference) for name, difference in found if difference]
-    if len(known) == len(found) and all(one.clear for _, one in known):
+    verdicts = {name: decided(one, pairs.margin) for name, one in known}
+    if [*verdicts.values()].count("clearly better") == len(found):
         closest = min(known, key=lambda one: one[1].value)
         sentences.append(
             f"It is clearly better than all others; the closest is {closest[0]}"
@@ -108,9 +109,9 @@ def best_space(
         return " ".join(sentences)
     for words, kind in (
         ("No clear difference from", "no clear difference"),
-        (f"Equivalent to it within {MARGIN}:", f"equivalent within {MARGIN}"),
+        (f"Equivalent to it within {pairs.margin:g}:", equivalent(pairs.margin)),
     ):
-        names = [f"{name} ({in_words(one)})" for name, one in known if decided(one) == kind]
+        names = [f"{name} ({in_words(one)})" for name, one in known if verdicts[name] == kind]
         if names:
             sentences.append(f"{words} {join_names(names)}.")
     apart = [name for name, difference in found if difference is None]
@@ -125,12 +126,12 @@ def compare_to_baselines(best: ComparedSpace, asked: Headline, pairs: TablePairs
     if baseline is None:
         return ["There is no baseline to compare it with, so the number says little."]
     value = required_score(asked, best).value
-    rival = f"the best of all baselines, {baseline.name} at {baseline.value:.3f}"
+    rival = f"the best of all baselines, {baseline.name} at {format_score(baseline.value)}"
     found = pairs.over_baseline.get(best.name) or recorded_gain(best, asked, baseline)
     if found is None:
         sentence = f"{best.name} was not compared in pairs with {rival}."
-    elif found.within(MARGIN):
-        sentence = f"{best.name} is equivalent within {MARGIN} to {rival}"
+    elif found.within(pairs.margin):
+        sentence = f"{best.name} is {equivalent(pairs.margin)} to {rival}"
         sentence += f" (difference {in_words(found)})."
     elif not found.clear:
         sentence = f"There is no clear difference between {best.name} and {rival}"
@@ -151,10 +152,11 @@ def gain_left(
     gain = required_score(asked, best).value - words.value if words else 0.0
     if words is None or baseline.method == "tfidf" or gain <= 0:
         return []
-    share = f"{left:+.3f} ({format_percent(max(left, 0.0) / gain)})"
+    share = f"{format_score(left, '+')} ({format_percent(max(left, 0.0) / gain)})"
+    rival = f"{method_name('tfidf')} (at {format_score(words.value)})"
     return [
-        f"Of its gain of {gain:+.3f} over {method_name('tfidf')} (at {words.value:.3f}), {share} is"
-        " left against that baseline."
+        f"Of its gain of {format_score(gain, '+')} over {rival}, {share} is left against that"
+        " baseline."
     ]
 
 
@@ -228,8 +230,8 @@ def measure_kept(
     if full and reduced and original and original.value > 0:
         share = reduced.value / original.value
         found = pairs.between.get((space.name, full.name))
-        clear = f"; {decided(found)}: {in_words(found)}" if found else ""
-        numbers = f" ({reduced.value:.3f} of {original.value:.3f}{clear})"
+        clear = f"; {decided(found, pairs.margin)}: {in_words(found)}" if found else ""
+        numbers = f" ({format_score(reduced.value)} of {format_score(original.value)}{clear})"
     if share is None and neighbours is None:
         return None
     return KeptShare(space, full, share, numbers, neighbours.value if neighbours else None)
@@ -271,8 +273,8 @@ def cheapest_space(
     found = {one.name: pairs.between.get((one.name, best.name)) for one in ranked[1:]}
     if not any(found.values()):
         return []
-    bad = "clearly worse"
-    good = [one for one in ranked[1:] if (pair := found[one.name]) and decided(pair) != bad]
+    verdicts = {name: decided(one, pairs.margin) for name, one in found.items() if one}
+    good = [one for one in ranked[1:] if verdicts.get(one.name, "clearly worse") != "clearly worse"]
     if not good:
         return []
     chosen, by = least_cost([best, *good])
@@ -282,8 +284,8 @@ def cheapest_space(
         return [f"{best.name} is also the cheapest of the {count} ({size})."]
     count += f" than {best.name}"
     difference = found[chosen.name]
-    risk = f"; {decided(difference)}: {in_words(difference)}" if difference else ""
-    number = f"{required_score(asked, chosen).value:.3f}"
+    risk = f"; {decided(difference, pairs.margin)}: {in_words(difference)}" if difference else ""
+    number = format_score(required_score(asked, chosen).value)
     return [f"The cheapest of the {count} is {chosen.name}, at {number} ({size}{risk})."]
 
 
@@ -324,9 +326,10 @@ def required_score(asked: Headline, space: ComparedSpace) -> ScoreValue:
 
 def with_interval(found: ScoreValue) -> str:
     """Write a number with its interval."""
+    value = format_score(found.value)
     if found.low is None or found.high is None:
-        return f"{found.value:.3f} (no interval)"
-    return f"{found.value:.3f} (95 % interval {found.low:.3f} to {found.high:.3f})"
+        return f"{value} (no interval)"
+    return f"{value} (95 % interval {format_score(found.low)} to {format_score(found.high)})"
 
 
 def join_names(names: Sequence[str], most: int = NAMED) -> str:

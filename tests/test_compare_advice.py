@@ -5,9 +5,9 @@ from test_compare_verdict import MRR, near, paired, space, sums
 from kgtextvec.report.compare.advice import advise
 
 
-def against(model: str, mrr: float, baseline: float, **more):
+def against(model: str, mrr: float, baseline: float, noise: float = 0.02, **more):
     """A space and its TF-IDF baseline, both with sums per entity."""
-    items = sums(salt=model, vectors__mrr=(mrr, 0.02), tfidf__mrr=(baseline, 0.02))
+    items = sums(salt=model, vectors__mrr=(mrr, noise), tfidf__mrr=(baseline, noise))
     scores = {MRR: near(mrr, 0.02), ("cold_start", "tfidf", "mrr"): near(baseline, 0.02)}
     more = {"rows": 400, "text": "description,name", "dims": 64} | more
     return space(model, scores=scores, items=items, **more)
@@ -35,6 +35,12 @@ def test_a_gain_that_is_not_clear_is_not_called_one():
     (advice,) = advise([against("a", 0.3, 0.3)])
     assert advice.gain == "unclear"
     assert advice.sentence.endswith("It is not clearly better than the best baseline.")
+
+
+def test_a_gain_that_is_clear_but_does_not_matter_is_not_called_one():
+    (advice,) = advise([against("a", 0.302, 0.3, noise=0.005)])
+    assert advice.gain == "unclear"
+    assert "a full is equivalent within 0.005 to the best of all baselines" in advice.because[1]
 
 
 def test_of_two_text_rules_of_one_file_the_better_one_is_advised():

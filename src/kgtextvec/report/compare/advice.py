@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgtextvec.pages.numbers import format_bytes, format_rate
-from kgtextvec.report.compare.paired import compare_table
+from kgtextvec.report.compare.paired import compare_table, decided
 from kgtextvec.report.compare.rules import same_file
 from kgtextvec.report.compare.scores import ComparedSpace, by_table
 from kgtextvec.report.compare.verdict import (
@@ -62,9 +62,10 @@ def advise_on(group: Sequence[ComparedSpace]) -> Advice | None:
     ranked = ranking(mine, asked)
     pairs = compare_table(mine, asked.score, asked.metric)
     over = pairs.over_baseline.get(best.name)
-    gain = "unknown" if over is None else "unclear"
-    if over is not None and over.clear:
-        gain = "yes" if over.value > 0 else "no"
+    gain = "unknown"
+    if over is not None:
+        gains = {"clearly better": "yes", "clearly worse": "no"}
+        gain = gains.get(decided(over, pairs.margin), "unclear")
     because = [
         best_space(ranked, asked, len(mine), pairs),
         *compare_to_baselines(best, asked, pairs)[:1],

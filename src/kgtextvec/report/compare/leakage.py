@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kgtextvec.pages.numbers import format_percent
+from kgtextvec.pages.numbers import format_percent, format_score
 from kgtextvec.progress import plural
 from kgtextvec.report.compare.scores import ComparedSpace, ScoreValue
 from kgtextvec.report.compare.verdict import NAMED
@@ -35,12 +35,13 @@ def drop_in_words(space: ComparedSpace) -> str:
     begin = f"With the names of neighbours masked in the texts, the MRR of {space.name}"
     ends = f" ({interval_in_words(drop)})"
     if drop.low is None or drop.high is None or drop.low <= 0 <= drop.high:
-        return f"{begin} does not clearly change: by {-drop.value:+.3f}{ends}."
+        return f"{begin} does not clearly change: by {format_score(-drop.value, '+')}{ends}."
     if drop.value < 0:
-        return f"{begin} rises by {-drop.value:.3f}{ends}: it does not come from these names."
+        rise = format_score(-drop.value)
+        return f"{begin} rises by {rise}{ends}: it does not come from these names."
     share = format_percent(drop.value / mrr_of(space))
-    sentence = f"{begin} drops by {drop.value:.3f}{ends}, {share} of it"
-    beyond = f"{read_off.value:+.3f} ({interval_in_words(read_off)})"
+    sentence = f"{begin} drops by {format_score(drop.value)}{ends}, {share} of it"
+    beyond = f"{format_score(read_off.value, '+')} ({interval_in_words(read_off)})"
     if read_off.low is not None and read_off.low > 0:
         return f"{sentence}; {beyond} more than with other words masked, so it reads these names."
     return f"{sentence}; {beyond} more than with other words masked: no clear difference from that."
@@ -50,4 +51,4 @@ def interval_in_words(found: ScoreValue) -> str:
     """Write the interval of a number; it is of this space alone."""
     if found.low is None or found.high is None:
         return "no interval"
-    return f"{found.low:+.3f} to {found.high:+.3f}"
+    return f"{format_score(found.low, '+')} to {format_score(found.high, '+')}"

@@ -1,5 +1,6 @@
 """Jobs on the scratch disk of their node, by Snakemake's storage plugin `fs`."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -38,3 +39,18 @@ def test_jobs_work_on_the_scratch_disk_and_a_second_run_has_nothing_to_do(tmp_pa
     on_scratch(project, scratch)
     counts = project.manifest("cased", "entities", "full")["counts"]
     assert (counts["texts_embedded"], counts["texts_from_store"]) == (1, 39)
+
+
+def test_without_the_program_that_copies_the_plan_is_refused(tmp_path, monkeypatch):
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for program in Path(folder).glob("*"):
+            if program.name != "rsync" and not (programs / program.name).exists():
+                (programs / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(programs))
+    project = tiny_project(tmp_path / "mine", "none")
+    refused = project.run("-n", "--default-storage-provider", "fs", ok=False)
+    assert refused.code == 2
+    last = [line for line in refused.text.splitlines() if line][-1]
+    assert last == "ERROR: --default-storage-provider fs: needs the program rsync. Install it."

@@ -7,6 +7,7 @@ from glob import has_magic
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 import yaml
@@ -356,6 +357,12 @@ def check_url(key: str, url: str) -> None:
             f"{key}: {url}: needs Snakemake's storage plugin. Run pip install"
             f" snakemake-storage-plugin-{plugin}, or download the file and give its path."
         )
+
+
+def check_provider(provider: str | None) -> None:
+    """Check that the program is there by which Snakemake copies files to a scratch disk."""
+    if provider == "fs" and not which("rsync"):
+        raise InputError("--default-storage-provider fs: needs the program rsync. Install it.")
 
 
 def check_columns_of_text(name: str, table: Table, plan: "Plan") -> None:

@@ -61,7 +61,12 @@ load_helpers()
 from kgtextvec.errors import InputError
 from kgtextvec.job_server import start_server
 from kgtextvec_workflow import memory
-from kgtextvec_workflow.checks import check_device, check_files, with_config_file
+from kgtextvec_workflow.checks import (
+    check_device,
+    check_files,
+    check_provider,
+    with_config_file,
+)
 from kgtextvec_workflow.content import Content
 from kgtextvec_workflow.inputs import Inputs
 from kgtextvec_workflow.jobs import (
@@ -101,6 +106,7 @@ def checked_plan():
         # As a module of another workflow, files may be made by rules of that one.
         if workflow.is_main_process and workflow.modifier.is_main_snakefile():
             check_files(made, one_disk)
+            check_provider(workflow.storage_settings.default_storage_provider)
             if one_disk:
                 check_unseen_changes(made)
             if workflow.resource_settings.nodes is None:  # else others run the jobs

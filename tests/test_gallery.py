@@ -93,7 +93,7 @@ def test_verdicts_on_5063_entities_are_those_of_plain_loops(run):
     )
     # The gain over words is large, and little of it is left against words and characters.
     assert over_words[1] > 0.03 and over_best[1] > 0 and over_best[0] < 0.2 * over_words[0]
-    left = f"{over_best[0]:+.3f} ({100 * over_best[0] / over_words[0]:.0f} %) is left"
+    left = f"{over_best[0]:+.4f} ({100 * over_best[0] / over_words[0]:.0f} %) is left"
     assert f"gain of {over_words[0]:+.3f} over TF-IDF of words (at 0.099), {left}" in page
     # The same under the rule with descriptions.
     assert over_best_of_definitions[1] > 0

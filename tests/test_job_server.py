@@ -251,7 +251,7 @@ def test_a_wish_to_stop_that_comes_when_the_wait_begins_reaches_the_job(tmp_path
                 while time.perf_counter() < until:
                     pass
                 client.send_signal(signal.SIGTERM)  # ends it, or is passed on and ends the job
-                lost += not wait_until(lambda: job.poll() or client.poll(), 5)  # noqa: B023
+                lost += not wait_until(lambda: job.poll() or client.poll(), 10)  # noqa: B023
             for process in (job, client):
                 process.kill()
                 process.wait()

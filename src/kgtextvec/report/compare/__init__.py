@@ -17,7 +17,6 @@ from kgtextvec.report.compare.paired import (
     TablePairs,
     compare_rules,
     compare_table,
-    decided,
 )
 from kgtextvec.report.compare.rules import rules_verdict, same_file
 from kgtextvec.report.compare.scores import (
@@ -197,7 +196,7 @@ def differences_table(
         "metric": known_scores()[score].metrics.get(metric, metric),
         "heads": [heads[place] for place in used],
         "counts": " and ".join(f"{n:,} {what}" for n, what in counts if n),
-        "margin": f"{pairs.margin:g}",
+        "margin": pairs.margin,
         "lines": [
             (model, space, [cells[place] for place in used]) for model, space, cells in lines
         ],
@@ -214,7 +213,7 @@ def difference_cells(
         pairs.over_baseline.get(name),
         pairs.between.get((name, full.get(model, ""))),
     )
-    return [(one, decided(one, pairs.margin)) if one else None for one in found]
+    return [(one, pairs.decide(one)) if one else None for one in found]
 
 
 def required_value(space: ComparedSpace, score: str, metric: str) -> float:
@@ -256,7 +255,7 @@ def rules_section(group: Sequence[ComparedSpace]) -> dict[str, Any]:
     return {
         "pairs": pairs,
         "differences": [
-            (name, one, other, found, decided(found, pairs.margin))
+            (name, one, other, found, pairs.decide(found))
             for (name, one, other), found in pairs.differences.items()
             if list(tables).index(one) < list(tables).index(other)
         ],

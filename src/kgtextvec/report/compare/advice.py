@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kgtextvec.pages.numbers import format_bytes, format_rate
-from kgtextvec.report.compare.paired import compare_table, decided
+from kgtextvec.report.compare.paired import BETTER, WORSE, compare_table
 from kgtextvec.report.compare.rules import same_file
 from kgtextvec.report.compare.scores import ComparedSpace, by_table
 from kgtextvec.report.compare.verdict import (
@@ -64,8 +64,8 @@ def advise_on(group: Sequence[ComparedSpace]) -> Advice | None:
     over = pairs.over_baseline.get(best.name)
     gain = "unknown"
     if over is not None:
-        gains = {"clearly better": "yes", "clearly worse": "no"}
-        gain = gains.get(decided(over, pairs.margin), "unclear")
+        gains = {BETTER: "yes", WORSE: "no"}
+        gain = gains.get(pairs.decide(over), "unclear")
     because = [
         best_space(ranked, asked, len(mine), pairs),
         *compare_to_baselines(best, asked, pairs)[:1],

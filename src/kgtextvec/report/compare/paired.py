@@ -12,6 +12,7 @@ from kgtextvec.report.compare.scores import OWN_METHOD, ComparedSpace, method_na
 MARGIN = 0.005  # of a score: a difference surely smaller than this is none that matters
 MARGIN_SHARE = 0.1  # of the highest score, where that is less: in a large graph all are small
 KEPT_TABLES = 64  # comparisons: the advice, the summary and the tables ask for the same ones
+BETTER, WORSE, OPEN = "clearly better", "clearly worse", "no clear difference"
 
 
 @dataclass(frozen=True)
@@ -24,20 +25,39 @@ class StrongestBaseline:
     name: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Comparisons in one metric. `margin`: within what their differences are equivalent."""
+
+    margin: float = MARGIN
+
+    @property
+    def equivalent(self) -> str:
+        """The words for a difference that is within the margin."""
+        return f"equivalent within {self.margin:g}"
+
+    def decide(self, found: Difference) -> str:
+        """Return what a difference comes to: BETTER, WORSE, OPEN or `equivalent`."""
+        if found.within(self.margin):
+            return self.equivalent
+        if found.clear:
+            return BETTER if found.value > 0 else WORSE
+        return OPEN
+
+
 @dataclass(frozen=True)
-class TablePairs:
+class TablePairs(Comparisons):
     """The comparisons of a table's spaces in one metric.
 
     `between`: by the names of two spaces, in both orders, first minus second. `over_baseline`: by
     a space's name, the space minus the strongest baseline. Spaces without sums per item, or with
-    other questions than most, are in `unpaired`. `margin`: within what differences are equivalent.
+    other questions than most, are in `unpaired`.
     """
 
     between: dict[tuple[str, str], Difference] = field(default_factory=dict)
     over_baseline: dict[str, Difference] = field(default_factory=dict)
     baseline: StrongestBaseline | None = None
     unpaired: tuple[str, ...] = ()
-    margin: float = MARGIN
 
     @property
     def n_between(self) -> int:
@@ -81,7 +101,7 @@ def compared(spaces: tuple[ComparedSpace, ...], score: str, metric: str) -> Tabl
         pairs = [(i, len(paired)) for i in range(len(paired))]
         found_all = compare_pairs(sums, counts, pairs)
         over = {space.name: one for space, one in zip(paired, found_all, strict=False)}
-    return TablePairs(between, over, best, unpaired, margin)
+    return TablePairs(between, over, best, unpaired, margin=margin)
 
 
 def margin_for(values: Iterable[float]) -> float:
@@ -89,7 +109,7 @@ def margin_for(values: Iterable[float]) -> float:
 
     Rounded down to one digit, as it is said with each verdict.
     """
-    least = min(MARGIN, MARGIN_SHARE * max(values))
+    least = min(MARGIN, MARGIN_SHARE * max(values, default=0.0))
     if least <= 0:
         return 0.0
     digits = -math.floor(math.log10(least))
@@ -128,15 +148,13 @@ def strongest_baseline(
 
 
 @dataclass(frozen=True)
-class RulePairs:
+class RulePairs(Comparisons):
     """Comparisons of text rules: by model and space, and two tables, first minus second.
 
-    `n_pairs`: how many were made; their intervals hold for all of them at once. `margin`: within
-    what differences are equivalent.
+    `n_pairs`: how many were made; their intervals hold for all of them at once.
     """
 
     differences: dict[tuple[str, str, str], Difference] = field(default_factory=dict)
-    margin: float = MARGIN
 
     @property
     def n_pairs(self) -> int:
@@ -162,12 +180,7 @@ def compare_rules(group: Sequence[ComparedSpace], score: str, metric: str) -> Ru
         differences[one.name, one.table, other.table] = found
         differences[one.name, other.table, one.table] = -found
     values = [known.value for space in paired if (known := space.get(score, metric))]
-    return RulePairs(differences, margin_for(values))
-
-
-def equivalent(margin: float) -> str:
-    """Return the words for a difference that lies within a margin."""
-    return f"equivalent within {margin:g}"
+    return RulePairs(differences, margin=margin_for(values))
 
 
 def in_words(found: Difference) -> str:
@@ -175,12 +188,3 @@ def in_words(found: Difference) -> str:
     if found.low_all is None or found.high_all is None:
         return f"{found.value:+.3f}, no interval"
     return f"{found.value:+.4f}, {found.low_all:+.4f} to {found.high_all:+.4f}"
-
-
-def decided(found: Difference, margin: float) -> str:
-    """Return what a difference comes to: clear, equivalent or open."""
-    if found.within(margin):
-        return equivalent(margin)
-    if found.clear:
-        return "clearly better" if found.value > 0 else "clearly worse"
-    return "no clear difference"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kgtextvec.pages.numbers import format_score
 from kgtextvec.progress import plural
-from kgtextvec.report.compare.paired import RulePairs, compare_rules, decided, in_words
+from kgtextvec.report.compare.paired import BETTER, RulePairs, compare_rules, in_words
 from kgtextvec.report.compare.scores import ComparedSpace, by_table
 from kgtextvec.report.compare.verdict import (
     NAMED,
@@ -65,7 +65,7 @@ def wins_by_rule(
     wins: dict[str, list[bool]] = {}
     for first, second, *_ in ranked:
         found = pairs.differences.get((first.name, first.table, second.table))
-        is_clear = found is not None and decided(found, pairs.margin) == "clearly better"
+        is_clear = found is not None and pairs.decide(found) == BETTER
         wins.setdefault(first.table, []).append(is_clear)
     counts = [
         f"{table} in {len(won)} ({sum(won) or 'none'} clearly)" for table, won in wins.items()
@@ -82,9 +82,7 @@ def better_rule(ranked: Sequence[ComparedSpace], asked: Headline, pairs: RulePai
     others = []
     for space in ranked[1:]:
         found = pairs.differences.get((best.name, best.table, space.table))
-        how = "not compared in pairs"
-        if found:
-            how = f"{decided(found, pairs.margin)}: {in_words(found)}"
+        how = f"{pairs.decide(found)}: {in_words(found)}" if found else "not compared in pairs"
         others.append(f"{space.table} ({format_score(required_score(asked, space).value)}; {how})")
     number = f"{asked.name} {with_interval(required_score(asked, best))}"
     return f"{best.name}: best with {best.table}, at {number}, before {join_names(others)}."

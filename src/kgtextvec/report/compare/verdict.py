@@ -8,11 +8,12 @@ from kgtextvec.pages.numbers import format_bytes, format_percent, format_rate, f
 from kgtextvec.pairs import Difference
 from kgtextvec.progress import plural
 from kgtextvec.report.compare.paired import (
+    BETTER,
+    OPEN,
+    WORSE,
     StrongestBaseline,
     TablePairs,
     compare_table,
-    decided,
-    equivalent,
     in_words,
 )
 from kgtextvec.report.compare.scores import (
@@ -99,8 +100,8 @@ def best_space(
     sentences = [f"The best of {len(ranked)} spaces{left_out} is {best.name}: {number}."]
     found = [(one.name, pairs.between.get((best.name, one.name))) for one in ranked[1:]]
     known = [(name, difference) for name, difference in found if difference]
-    verdicts = {name: decided(one, pairs.margin) for name, one in known}
-    if [*verdicts.values()].count("clearly better") == len(found):
+    verdicts = {name: pairs.decide(one) for name, one in known}
+    if [*verdicts.values()].count(BETTER) == len(found):
         closest = min(known, key=lambda one: one[1].value)
         sentences.append(
             f"It is clearly better than all others; the closest is {closest[0]}"
@@ -108,8 +109,8 @@ def best_space(
         )
         return " ".join(sentences)
     for words, kind in (
-        ("No clear difference from", "no clear difference"),
-        (f"Equivalent to it within {pairs.margin:g}:", equivalent(pairs.margin)),
+        ("No clear difference from", OPEN),
+        (f"Equivalent to it within {pairs.margin:g}:", pairs.equivalent),
     ):
         names = [f"{name} ({in_words(one)})" for name, one in known if verdicts[name] == kind]
         if names:
@@ -130,17 +131,16 @@ def compare_to_baselines(best: ComparedSpace, asked: Headline, pairs: TablePairs
     found = pairs.over_baseline.get(best.name) or recorded_gain(best, asked, baseline)
     if found is None:
         sentence = f"{best.name} was not compared in pairs with {rival}."
-    elif found.within(pairs.margin):
-        sentence = f"{best.name} is {equivalent(pairs.margin)} to {rival}"
-        sentence += f" (difference {in_words(found)})."
-    elif not found.clear:
-        sentence = f"There is no clear difference between {best.name} and {rival}"
-        sentence += f" (difference {in_words(found)})."
-    elif found.value > 0:
-        sentence = f"{best.name} beats {rival} (difference {in_words(found)})."
     else:
-        worth = ": it is not worth the model's cost on this task"
-        sentence = f"{best.name} loses to {rival} (difference {in_words(found)}){worth}."
+        said = {
+            pairs.equivalent: f"{best.name} is {pairs.equivalent} to {rival}",
+            OPEN: f"There is no clear difference between {best.name} and {rival}",
+            BETTER: f"{best.name} beats {rival}",
+            WORSE: f"{best.name} loses to {rival}",
+        }
+        verdict = pairs.decide(found)
+        worth = ": it is not worth the model's cost on this task" if verdict == WORSE else ""
+        sentence = f"{said[verdict]} (difference {in_words(found)}){worth}."
     return [sentence, *gain_left(best, asked, value - baseline.value, baseline)]
 
 
@@ -230,7 +230,7 @@ def measure_kept(
     if full and reduced and original and original.value > 0:
         share = reduced.value / original.value
         found = pairs.between.get((space.name, full.name))
-        clear = f"; {decided(found, pairs.margin)}: {in_words(found)}" if found else ""
+        clear = f"; {pairs.decide(found)}: {in_words(found)}" if found else ""
         numbers = f" ({format_score(reduced.value)} of {format_score(original.value)}{clear})"
     if share is None and neighbours is None:
         return None
@@ -273,8 +273,7 @@ def cheapest_space(
     found = {one.name: pairs.between.get((one.name, best.name)) for one in ranked[1:]}
     if not any(found.values()):
         return []
-    verdicts = {name: decided(one, pairs.margin) for name, one in found.items() if one}
-    good = [one for one in ranked[1:] if verdicts.get(one.name, "clearly worse") != "clearly worse"]
+    good = [one for one in ranked[1:] if (pair := found[one.name]) and pairs.decide(pair) != WORSE]
     if not good:
         return []
     chosen, by = least_cost([best, *good])
@@ -284,7 +283,7 @@ def cheapest_space(
         return [f"{best.name} is also the cheapest of the {count} ({size})."]
     count += f" than {best.name}"
     difference = found[chosen.name]
-    risk = f"; {decided(difference, pairs.margin)}: {in_words(difference)}" if difference else ""
+    risk = f"; {pairs.decide(difference)}: {in_words(difference)}" if difference else ""
     number = format_score(required_score(asked, chosen).value)
     return [f"The cheapest of the {count} is {chosen.name}, at {number} ({size}{risk})."]
 

@@ -162,6 +162,10 @@ def test_the_strongest_of_all_baselines_is_the_one_to_beat_and_what_is_left_is_t
         " baseline."
     )
     assert said[-1].startswith("Paired comparisons: 1 difference from the best baseline.")
+    scores[("cold_start", "tfidf_chars", "mrr")] = near(0.205)
+    items = sums(vectors__mrr=(0.205, 0.05), **(baselines | {"tfidf_chars__mrr": (0.205, 0.05)}))
+    said = table_verdict([space("a", scores=scores, items=items)])
+    assert said[2].endswith("(at 0.074), nothing is left against that baseline.")
 
 
 def test_a_baseline_beside_another_space_counts_as_well():

@@ -222,7 +222,23 @@ def test_texts_that_name_no_answer_lose_nothing(tmp_path):
     own = found["all"]["all"]["vectors"]
     assert own["mrr"]["value"] > 0.9 and own["mrr_drop"]["value"] == 0
     assert list(found["text"]) == ["names none"]
-    assert "does not clearly change" in leakage_sentences([compared(found)])[0]
+    said = "With the names of neighbours masked in the texts, the MRR of toy full does not change."
+    assert leakage_sentences([compared(found)]) == [said]
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [
+        ((0.02, -0.01, 0.04), "does not clearly change: by -0.020 (-0.040 to +0.010)."),
+        ((-0.02, -0.04, -0.01), "rises by 0.020 (+0.010 to +0.040): it does not come from these"),
+    ],
+)
+def test_an_interval_is_that_of_the_change_in_the_sentence(drop, said):
+    scores = {
+        ("leakage", "vectors", name): ScoreValue(*drop) for name in ("mrr_drop", "mrr_read_off")
+    }
+    (sentence,) = leakage_sentences([ComparedSpace("toy", "things", "full", scores=scores)])
+    assert said in sentence
 
 
 def test_it_is_left_out_where_nothing_is_masked_and_refused_where_files_disagree(tmp_path):

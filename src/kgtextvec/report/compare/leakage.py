@@ -33,18 +33,27 @@ def drop_in_words(space: ComparedSpace) -> str:
     if drop is None or read_off is None:
         raise ValueError(f"{space.name} has no leakage")
     begin = f"With the names of neighbours masked in the texts, the MRR of {space.name}"
-    ends = f" ({interval_in_words(drop)})"
+    ends, rise = f" ({interval_in_words(drop)})", rise_of(drop)
+    if drop.value == drop.low == drop.high == 0:
+        return f"{begin} does not change."
     if drop.low is None or drop.high is None or drop.low <= 0 <= drop.high:
-        return f"{begin} does not clearly change: by {format_score(-drop.value, '+')}{ends}."
+        change = f"{format_score(rise.value, '+')} ({interval_in_words(rise)})"
+        return f"{begin} does not clearly change: by {change}."
     if drop.value < 0:
-        rise = format_score(-drop.value)
-        return f"{begin} rises by {rise}{ends}: it does not come from these names."
+        said = f"{format_score(rise.value)} ({interval_in_words(rise)})"
+        return f"{begin} rises by {said}: it does not come from these names."
     share = format_percent(drop.value / mrr_of(space))
     sentence = f"{begin} drops by {format_score(drop.value)}{ends}, {share} of it"
     beyond = f"{format_score(read_off.value, '+')} ({interval_in_words(read_off)})"
     if read_off.low is not None and read_off.low > 0:
         return f"{sentence}; {beyond} more than with other words masked, so it reads these names."
     return f"{sentence}; {beyond} more than with other words masked: no clear difference from that."
+
+
+def rise_of(drop: ScoreValue) -> ScoreValue:
+    """Return a drop as a rise: the interval changes sides, too."""
+    low, high = (None if end is None else 0 - end for end in (drop.high, drop.low))
+    return ScoreValue(0 - drop.value, low, high)  # 0 - 0 has no sign
 
 
 def interval_in_words(found: ScoreValue) -> str:

@@ -152,7 +152,7 @@ def gain_left(
     gain = required_score(asked, best).value - words.value if words else 0.0
     if words is None or baseline.method == "tfidf" or gain <= 0:
         return []
-    share = f"{format_score(left, '+')} ({format_percent(max(left, 0.0) / gain)})"
+    share = f"{format_score(left, '+')} ({format_percent(left / gain)})" if left > 0 else "nothing"
     rival = f"{method_name('tfidf')} (at {format_score(words.value)})"
     return [
         f"Of its gain of {format_score(gain, '+')} over {rival}, {share} is left against that"

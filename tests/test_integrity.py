@@ -244,6 +244,18 @@ def test_verify_names_what_is_damaged_and_its_rule(results, capsys, name, damage
     assert shown.splitlines()[-1].startswith(f"ERROR: {results}: 1 damaged")
 
 
+def test_verify_knows_that_masked_texts_have_no_findings_of_their_own(results, capsys):
+    masked = shutil.copytree(results / "texts/t", results / "texts/t-masked")
+    (masked / "findings.json").unlink()
+    try:
+        assert verified(capsys, results)[0] == 0
+        (masked / "rows.parquet").write_bytes(b"")
+        code, shown = verified(capsys, results)
+    finally:
+        shutil.rmtree(masked)
+    assert code == 2 and "Rule: mask_texts." in shown
+
+
 def test_verify_names_a_space_that_is_a_copy_of_another(results, capsys):
     copy = results / "tiny/t/pca4"
     shutil.copytree(results / "tiny/t/pca2", copy)

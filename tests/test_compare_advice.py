@@ -2,7 +2,9 @@
 
 from test_compare_verdict import MRR, near, paired, space, sums
 
+from kgtextvec.pairs import Difference
 from kgtextvec.report.compare.advice import advise
+from kgtextvec.report.compare.paired import in_words
 
 
 def against(model: str, mrr: float, baseline: float, noise: float = 0.02, **more):
@@ -55,3 +57,12 @@ def test_of_two_text_rules_of_one_file_the_better_one_is_advised():
 
 def test_without_a_score_that_ranks_there_is_no_advice():
     assert advise([space("a"), space("b")]) == []
+
+
+def test_small_differences_are_written_with_two_digits():
+    assert (
+        in_words(Difference(0.0012, low_all=-0.01, high_all=0.02)) == "+0.0012, -0.0100 to +0.0200"
+    )
+    small = Difference(0.00031, low_all=-0.00002, high_all=0.00064)
+    assert in_words(small) == "+0.00031, -0.00002 to +0.00064"
+    assert in_words(Difference(0.00031)) == "+0.00031, no interval"

@@ -1,5 +1,6 @@
 """The compare notebook: runs without a word of warning, tells the files' numbers, runs by hand."""
 
+import ast
 import json
 import re
 import shutil
@@ -7,8 +8,11 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from compare_results import cold_start, compared, three_models, write_space
 
@@ -109,3 +113,20 @@ def test_a_template_needs_a_place_to_write_to(tmp_path):
         compare_spaces(
             [tmp_path], scores=tmp_path / "s.tsv", out_html=tmp_path / "c.html", template=TEMPLATE
         )
+
+
+@pytest.mark.parametrize("name", ["compare", "explore"])
+def test_scores_of_a_large_graph_have_two_digits(name):
+    cells = nbformat.read(TEMPLATE.with_stem(name), 4).cells
+    (source,) = [cell.source for cell in cells if "def shown(" in cell.source]
+    known = {"np": np, "pd": pd, "Any": Any}
+    function = ast.parse(source).body
+    (found,) = [one for one in function if getattr(one, "name", "") == "shown"]
+    exec(ast.unparse(found), known)  # noqa: S102 (our own)
+
+    def shown(value, low, high):
+        return known["shown"]({"value": value, "low": low, "high": high, "interval": [low, high]})
+
+    assert shown(0.4, 0.3, 0.5) == "0.400 [0.300, 0.500]"
+    assert shown(0.00075, 0.0006, 0.0009) == "0.00075 [0.00060, 0.00090]"
+    assert shown(0.0, 0.0, 0.002) == "0.000 [0.000, 0.002]"

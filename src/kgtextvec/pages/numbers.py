@@ -25,10 +25,12 @@ def format_score(value: float, sign: str = "") -> str:
 
     `sign`: "+" for a difference.
     """
-    digits = 3
-    if 0 < abs(value) < 0.01:
-        digits = max(1 - math.floor(math.log10(abs(value))), 3)
-    return f"{value:{sign}.{digits}f}"
+    return f"{value:{sign}.{decimals(value, 3)}f}"
+
+
+def decimals(value: float, least: int) -> int:
+    """Return how many decimals show two digits of a number: at least `least`."""
+    return max(1 - math.floor(math.log10(abs(value))), least) if value else least
 
 
 def format_percent(share: float) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 
+from kgtextvec.pages.numbers import decimals, format_score
 from kgtextvec.pairs import Difference, compare_pairs, on_shared_items
 from kgtextvec.report.compare.scores import OWN_METHOD, ComparedSpace, method_name
 
@@ -184,7 +185,13 @@ def compare_rules(group: Sequence[ComparedSpace], score: str, metric: str) -> Ru
 
 
 def in_words(found: Difference) -> str:
-    """Write a difference with the interval that holds for all comparisons of its family."""
+    """Write a difference with the interval that holds for all comparisons of its family.
+
+    The largest of the three numbers has two digits or more, and all have as many decimals.
+    """
     if found.low_all is None or found.high_all is None:
-        return f"{found.value:+.3f}, no interval"
-    return f"{found.value:+.4f}, {found.low_all:+.4f} to {found.high_all:+.4f}"
+        return f"{format_score(found.value, '+')}, no interval"
+    numbers = (found.value, found.low_all, found.high_all)
+    digits = decimals(max(map(abs, numbers)), 4)
+    value, low, high = (f"{number:+.{digits}f}" for number in numbers)
+    return f"{value}, {low} to {high}"

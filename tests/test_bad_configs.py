@@ -67,6 +67,18 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
         ({"spaces": ["pca4OO"]}, "config, spaces: 'pca4OO' is unknown.* pcaN"),
         ({"spaces": ["pca400"]}, "config, spaces: pca400 asks for 400 dims, all-MiniLM.* 384"),
         ({"exports": ["pykeeen"]}, "config, exports: 'pykeeen' is unknown.*Did you mean pykeen"),
+        (
+            {"spaces": ["pca32", "full", "rp32"], "exports": ["biomedgps"]},
+            r"config, exports: pca32 and rp32 have the same dims \(32\).* biomedgps out of exports",
+        ),
+        (
+            {"spaces": ["full", "abtt2"], "models": ["o/m"], "exports": ["biomedgps"]},
+            r"config, exports: full and abtt2 have the same dims \(those of the model\)",
+        ),
+        (
+            {"spaces": ["full", "rp384"], "exports": ["biomedgps"]},
+            r"config, exports: full and rp384 have the same dims \(384\)",
+        ),
         (endpoint(model=None), r"catalogue, served\.model: missing"),
         (endpoint(source="file:/v1"), r"catalogue, served\.source: must be the server's address"),
         (endpoint(source="https://me:sk-1@x.org/v1"), r"catalogue, served\.source: must not con"),

@@ -23,7 +23,7 @@ from kgtextvec.settings.models import Model
 from kgtextvec.settings.tables import Table
 from kgtextvec.settings.training import FineTune
 
-from .model_dims import known_dims
+from .model_dims import check_files_of_biomedgps, known_dims
 from .named import named_files, named_lists
 from .score_checks import check_leakage, check_links
 
@@ -158,11 +158,8 @@ def check_plan(plan: "Plan") -> None:
         )
     if config.align and not plan.bundle["entities"]:
         raise InputError("config, align: there is no table of entities to be aligned. Add one.")
-    if "biomedgps" in config.exports and len(config.report.layouts) < 2:
-        raise InputError(
-            "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
-            " [tsne, umap]."
-        )
+    if "biomedgps" in config.exports:
+        check_files_of_biomedgps(plan)
     if plan.links is not None:
         check_links(plan, plan.links)
     if "leakage" in config.evaluate.scores:

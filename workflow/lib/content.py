@@ -26,6 +26,7 @@ from kgtextvec.records import refuse_edited
 
 from .contents import contents_of, short_sha256
 from .inputs import Input, Inputs, until_made
+from .model_dims import dims_of_spaces
 from .plan import Param, Plan, Wildcards
 
 
@@ -381,13 +382,8 @@ class Content:
 
         Raises WorkflowError when two spaces have the same.
         """
-        full = str(read_manifest(self.full(model, table).manifest)["dims"])
-        sizes = {space: str(self.plan.dims_in(space) or full) for space in self.plan.spaces}
-        for space, size in sizes.items():
-            same = [other for other in sizes if sizes[other] == size]
-            if len(same) > 1:
-                raise WorkflowError(
-                    f"config, exports: {' and '.join(same)} have the same dims ({size}), so that"
-                    f" biomedgps has one name for two files. Leave {space} out of spaces."
-                )
-        return list(sizes.values())
+        full = int(read_manifest(self.full(model, table).manifest)["dims"])
+        try:
+            return [str(size) for size in dims_of_spaces(self.plan, full)]
+        except InputError as error:
+            raise WorkflowError(str(error)) from None

@@ -34,6 +34,34 @@ def known_dims(plan: "Plan", model: str, entry: Model) -> int:
     return entry.dims or of_files or recorded_dims(plan, model, entry)
 
 
+def check_files_of_biomedgps(plan: "Plan") -> None:
+    """Check that BioMedGPS's files have what they need, and names of their own."""
+    if len(plan.config.report.layouts) < 2:
+        raise InputError(
+            "config, exports: entity2d of biomedgps needs both maps. Set report.layouts to"
+            " [tsne, umap]."
+        )
+    for model in plan.models:
+        dims_of_spaces(plan, known_dims(plan, model, plan.catalogue[model]))
+
+
+def dims_of_spaces(plan: "Plan", full: int) -> list[int]:
+    """Return the dims of all spaces, where the model has `full`; 0 while that is unknown.
+
+    Raises InputError when two spaces have the same, since BioMedGPS's files are named by them.
+    """
+    dims = {space: plan.dims_in(space) or full for space in plan.spaces}
+    for space, size in dims.items():
+        same = [other for other in dims if dims[other] == size]
+        if len(same) > 1:
+            raise InputError(
+                f"config, exports: {' and '.join(same)} have the same dims"
+                f" ({size or 'those of the model'}), so that biomedgps has one name for two files."
+                f" Leave {space} out of spaces, or biomedgps out of exports."
+            )
+    return list(dims.values())
+
+
 def recorded_dims(plan: "Plan", model: str, entry: Model) -> int:
     """Return the dims that a conversion found, unless the entry asks for others since."""
     resources = Path(plan.config.pathvars.get("resources", "resources"))

@@ -138,6 +138,15 @@ def test_the_text_with_synonyms_that_a_comment_offers_can_be_used(forms, synonym
     assert reports_of(offered)["entities"]["texts"] == [want.get(synonyms, "A text.")]
 
 
+def test_tables_that_share_a_graph_come_with_the_way_to_one_table(forms):
+    files = ["kgx_nodes.tsv", "hetionet_nodes.tsv"]
+    assert main(["init", *files, "kgx_edges.tsv", "--yes", "--out", "several.yaml"]) == 0
+    assert main(["init", *files, "--yes", "--out", "no_graph.yaml"]) == 0
+    said = "are these tables parts of one graph?"
+    assert said in Path("several.yaml").read_text()
+    assert said not in Path("no_graph.yaml").read_text()
+
+
 def test_a_category_that_every_node_has_is_not_the_label(forms):
     nodes = "id\tcategory\tname\nEX:1\tbiolink:NamedThing|biolink:Disease\tscurvy\n"
     for order in ("NamedThing|biolink:Disease", "Disease|biolink:NamedThing"):

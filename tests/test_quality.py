@@ -103,7 +103,7 @@ def test_the_figures_are_those_of_the_findings_and_the_manifests(tmp_path):
     rows = Page(html).rows
     assert ["Disease", "700", "70.00 %", ""] in rows
     assert ["a", "256", "20", "2.00 %", "truncate", "40,000", "100", "0.25 %"] in rows
-    assert ["note", "duplicate rows", "3", "all lines", "twice"] in rows
+    assert ["warning", "duplicate rows", "3", "all lines", "twice"] in rows
     assert ["median", "40"] in rows and ["longest", "1,234"] in rows
     assert "Fit for use," in html and "with 2 warnings" in html
 

@@ -147,6 +147,31 @@ def test_each_part_has_the_header_named_alike_and_lines_are_counted_through(lint
     assert (code, report["ids"], report["texts"]) == (0, ["g1", "s1"], ["a", "b"])
 
 
+def test_files_of_one_table_may_call_their_columns_differently(lint):
+    """A column that only some files lack is no finding; one that all of them lack is."""
+    files = {
+        "genes.csv": "Node;Kind;Title\ng1;Gene;a\n",
+        "others.tsv": "curie\tcategory\tlabel\nd1\tDisease\tb\n",
+    }
+    columns = {"id": ["Node", "curie"], "label": ["Kind", "category"], "name": ["Title", "label"]}
+    words = ["--text", "name", "--columns"]
+    code, report, err = lint(files, *words, json.dumps(columns))
+    assert (code, report["ids"], report["texts"]) == (0, ["g1", "d1"], ["a", "b"])
+    assert report["findings"] == [] and "WARNING" not in err
+    columns["id"].append("identifier")
+    code, report, _ = lint(files, *words, json.dumps(columns))
+    (found,) = report["findings"]
+    assert (code, found["count"]) == (0, 1) and "there is no column identifier" in found["message"]
+
+
+def test_a_column_that_a_later_file_lacks_is_said_with_its_name(lint):
+    files = {"a.tsv": "id\tlabel\tname\n1\tGene\tx\n", "b.tsv": "x\ty\n2\tGene\n"}
+    code, _, err = lint(files, "--text", "name")
+    assert code == 2
+    assert "ERROR: a.tsv: b.tsv: column id missing, column label missing" in err
+    assert "header line? Line numbers run through all files: a.tsv begins at 1" in err
+
+
 def test_labels_of_relation_types_are_refused(lint):
     code, _, err = lint(
         "predicate\nr\n",

@@ -56,15 +56,17 @@ class ColumnMap:
         """Find the columns `wanted` and the kind's optional ones. Raises TableError.
 
         `one_of_many`: the table has several headers, and a column of a text that this one lacks is
-        empty in its files, with a warning.
+        empty in its files, with a warning. `absent`: what is wrong with the columns of the settings
+        that the file lacks, where another one takes their place.
         """
         self.header, self.kind, self.how = header, kind, how
         self.one_of_many = one_of_many
+        self.absent: dict[tuple[str, str], str] = {}
         self.wanted = wanted
         self.labels: dict[str, str] = {}
         check_mapping(kind, wanted, how)
         self.limits = {name: limit for name in wanted if (limit := self.limit_in(name))}
-        mapped = {ours: self.mapped_places(ours, findings, line) for ours in how.columns}
+        mapped = {ours: self.mapped_places(ours, line) for ours in how.columns}
         if kind.has_labels and "label" not in how.columns:
             self.check_label()
         needed = [
@@ -125,7 +127,7 @@ class ColumnMap:
             )
         return column, int(number)
 
-    def mapped_places(self, ours: str, findings: Findings, line: int | None) -> tuple[int, ...]:
+    def mapped_places(self, ours: str, line: int | None) -> tuple[int, ...]:
         """Return where the columns stand that the settings name for one of ours."""
         theirs = self.how.columns[ours]
         asked = (theirs,) if isinstance(theirs, str) else theirs
@@ -144,7 +146,7 @@ class ColumnMap:
                 )
             if place is None and not self.one_of_many:
                 what = f"columns.{plain(ours)}: {absent_column(self.header.names, one)}"
-                findings.add("mapped_column", line, what)
+                self.absent[ours, one] = what
         return places
 
     def check_label(self) -> None:

@@ -122,6 +122,10 @@ class Findings:
         shown = ", ".join(f"{plain(name)} begins at {n + 1}" for n, name in self.starts[:LISTED])
         return [f"Line numbers run through all files: {shown}"]
 
+    def later_file(self) -> str:
+        """Return the name of the file that is read, with a colon; "" for the first one."""
+        return f"{plain(self.starts[-1][1])}: " if len(self.starts) > 1 else ""
+
     def error_message(self) -> str:
         """Return all errors in one line: the first LISTED by line, how many more, the hints."""
         errors = sorted((found for found in self.kinds.values() if found.error), key=by_line)
@@ -137,8 +141,13 @@ class Findings:
             text += f"; and {total - min(len(items), LISTED)} more"
         hints = list(dict.fromkeys(found.hint for found in errors if found.hint))
         hints += self.counted_through()
-        text = ". ".join([text, *(hint.rstrip(".") for hint in hints)])
-        return text if text.endswith("?") else text + "."
+        return " ".join(sentence(one) for one in [text, *hints])
+
+
+def sentence(words: str) -> str:
+    """End words with a full stop, unless they are a question."""
+    words = words.rstrip(".")
+    return words if words.endswith("?") else f"{words}."
 
 
 def by_line(found: Finding) -> int:

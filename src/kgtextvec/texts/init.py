@@ -26,6 +26,11 @@ HEAD = """\
 #   kgtextvec run --config {out}
 # docs/inputs.md and config/README.md explain every key.
 """
+SEVERAL_TABLES = """\
+# Not sure: are these tables parts of one graph? Exports for trainers hold one table of entities,
+# and scores see only the edges within a table. If they are, make them one table:
+#   file: [a.csv, b.tsv]   columns: {id: [id of a, id of b], …}
+"""
 TAIL = """\
 models: [biobert-base-cased-v1.1]   # `kgtextvec models` lists others
 spaces: [full, pca400]
@@ -259,6 +264,8 @@ def config_text(proposals: Sequence[ProposedTable], out: Path) -> str:
     if len(tables) > 1:
         first = next((one.name for one in tables if one.guess.role == "entities"), "")
         lines.append(f"# PCA is fitted on the table {first or 'entities'} (reduce.fit_on).")
+    if graphs and sum(one.guess.role == "entities" for one in tables) > 1:
+        lines += SEVERAL_TABLES.splitlines()
     for number, one in enumerate(graphs):
         lines += indented(part_of_config(one), "" if number == 0 else "# ")
         if number == 1:

@@ -146,6 +146,8 @@ class CheckedTable:
             facts = FactBlocks(self.files, self.settings, self.edges, self.names, self.rule.columns)
             yield from facts.blocks(findings)
             return
+        absent: dict[tuple[str, str], str] | None = None
+        line: int | None = None
         for _, reader in readers_of(self.files, self.headers, findings, self.settings, seen):
             header = reader.open()
             self.unit, self.columns_found = reader.unit, header.names
@@ -157,9 +159,14 @@ class CheckedTable:
                 )
             except TableError as error:
                 hint = shape_hint(reader, header.names) if error.kind == "columns" else ""
-                raise TableError(error.kind, f"{error}{hint}", error.line) from None
+                what = f"{findings.later_file()}{error}{hint}"
+                raise TableError(error.kind, what, error.line) from None
+            in_all = columns.absent if absent is None else columns.absent.keys() & absent.keys()
+            absent = {one: columns.absent[one] for one in in_all}
             reader.take(columns.taken, columns.keys)
             yield from map(columns.ours, reader.batches())
+        for what in (absent or {}).values():
+            findings.add("mapped_column", line, what)
 
     def read_graph(self) -> None:
         """Read what a graph calls the rows, and choose the form of node ids that it uses."""

@@ -127,6 +127,21 @@ def test_a_profile_of_the_package_is_given_by_name(tmp_path, monkeypatch):
     assert launch.with_profile([]) == ["--workflow-profile", "profiles/default"]
 
 
+def test_a_profile_or_config_file_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"--workflow-profile mine: no such folder.*aws-b"):
+        launch.with_profile(["--workflow-profile", "mine"])
+    (tmp_path / "profiles/mine").mkdir(parents=True)
+    words = ["--workflow-profile", "mine"]  # Snakemake looks there, too
+    assert launch.with_profile(words) == words
+    (tmp_path / "here.yaml").write_text("{}")
+    for words in (["--config", "no.yaml"], ["--configfile", "here.yaml", "no.yaml", "-n"]):
+        with pytest.raises(SystemExit) as ended:
+            launch.run(*words)
+        shown = capsys.readouterr().err
+        assert (ended.value.code, shown) == (2, "ERROR: no.yaml: no such file. Correct the path.\n")
+
+
 def refused(capsys: pytest.CaptureFixture, *words: str) -> str:
     """The one line that `kgtextvec run` ends with before Snakemake starts."""
     assert main(["run", *words]) == 2

@@ -45,7 +45,17 @@ def test_what_is_not_given_is_at_its_default():
         ({"embed": {"presicion": 1}}, r"^config, embed\.presicion: .* Did you mean precision\?$"),
         ({"embed": {"precision": "fp16"}}, r"^config, embed\.precision: 'fp16' .* float16"),
         ({"embed": {"batch_tokens": 2}}, r"^config, embed\.batch_tokens: 2 .* >= 8"),
-        ({"embed": []}, r"^config, embed: \[\] is not allowed"),
+        ({"embed": []}, r"^config, embed: \[\] must be a mapping\. Write embed: {key: value}, wit"),
+        (
+            {"graph": "e.tsv"},
+            r"^config, graph: 'e\.tsv' must be a map.*Write graph: {file: e\.tsv}",
+        ),
+        (
+            {"tables": "e.tsv"},
+            r"^config, tables: 'e\.tsv' must be .* tables: {a name of yours: …}\.",
+        ),
+        ({"spaces": "full"}, r"^config, spaces: 'full' must be a list\. Write spaces: \[full\]\.$"),
+        ({"report": {"named": "x"}}, r"^config, report\.named: 'x' .* Write named: \[x\]\.$"),
         ({"spaces": ["full", "pca0"]}, r"^config, spaces: 'pca0' is unknown\. .* pcaN"),
         ({"models": ["a", "a"]}, r"^config, models: .* twice"),
         ({"finetune": {"new": {"from": "bioelmo"}}}, r"^config, finetune\.new\.text: missing"),
@@ -53,7 +63,7 @@ def test_what_is_not_given_is_at_its_default():
         ({"probe": {"ner": {"train": {"genes": "g"}, "test": "t"}}}, r"ner\.train\.sentences: mis"),
         (
             {"tables": {"a b": {"file": "x", "kind": "entities"}}},
-            r"^config, tables: 'a b' can't be a name",
+            r"^config, tables: 'a b' can't be a name\. Use letters, digits and _ -, and",
         ),
     ],
 )

@@ -18,7 +18,7 @@ from kgtextvec.progress import say
 from kgtextvec.signals import STOPPING
 from kgtextvec.snakemake_words import directory_in, option_in, value_of, with_words
 from kgtextvec.versions import check_version
-from kgtextvec.yaml_files import check_yaml_files, read_yaml
+from kgtextvec.yaml_files import CONFIG_FILES, check_yaml_files, read_yaml
 
 CONFIGS = ("config.yaml", "config/config.yaml")
 # A remote job finds this file in the folder that it unpacks, and the workflow in its own package.
@@ -41,7 +41,6 @@ SIZES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e
 # Attempts of Snakemake's S3 plugin, a few minutes in all; by its default it gives up in 15 seconds.
 S3_ATTEMPTS = 20
 EXECUTORS = ("local", "dryrun", "touch")  # those without a plugin of their own
-CONFIG_FILES = ("--configfile", "--configfiles")
 DEMO_RESULTS = (
     ("overview", "index.html"),
     ("vectors", "all-MiniLM-L6-v2/entities/pca64/embeddings.npy"),
@@ -132,7 +131,8 @@ def with_config(words: Sequence[str]) -> list[str]:
 def with_profile(words: Sequence[str]) -> list[str]:
     """Return the words with the package's profile: `default`, or the one that is named.
 
-    A folder of that name in the working directory comes first.
+    A folder of that name in the working directory comes first. Raises InputError when there is
+    neither.
     """
     profiles = project_folder() / "profiles"
     found = list(words)
@@ -148,6 +148,13 @@ def with_profile(words: Sequence[str]) -> list[str]:
         if (profiles / value).is_dir():
             packaged = str(profiles / value)
             found[place : place + (1 if equals else 2)] = ["--workflow-profile", packaged]
+        elif value != "none" and not Path("profiles", value).exists():
+            # Snakemake would go on without it, on this machine.
+            names = sorted(one.name for one in profiles.iterdir() if one.is_dir())
+            raise InputError(
+                f"--workflow-profile {value}: no such folder, and the package has no profile of"
+                f" that name. Correct the path, or choose among {', '.join(names)}."
+            )
     return found
 
 

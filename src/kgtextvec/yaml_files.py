@@ -11,6 +11,7 @@ from kgtextvec.errors import InputError, without_escapes
 from kgtextvec.files import parse_json
 
 YAML_NAMES = (".yaml", ".yml")
+CONFIG_FILES = ("--configfile", "--configfiles")  # Snakemake's options
 
 
 def read_yaml(path: Path, advice: str = "Correct it.") -> Any:
@@ -77,6 +78,10 @@ def check_yaml_files(words: Sequence[str]) -> None:
     Without a --configfile, config/config.yaml is checked. Ends the process with code 2 and one
     line at the first fault. Called by `kgtextvec run` and the profiles.
     """
+    absent = [path for path in config_files_in(words) if not path.exists()]
+    if absent:
+        print(f"ERROR: {absent[0]}: no such file. Correct the path.", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     values = [word.partition("=")[2] if word.startswith("--") else word for word in words]
     paths = [Path(value) for value in values if value.endswith(YAML_NAMES)]
     if not any(word.startswith("--configfile") for word in words):
@@ -88,3 +93,17 @@ def check_yaml_files(words: Sequence[str]) -> None:
             except InputError as error:
                 print(f"ERROR: {error}", file=sys.stderr)  # noqa: T201
                 sys.exit(2)
+
+
+def config_files_in(words: Sequence[str]) -> list[Path]:
+    """Return the config files that --configfile names: one or more words, or after its `=`."""
+    found: list[Path] = []
+    listed = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word.startswith("-"):
+            listed = name in CONFIG_FILES
+            found += [Path(value)] if listed and equals else []
+        elif listed:
+            found.append(Path(word))
+    return found

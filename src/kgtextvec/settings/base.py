@@ -211,6 +211,12 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
         found = convert(value, setting.type, strict=strict)
     except ValidationError as error:
         wrong = str(error).partition(" - at ")[0]
+        if section is not None and not isinstance(value, Mapping):
+            raise InputError(f"{where}: {mapping_wanted(setting, value, where)}") from None
+        if value and wrong.startswith("Expected `array") and isinstance(value, str):
+            raise InputError(
+                f"{where}: {value!r} must be a list. Write {last_key(where)}: [{value}]."
+            ) from None
         if setting.choices and wrong.startswith("Invalid enum"):
             wrong = f"choose from {', '.join(setting.choices)}"
         if " matching regex " in wrong:  # the description says it in words
@@ -229,6 +235,24 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     return found
 
 
+def mapping_wanted(setting: Setting, value: object, where: str) -> str:
+    """Say what to write in place of a value that is no mapping of settings."""
+    key, section = last_key(where), setting.section
+    if section is None or setting.by_name:
+        return f"{value!r} must be a mapping. Write {key}: {{a name of yours: …}}."
+    known = settings_of(section)
+    if isinstance(value, str) and "file" in known:
+        return f"{value!r} must be a mapping. Write {key}: {{file: {value}}}."
+    return (
+        f"{value!r} must be a mapping. Write {key}: {{key: value}}, with keys {', '.join(known)}."
+    )
+
+
+def last_key(where: str) -> str:
+    """Return the key alone: triples of `config, evaluate.triples`."""
+    return where.rpartition(" ")[2].rpartition(".")[2]
+
+
 def check_names(setting: Setting, value: Mapping[Any, object], where: str) -> None:
     """Raise InputError at a name, of a table or a model, that has characters it may not have."""
     kind = next(get_args(one)[0] for one in setting.alternatives if get_origin(one) is dict)
@@ -236,7 +260,11 @@ def check_names(setting: Setting, value: Mapping[Any, object], where: str) -> No
         try:
             convert(name, kind)
         except ValidationError as error:
-            raise InputError(f"{where}: {name!r} can't be a name: {error}.") from None
+            signs = str(error).rpartition("A-Za-z0-9")[2].partition("]")[0]  # those of the pattern
+            raise InputError(
+                f"{where}: {name!r} can't be a name. Use letters, digits and {' '.join(signs)}, and"
+                " a letter or digit first."
+            ) from None
 
 
 def pick(kind: type[S], *given: Settings) -> S:

@@ -130,7 +130,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_layout(folder, drop=10)
     ours = {"mrr": {"value": 0.2468, "interval": [0.21, 0.29], "n": 9}}
     chance = {"mrr": {"value": 0.0123, "interval": None, "n": 9}}
-    by_method = {"chance": chance, "random": chance, "vectors": ours}
+    by_method = {"chance": chance, "random": chance, "tfidf_chars": chance, "vectors": ours}
     scores = {"cold_start": {"all": {"all": by_method}}}
     (folder / "scores.json").write_text(json.dumps({"scores": scores, "notes": ["<b>a note</b>"]}))
     render(folder, add_pca(folder), NAMED)
@@ -156,7 +156,7 @@ def test_the_notebook_tells_what_the_files_hold(whole):
     assert "The first 5 of 12 directions keep 96.9%" in words
     assert "4 rows share their text with another" in words
     assert "Not in this table: nobody." in words
-    assert "these vectors 0.247 [0.210, 0.290] random vectors 0.012 chance 0.012" in words
+    assert "these vectors 0.247 [0.210, 0.290] TF-IDF of characters 0.012 random vectors" in words
 
 
 def test_neighbours_are_the_nearest_by_cosine(whole):

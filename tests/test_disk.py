@@ -117,6 +117,12 @@ def test_a_table_that_is_not_there_is_left_to_the_step_that_reads_it(tmp_path):
     assert expected_sizes(plan(tmp_path / "none.tsv"), store, *others)[store] == 0
 
 
+@pytest.mark.parametrize("given", ["[]", '{"tables": {}, "models": {}}'])
+def test_a_plan_that_lacks_a_part_is_one_line(given):
+    with pytest.raises(InputError, match=r"^the plan: .*spaces, exports missing\. Add what"):
+        disk(given)
+
+
 def test_a_file_that_cannot_fit_is_refused(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     need_space({tmp_path / "new/file": free // 2})

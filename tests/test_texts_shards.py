@@ -12,6 +12,7 @@ import pytest
 from table_builders import EYE, PLAIN, table
 
 from kgtextvec.__main__ import main
+from kgtextvec.text_shards import shards_of_texts
 from kgtextvec.texts.shards import shard_name
 from kgtextvec.texts.shards import shard_of as shard_numbers
 
@@ -79,6 +80,16 @@ def test_shards_are_cut_exactly_at_their_bounds(shards):
         b"".join(value.to_bytes(8, "big") + b"\xff" * 24 for value in firsts), np.uint8
     ).reshape(-1, 32)
     assert shard_numbers(digests, shards).tolist() == [value * shards >> 64 for value in firsts]
+
+
+def test_texts_are_found_in_the_folder_of_a_table_and_in_its_shards(tmp_path):
+    (tmp_path / "t.tsv").write_text("id\tlabel\tname\n1\tGene\tone\n2\tGene\ttwo\n")
+    words = ["read-texts", tmp_path / "t.tsv", "--kind", "entities", "--text", "name"]
+    words += ["--table", "t", "--shards", "2", "--out-dir", tmp_path / "t"]
+    assert main([str(word) for word in words]) == 0
+    for folder in (tmp_path / "t", tmp_path / "t/shards"):
+        found = [text for shard in shards_of_texts(folder) for text in shard["text"].to_pylist()]
+        assert sorted(found) == ["one", "two"]
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path):

@@ -47,7 +47,7 @@ def disk(
 ) -> None:
     """Report an estimate of what a run will write, by place and by file system, and what is free.
 
-    What exists already isn't counted. Raises InputError when the plan is not JSON.
+    What exists already isn't counted. Raises InputError when the plan is not JSON, or lacks a part.
     """
     try:
         wanted = parse_json(plan)
@@ -55,6 +55,12 @@ def disk(
         raise InputError(
             f"the plan: not valid JSON ({error}). See kgtextvec disk --help."
         ) from None
+    needed = ("tables", "models", "spaces", "exports")
+    missing = [one for one in needed if not isinstance(wanted, dict) or one not in wanted]
+    if missing:
+        raise InputError(
+            f"the plan: {', '.join(missing)} missing. Add what kgtextvec disk --help lists."
+        )
     sizes = expected_sizes(wanted, store, downloads, resources, results)
     by_device: dict[int, list[Path]] = {}
     for path in sizes:

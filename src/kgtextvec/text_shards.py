@@ -14,8 +14,11 @@ from kgtextvec.parquet_files import read_parquet
 def shards_of_texts(folder: Path, wanted: pa.Array | None = None) -> Iterator[pa.Table]:
     """Yield each shard's `text_sha256` and `text`, compared with each other, `wanted` or all.
 
-    `wanted` are sha256 as hex digits. Raises InputError when there is no shard, or a damaged one.
+    `folder`: the shards, or the folder of the table, which has them in `shards`. `wanted` are
+    sha256 as hex digits. Raises InputError when there is no shard, or a damaged one.
     """
+    if (folder / "rows.parquet").is_file() and (folder / "shards").is_dir():
+        folder /= "shards"
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise InputError(

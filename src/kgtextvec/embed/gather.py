@@ -17,6 +17,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.files import refuse_other_digest, sha256_of, whole_file
 from kgtextvec.matrices import MatrixWriter, open_matrix
 from kgtextvec.parquet_files import parquet_batches, read_parquet
+from kgtextvec.progress import plural
 from kgtextvec.records import (
     ShardRecord,
     TextsManifest,
@@ -193,8 +194,9 @@ def check_shards(pieces: list[Shard], table: TextsManifest) -> None:
     if expected != got:
         missing = sorted(set(expected) - set(got)) or sorted(set(got) - set(expected))
         raise InputError(
-            f"{pieces[0].path.parent}: {len(got)} shards, {len(expected)} expected"
-            f" ({missing[0]} first). Rerun the workflow."
+            f"{pieces[0].path.parent}: {plural(len(got), 'shard')}, {len(expected)} expected; the"
+            f" first that doesn't match is {missing[0]}. Name the files as the shards of the texts,"
+            " or rerun the workflow."
         )
     first = pieces[0]
     for piece in pieces:

@@ -316,7 +316,8 @@ class Reader:
         what = (
             f"has {len(fields)} field{'s' if len(fields) > 1 else ''}, the header has {self.width}"
         )
-        hint = "Quote fields that hold a tab or a line break"
+        mark = "a tab" if self.delimiter == "\t" else f"the separator ({self.delimiter})"
+        hint = f"Quote fields that hold {mark} or a line break"
         if fields[0].startswith("#") and not more:
             what += " (it starts with #)"
             hint = "Remove comment lines"

@@ -68,7 +68,7 @@ def lint(
     from json import dumps
 
     from kgtextvec.errors import InputError
-    from kgtextvec.progress import say
+    from kgtextvec.progress import plural, say
     from kgtextvec.texts.check import check_table
     from kgtextvec.texts.write import say_node_ids, shown
 
@@ -82,7 +82,7 @@ def lint(
         say(f"WARNING: {shown(files[0])}: {warning}")
     if report["outcome"] == "error":
         raise InputError(f"{shown(files[0])}: {checked.findings.error_message()}")
-    say(f"{shown(files[0])}: {report['outcome']}, {report['rows']:,} rows")
+    say(f"{shown(files[0])}: {report['outcome']}, {plural(report['rows'], 'row')}")
 
 
 def checked_table(

@@ -10,7 +10,7 @@ from kgtextvec import __version__
 from kgtextvec.errors import InputError
 from kgtextvec.files import as_input_error, remove_leftovers, sha256_of, sync_folder, temporary_name
 from kgtextvec.part_files import name_of_parts
-from kgtextvec.progress import say
+from kgtextvec.progress import plural, say
 from kgtextvec.records import TextsManifest, write_record
 from kgtextvec.settings.base import changed, pick
 from kgtextvec.settings.tables import Reading
@@ -109,7 +109,8 @@ def write_texts(
     say_node_ids(table)
     for warning in table.findings.warnings():
         say(f"WARNING: {shown(table.path)}: {warning}")
-    say(f"{table.quality.rows:,} rows, {manifest['texts']:,} distinct texts, {shards} shards")
+    texts = plural(manifest["texts"], "distinct text")
+    say(f"{plural(table.quality.rows, 'row')}, {texts}, {plural(shards, 'shard')}")
 
 
 def say_node_ids(table: CheckedTable) -> None:

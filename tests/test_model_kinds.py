@@ -7,7 +7,10 @@ import pytest
 import torch
 from sentence_folders import TEXTS, assert_close, convert, vectors_of
 from tiny_decoders import byte_tokenizer, decoder_size
-from tiny_models import save
+from tiny_models import encoder_size, save
+
+from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.errors import InputError
 
 
 def tiny_gemma_with_images(folder: Path) -> Path:
@@ -33,10 +36,87 @@ def tiny_xlnet(folder: Path) -> Path:
     return save(folder, XLNetModel, config, 0, "bin", 0.3)
 
 
-@pytest.fixture(scope="module", params=[tiny_gemma_with_images, tiny_xlnet])
+def tiny_clip_text(folder: Path) -> Path:
+    """Write CLIP's text tower: it refuses a row with more tokens than it has positions."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    size = byte_tokenizer(folder, model_max_length=77)
+    config = CLIPTextConfig(vocab_size=size, max_position_embeddings=77, **encoder_size(32, 2))
+    return save(folder, CLIPTextModel, config, 0, "safetensors", 0.3)
+
+
+def tiny_phi3(folder: Path) -> Path:
+    """Write a Phi-3 whose rotary positions get other frequencies above 16 tokens (longrope)."""
+    from transformers import Phi3Config, Phi3Model
+
+    size = byte_tokenizer(folder)
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4, "original_max_position_embeddings": 16}  # fmt: skip
+    config = Phi3Config(
+        vocab_size=size,
+        pad_token_id=0,
+        max_position_embeddings=2048,
+        original_max_position_embeddings=16,
+        rope_parameters=rope,
+        **decoder_size(2),
+    )
+    return save(folder, Phi3Model, config, 0, "safetensors", 0.3)
+
+
+def tiny_embedding_gemma(folder: Path) -> Path:
+    """Write an EmbeddingGemma 2: its last layer has other dims than those before it."""
+    from transformers import EmbeddingGemma2TextConfig, EmbeddingGemma2TextModel
+
+    config = EmbeddingGemma2TextConfig(
+        vocab_size=byte_tokenizer(folder),
+        embedding_dim=20,
+        hidden_size_per_layer_input=8,
+        sliding_window=16,
+        max_position_embeddings=2048,
+        layer_types=["sliding_attention", "full_attention"],
+        per_layer_config={},
+        **decoder_size(2),
+    )
+    return save(folder, EmbeddingGemma2TextModel, config, 0, "safetensors", 0.3)
+
+
+def tiny_layoutlm(folder: Path) -> Path:
+    """Write a LayoutLM: it always calls its pooler."""
+    from transformers import LayoutLMConfig, LayoutLMModel
+
+    size = byte_tokenizer(folder)
+    config = LayoutLMConfig(vocab_size=size, max_position_embeddings=512, **encoder_size(32, 2))
+    return save(folder, LayoutLMModel, config, 0, "safetensors", 0.3)
+
+
+def tiny_ibert(folder: Path) -> Path:
+    """Write an I-BERT: its positions count from the padding's index, in a table of its own kind."""
+    from transformers import IBertConfig, IBertModel
+
+    size = byte_tokenizer(folder)
+    config = IBertConfig(vocab_size=size, max_position_embeddings=90, **encoder_size(32, 2))
+    return save(folder, IBertModel, config, 0, "safetensors", 0.3)
+
+
+def tiny_mra(folder: Path) -> Path:
+    """Write an MRA: two rows of positions more than texts may use."""
+    from transformers import MraConfig, MraModel
+
+    size = byte_tokenizer(folder)
+    config = MraConfig(vocab_size=size, max_position_embeddings=96, **encoder_size(32, 2))
+    return save(folder, MraModel, config, 0, "safetensors", 0.3)
+
+
+KINDS = [
+    tiny_gemma_with_images, tiny_xlnet, tiny_clip_text, tiny_phi3, tiny_embedding_gemma,
+    tiny_layoutlm, tiny_ibert, tiny_mra,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def folders(request, tmp_path_factory) -> tuple[Path, Path]:
     """A model's folder, and the same converted."""
-    folder = request.param(tmp_path_factory.mktemp("kind") / "m")
+    folder = request.param(tmp_path_factory.mktemp("kind") / request.param.__name__)
     return folder, convert(folder)
 
 
@@ -46,13 +126,49 @@ def test_vectors_are_those_of_one_text_at_a_time(folders, layers):
     from transformers import AutoModel, AutoTokenizer
 
     folder, out = folders
+    if layers == "average" and folder.name == "tiny_embedding_gemma":
+        with pytest.raises(InputError, match="last layer has 20 dims, and the others 32"):
+            vectors_of(out, layers=layers)
+        return
+    limit = read_model_folder(out)["max_tokens"]
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
     model = AutoModel.from_pretrained(str(folder)).eval()
     exact = []
     for text in TEXTS:
-        ids = tokenizer(text, return_tensors="pt")
+        ids = tokenizer(text, return_tensors="pt", truncation=True, max_length=limit)
         with torch.no_grad():
             found = model(**ids, output_hidden_states=True)
-        states = found.hidden_states if layers == "average" else [found.last_hidden_state]
-        exact.append(torch.stack(list(states)).mean(0)[0].mean(0).numpy())
+        states = [found.last_hidden_state]  # CLIP's is normed, the last of its hidden states is not
+        if layers == "average":
+            states += found.hidden_states[:-1]
+        exact.append(torch.stack(states).mean(0)[0].mean(0).numpy())
     assert_close(vectors_of(out, layers=layers), np.array(exact))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_of_texts_and_images_without_a_table_of_tokens_is_refused(tmp_path):
+    from transformers import CLIPConfig, CLIPModel
+
+    size = byte_tokenizer(tmp_path / "clip")
+    vision = encoder_size(32, 1) | {"image_size": 28, "patch_size": 14}
+    config = CLIPConfig(
+        text_config={"vocab_size": size} | encoder_size(32, 1), vision_config=vision
+    )
+    folder = save(tmp_path / "clip", CLIPModel, config, 0, "safetensors", 0.3)
+    with pytest.raises(InputError, match="CLIPModel has no table of token embeddings"):
+        convert(folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_text_that_is_too_short_for_a_model_is_refused_by_its_length(tmp_path):
+    """Funnel halves a text at each block, and transformers' code fails for 3 tokens."""
+    from transformers import FunnelConfig, FunnelModel
+
+    size = byte_tokenizer(tmp_path / "funnel")
+    config = FunnelConfig(
+        vocab_size=size, d_model=32, n_head=4, d_head=8, d_inner=64, block_sizes=[1, 1, 1]
+    )
+    out = convert(save(tmp_path / "funnel", FunnelModel, config, 0, "safetensors", 0.3))
+    assert np.isfinite(vectors_of(out, TEXTS[1:])).all()
+    with pytest.raises(InputError, match="does not work for a text of 3 tokens"):
+        vectors_of(out, ["TP"])

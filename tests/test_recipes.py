@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sentence_folders import TEXTS, assert_close, bert, convert, sentence_folder, theirs, vectors_of
 from tiny_decoders import tiny_gemma, tiny_gpt2, tiny_qwen3, tiny_t5
-from tiny_models import tiny_modernbert
+from tiny_models import tiny_modernbert, tiny_roberta
 
 from kgtextvec.embed.fingerprint import choices_for, fingerprint_of, resolve
 from kgtextvec.encoders.folder import read_model_folder
@@ -20,6 +20,7 @@ PROMPTS = {"query": "Instruct: find the gene\nQuery: ", "passage": ""}
 FOLDERS = {
     "cls": (bert, {"pooling": ["cls"]}),
     "short_and_lower": (bert, {"heads": [], "max_seq_length": 16, "do_lower_case": True}),
+    "longer_than_its_positions": (tiny_roberta, {"max_seq_length": 514}),
     "dense": (bert, {"pooling": ["cls"], "heads": ["Dense", "Normalize"]}),
     "two_poolings": (bert, {"pooling": ["cls", "mean", "max"], "heads": []}),
     "norm_then_dense": (bert, {"heads": ["LayerNorm", "Normalize", "Dense"]}),

@@ -25,6 +25,7 @@ from kgtextvec.models.trial_texts import trial_texts
 from kgtextvec.models.weights import (
     check_dims,
     check_finite,
+    embedding_rows,
     load_model,
     read_config,
     stored_dtype,
@@ -66,13 +67,14 @@ def convert_transformer(
     model = load_model(home, dtype)
     if adapted:
         model = merge_adapter(model, folder)
-    check_ids(home, tokenizer, int(model.get_input_embeddings().weight.shape[0]))
+    check_ids(home, tokenizer, embedding_rows(home, model))
     most, default = token_limit(model, tokenizer)
     limit = chosen_limit(name, traits.max_tokens, own, most, default)
+    if most and "max_tokens" in own:
+        own["max_tokens"] = min(own["max_tokens"], most)
     asked = {key: getattr(traits, key) for key in OVERRULING if getattr(traits, key) is not None}
     choices = choose(own, asked, limit)
     parameters = sum(value.numel() for value in model.parameters())
-    token_dims = int(model.config.get_text_config().hidden_size)
     need_space({out.parent: sum(each.nbytes for each in model.parameters())})
     head_dims = save_heads(heads_from, own, out)
     digests, aliases = weight_digests(model.named_parameters()), aliases_of(model)
@@ -81,7 +83,7 @@ def convert_transformer(
     remove_local_settings(out / "tokenizer_config.json")
     # Else old names of weights (gamma, beta) would be written again.
     model.save_pretrained(str(out), max_shard_size="1000GB", save_original_format=False)
-    causal = try_model(folder, out, model, choices)
+    causal, token_dims = try_model(folder, out, model, choices)
     del model
     gc.collect()
     with safe_open(out / WEIGHTS, framework="pt") as saved:
@@ -178,12 +180,13 @@ def weight_digests(weights: Iterable[tuple[str, Any]]) -> dict[str, str]:
     return found
 
 
-def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
+def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> tuple[bool, int]:
     """Compute two texts that begin alike, with the model's own pooling and heads.
 
-    Returns whether the model is causal: a token sees those before it alone. Raises InputError for
-    vectors with NaN, and for two texts that get one vector. What overflows in float16 is tried in
-    bfloat16, which has the range of the float32 that it runs in; `model` is not needed afterwards.
+    Returns whether the model is causal (a token sees those before it alone), and the dims of a
+    token's vector. Raises InputError for vectors with NaN, and for two texts that get one vector.
+    What overflows in float16 is tried in bfloat16, which has the range of the float32 that it runs
+    in; `model` is not needed afterwards.
     """
     import torch
 
@@ -206,7 +209,7 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
     near = 0.02 * float(hidden[0].abs().max())
     causal = directed and same > 0 and bool((first - second).abs().max() <= near)
     if causal and "cls" in choices.pooling.split("+"):
-        return causal  # check_choices refuses it by name
+        return causal, first.shape[1]  # check_choices refuses it by name
     pool, heads = pool_function(choices.pooling), Heads(out, choices.heads, None, choices.unit)
     vectors = []
     for each in hidden:
@@ -217,7 +220,7 @@ def try_model(folder: Path, out: Path, model: Any, choices: Choices) -> bool:
             f"{folder}: two different texts get one vector. Get intact weights and the right"
             " tokenizer."
         )
-    return causal
+    return causal, int(first.shape[1])
 
 
 def trial_hidden(model: Any, rows: list[list[int]]) -> tuple[list[Any], str]:

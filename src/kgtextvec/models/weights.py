@@ -1,5 +1,6 @@
 """Load a checkpoint into its transformers model, and refuse what would give wrong vectors."""
 
+import inspect
 import pickle
 import warnings
 import zipfile
@@ -132,8 +133,35 @@ def load_model(folder: Path, dtype: str = "float32") -> Any:
     check_weight_names(folder, model, report)
     check_finite(folder, model)
     if getattr(model, "pooler", None) is not None:
-        model.pooler = None
+        code = inspect.getsource(type(model))
+        does_without = "if self.pooler" in code or "self.pooler is not None" in code
+        model.pooler = None if does_without else no_pooler()
     return model.eval().requires_grad_(False)
+
+
+def no_pooler() -> Any:
+    """Return a module without weights in a pooler's place: LayoutLM, for one, always calls it."""
+    import torch
+
+    class NoPooler(torch.nn.Module):
+        def forward(self, hidden: Any, *_: Any, **__: Any) -> None:
+            return None
+
+    return NoPooler()
+
+
+def embedding_rows(folder: Path, model: Any) -> int:
+    """Return how many ids the model's embeddings have. Raises InputError if it has no such table.
+
+    CLIP's two towers don't, nor does CANINE, which reads characters.
+    """
+    try:
+        return int(model.get_input_embeddings().weight.shape[0])
+    except (NotImplementedError, AttributeError) as error:
+        raise InputError(
+            f"{folder}: {type(model).__name__} has no table of token embeddings: it does not read"
+            " texts alone, or reads them as characters. Take a model of texts and tokens."
+        ) from error
 
 
 @contextmanager
@@ -278,16 +306,17 @@ def check_finite(folder: Path, model: Any) -> None:
 def token_limit(model: Any, tokenizer: Any) -> tuple[int | None, int]:
     """Return (the most tokens the positions allow, None for no limit; the default limit).
 
-    RoBERTa and its kin count positions from the padding's index on, so that 514 rows allow 512.
+    RoBERTa and its kin count positions from the padding's index on, so that 514 rows allow 512. MRA
+    and its kin have two rows more than config.json says, which no text may use.
     """
     config = model.config.get_text_config()
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    rows, padding = getattr(table, "num_embeddings", None), getattr(table, "padding_idx", None)
+    weight = getattr(table, "weight", None)  # I-BERT's table has no num_embeddings
+    rows, padding = None if weight is None else len(weight), getattr(table, "padding_idx", None)
+    said = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    most = int(said) if said and said > 0 else None
     if rows is not None:
-        most: int | None = int(rows) - (0 if padding is None else int(padding) + 1)
-    else:
-        most = getattr(config, "max_position_embeddings", None)
-        most = int(most) if most and most > 0 else None
+        most = min(int(rows) - (0 if padding is None else int(padding) + 1), most or int(rows))
     own = tokenizer.model_max_length
     default = min(limit for limit in (most, own if own < 10**6 else None, 1 << 20) if limit)
     return most, default if most or own < 10**6 else 512

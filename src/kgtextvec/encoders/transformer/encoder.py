@@ -99,7 +99,7 @@ class TransformerEncoder:
         self.heads.move(self.device)
         self.run = self.ready(model)
         n_poolings = settings.pooling.count("+") + 1
-        hidden = int(text_config(self.run.model).hidden_size)
+        hidden = self.run.token_dims or int(text_config(self.run.model).hidden_size)
         self.dims = len(self.heads(torch.zeros(1, n_poolings * hidden, device=self.device))[0])
         self.batch_tokens = settings.batch_tokens or BATCH_TOKENS[self.device.type]
         if (settings.batch_tokens or settings.max_tokens) < settings.max_tokens:
@@ -122,7 +122,8 @@ class TransformerEncoder:
             layers = str(self.settings.layers or LAST)
             parts = (model, self.tokenizer, self.pool, self.device, layers)
             most = self.settings.max_tokens
-            run = packable(*parts, most) or paddable(*parts, most) or UniformBatches(*parts)
+            row = self.settings.batch_tokens or BATCH_TOKENS[self.device.type]
+            run = packable(*parts, most, row) or paddable(*parts, most) or UniformBatches(*parts)
         run.watch = OverflowWatch(model, self.device)
         if self.device.type == "cpu" and run.in_streams:
             run.in_streams = not changes_itself(model, run.alone)

@@ -1,5 +1,6 @@
 """A token's vector from a model's layers: the last one, or a mean of several."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,20 @@ from torch import Tensor
 from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.poolings import PoolFunction
 from kgtextvec.encoders.transformer.overflow import OverflowWatch
-from kgtextvec.encoders.transformer.tokens import Tokenizer
+from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.errors import InputError
 
 
 class TokenBatches:
     """What all kinds of batches have: a model on `device`, its tokenizer, pooling and layers.
 
-    `in_streams`: whether a CPU may run several batches at once.
+    `in_streams`: whether a CPU may run several batches at once. `token_dims`: dims of a token's
+    vector, if a trial found them.
     """
 
     watch: OverflowWatch
     in_streams = True
+    token_dims: int | None = None
 
     def __init__(
         self,
@@ -37,6 +40,40 @@ class TokenBatches:
     def alone(self, ids: NDArray[np.int64]) -> Tensor:
         """Return the tokens' vectors of one text, by its ids."""
         raise NotImplementedError
+
+    @cached_property
+    def rope_turns_at(self) -> int | None:
+        """The longest text that keeps the first frequencies of the model's rotary positions."""
+        return rope_turns_at(self.model)
+
+    def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model; (n_in_batch, dims) float32 on the device.
+
+        Rotary positions of type longrope have one set of frequencies for all texts of a call: texts
+        above the length at which it changes get a call of their own.
+        """
+        over = pieces.lengths[batch] > (self.rope_turns_at or np.inf)
+        if over.all() or not over.any():
+            return self.run_batch(pieces, batch)
+        parts = [np.flatnonzero(~over), np.flatnonzero(over)]
+        pooled = torch.cat([self.run_batch(pieces, batch[rows]) for rows in parts])
+        return pooled[torch.from_numpy(np.concatenate(parts).argsort()).to(self.device)]
+
+    def run_batch(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model at once; (n_in_batch, dims) float32 on the device."""
+        raise NotImplementedError
+
+
+def rope_turns_at(model: Any) -> int | None:
+    """Return the length above which longrope takes its other frequencies, None for other models."""
+    about = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    several = [about, *(one for one in about.values() if isinstance(one, dict))]
+    found = [
+        int(one["original_max_position_embeddings"])
+        for one in several
+        if one.get("rope_type") == "longrope" and one.get("original_max_position_embeddings")
+    ]
+    return min(found, default=None)
 
 
 def token_vectors(model: Any, layers: str, **inputs: Any) -> Tensor:
@@ -60,6 +97,11 @@ def token_vectors(model: Any, layers: str, **inputs: Any) -> Tensor:
             f" {n_layers} layers. Leave the key out."
         )
     states[-1] = answer.last_hidden_state
+    if states[-1].shape != states[1].shape:
+        raise InputError(
+            f"layers: {layers} is not for a model whose last layer has {states[-1].shape[-1]} dims,"
+            f" and the others {states[1].shape[-1]}. Leave the key out."
+        )
     chosen = {"average": states, "first_last": [states[1], states[-1]]}[layers]
     total = torch.zeros_like(chosen[0], dtype=torch.float32)
     for state in chosen:

@@ -9,6 +9,7 @@ model on a few texts first and gives None where the numbers are not those of eac
 """
 
 import inspect
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -29,16 +30,20 @@ from kgtextvec.encoders.transformer.fused import has_kernels
 from kgtextvec.encoders.transformer.layers import TokenBatches, token_vectors
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
+    CHECKED_LENGTHS,
     hidden_alone,
     takes,
+    text_config,
     trial_ids,
     trial_lengths,
     unchanged,
 )
+from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
 NAME = "kgtextvec_packed"
 SHORT_TEXT = 384  # tokens; up to here several texts share a tile of attention on CUDA
+POSITIONS = ("max_position_embeddings", "n_positions")  # a config's number of positions
 # Terms of attention scores that a model may pass and that we would leave out.
 FOREIGN = ("softcap", "s_aux", "position_bias", "cache")
 
@@ -47,19 +52,25 @@ class NotPackableError(Exception):
     """This model's attention needs what packed texts can't give."""
 
 
+class ReachedAttentionError(Exception):
+    """A model took a row as far as its first attention, which was what the row was for."""
+
+
 @dataclass
 class Pack:
     """Where texts lie in a row: `lengths` in order, `ends` (n + 1,) int32 on the device.
 
     `spans`, two (tokens,) int32: where each token's text begins and ends, if attention is our
     kernel's for short texts. `runs` are (first token, texts, tokens of each) of neighbours of equal
-    length; `calls` counts the attention layers that asked.
+    length; `calls` counts the attention layers that asked. `stops`: the first one raises
+    ReachedAttentionError.
     """
 
     lengths: list[int]
     ends: Tensor
     spans: tuple[Tensor, Tensor] | None = None
     calls: int = 0
+    stops: bool = False
 
     def __post_init__(self) -> None:
         self.longest = max(self.lengths)
@@ -90,6 +101,8 @@ def attend(
     `sliding_window` w lets a token see those less than w away. In a causal model a token sees
     itself and those before it. Raises NotPackableError.
     """
+    if pack is not None and pack.stops:
+        raise ReachedAttentionError
     foreign = [name for name in FOREIGN if more.get(name) is not None]
     causal = more.get("is_causal")
     if causal is None:
@@ -225,8 +238,8 @@ class PackedBatches(TokenBatches):
         return Pack(lengths.tolist(), moved(ends, self.device), spans)
 
     @torch.inference_mode()
-    def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
-        """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
+    def run_batch(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model at once; (n_in_batch, dims) float32 on the device."""
         pack = self.pack(pieces.lengths[batch])
         hidden = self.hidden(pieces.ids_of(batch).astype(np.int64), pack)
         before, after = len(self.tokenizer.prefix), len(self.tokenizer.suffix)
@@ -254,11 +267,13 @@ def packable(
     device: torch.device,
     layers: str = LAST,
     max_tokens: int | None = None,
+    row_tokens: int = 0,
 ) -> PackedBatches | None:
     """Return `model` made to take packs, or None (and the model as it was) if it can't.
 
     It can when a pack of made-up texts gives what each of them gives alone; with `max_tokens`, one
-    of them is longer than the model's attention window, if its texts can be.
+    of them is longer than the model's attention window, if its texts can be. It must also take
+    packs of up to `row_tokens` tokens, more than it has positions.
     """
     if not takes(model, "position_ids") or isinstance(getattr(model, "attention_type", None), str):
         return None
@@ -270,11 +285,15 @@ def packable(
         register()
         model.set_attn_implementation(NAME)
         run = PackedBatches(model, tokenizer, pool, device, layers)
+        run.token_dims = alone.shape[1]
         if packs_rightly(run, ids, lengths, alone):
+            check_long_row(run, row_tokens)
             if has_kernels(model.dtype, device):
                 share_tiles(run, ids, lengths, alone)
             return run
         why = "a pack does not give what each text gives alone"
+    except InputError:
+        raise
     # Whatever goes wrong inside a model that was not made for this, the padded path remains.
     except Exception as error:
         why = why_not(error)
@@ -291,6 +310,23 @@ def packs_rightly(
     with torch.inference_mode(), unchanged(run.model):
         right = agrees(run.hidden(ids, pack), alone, run.model.dtype)
     return right and pack.calls > 0
+
+
+def check_long_row(run: PackedBatches, row_tokens: int) -> None:
+    """Raise what a model raises at a row with more tokens than it has positions, if it does.
+
+    CLIP, for one, compares the two. The row goes no further than the first attention.
+    """
+    config = text_config(run.model)
+    most = next((n for name in POSITIONS if isinstance(n := getattr(config, name, None), int)), 0)
+    if not 0 < most < row_tokens:
+        return
+    length = min(CHECKED_LENGTHS)
+    lengths = np.full(most // length + 1, length)
+    pack = run.pack(lengths)
+    pack.stops = True
+    with torch.inference_mode(), unchanged(run.model), suppress(ReachedAttentionError):
+        run.hidden(trial_ids(run.model, lengths), pack)
 
 
 def share_tiles(

@@ -21,6 +21,7 @@ from kgtextvec.encoders.transformer.trial import (
     trial_lengths,
     unchanged,
 )
+from kgtextvec.errors import InputError
 from kgtextvec.progress import say
 
 
@@ -55,8 +56,8 @@ class PaddedBatches(RectangularBatches):
         return self.hidden(ids, np.array([len(ids)]))
 
     @torch.inference_mode()
-    def __call__(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
-        """Run pieces through the model; (n_in_batch, dims) float32 on the device."""
+    def run_batch(self, pieces: Pieces, batch: NDArray[np.int64]) -> Tensor:
+        """Run pieces through the model at once; (n_in_batch, dims) float32 on the device."""
         lengths = pieces.lengths[batch]
         pooled, special = (moved(each, self.device) for each in self.tokenizer.masks(lengths))
         hidden = self.hidden(pieces.ids_of(batch), lengths)
@@ -80,12 +81,15 @@ def paddable(
         ids = trial_ids(model, lengths)
         try:
             alone = hidden_alone(model, ids, lengths, device, layers)
+            run.token_dims = alone.shape[1]
             with unchanged(model):
                 padded = run.hidden(ids, lengths)
             inside = np.arange(int(lengths.max())) < lengths[:, None]
             if agrees(padded[torch.from_numpy(inside).to(device)].float(), alone, model.dtype):
                 return run
             why = "a padded batch does not give what each text gives alone"
+        except InputError:
+            raise
         # Whatever goes wrong inside a model, batches of one length remain.
         except Exception as error:
             why = why_not(error)

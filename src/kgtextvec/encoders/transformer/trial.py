@@ -18,6 +18,11 @@ from kgtextvec.encoders.choices import LAST
 from kgtextvec.encoders.transformer.layers import token_vectors
 
 CHECKED_LENGTHS = (9, 7, 7, 4, 3)
+# What a model's config calls the length of texts above which its attention leaves tokens out.
+ATTENTION_LIMITS = (
+    "sliding_window", "local_attention", "attention_window", "attention_window_size",
+    "sliding_window_size", "window_size", "attention_chunk_size", "keep_window_size", "index_topk",
+)  # fmt: skip
 LONG_LENGTHS = (300, 150)  # on a GPU, which runs them at once; a CPU takes seconds
 # transformers adds hooks once, for a request of all layers, and notes in the model that it did:
 # without undoing both, the next request would add them again, and count each layer twice.
@@ -95,16 +100,17 @@ def text_config(model: Any) -> Any:
 
 
 def trial_lengths(model: Any, max_tokens: int | None, device: torch.device) -> NDArray[np.int64]:
-    """Return the lengths of the trial's texts; one exceeds the attention window, if texts can."""
+    """Return the lengths of the trial's texts; one exceeds each attention window, if texts can."""
     config = text_config(model)
-    windows = [getattr(config, name, None) for name in ("sliding_window", "local_attention")]
+    windows = [getattr(config, name, None) for name in ATTENTION_LIMITS]
+    windows = [max(one) if isinstance(one, list) and one else one for one in windows]
     over = [window + 3 for window in windows if isinstance(window, int) and window > 0]
     longest = [
         length for length in over if max_tokens and CHECKED_LENGTHS[0] < length <= max_tokens
     ]
     long = [] if device.type == "cpu" else LONG_LENGTHS
     possible = [length for length in long if max_tokens and length <= max_tokens]
-    return np.array([*longest[:1], *possible, *CHECKED_LENGTHS], dtype=np.int64)
+    return np.array([*dict.fromkeys(longest), *possible, *CHECKED_LENGTHS], dtype=np.int64)
 
 
 def trial_ids(model: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kgtextvec.batches import Planner, plan_equal
-from kgtextvec.encoders.memory import moved
+from kgtextvec.encoders.memory import moved, why_not
 from kgtextvec.encoders.transformer.layers import token_vectors
 from kgtextvec.encoders.transformer.padded import RectangularBatches
 from kgtextvec.encoders.transformer.tokens import Pieces
 from kgtextvec.encoders.transformer.trial import unchanged
+from kgtextvec.errors import InputError
 
 
 class UniformBatches(RectangularBatches):
@@ -36,8 +37,15 @@ class UniformBatches(RectangularBatches):
         lengths = pieces.lengths[batch]
         ids = moved(pieces.ids_of(batch).astype(np.int64), self.device)
         ids = ids.view(len(batch), int(lengths[0]))
-        with unchanged(self.model):
-            mask = torch.ones_like(ids)
-            hidden = token_vectors(self.model, self.layers, input_ids=ids, attention_mask=mask)
+        mask = torch.ones_like(ids)
+        try:
+            with unchanged(self.model):
+                hidden = token_vectors(self.model, self.layers, input_ids=ids, attention_mask=mask)
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"{self.tokenizer.tokenizer.name_or_path}: the model does not work for a text of"
+                f" {lengths[0]} tokens ({why_not(error)}). Leave such texts out, or take another"
+                " model."
+            ) from error
         pooled, special = (moved(each, self.device) for each in self.tokenizer.masks(lengths))
         return self.pool(hidden.float(), pooled, special)

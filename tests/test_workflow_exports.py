@@ -101,6 +101,18 @@ def test_aligned_vectors_follow_the_triples(run):
     assert coverage["relation_types"]["table_rows_unused"] == 1
 
 
+def test_exports_keep_both_tables_when_a_column_that_is_not_read_changes(run):
+    """Nothing but the reading has something to do; what waits for the vectors is up to date."""
+    project, _ = run
+    path = project.folder / "relation_types.tsv"
+    header, *lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join([f"{header}\tnew", *(f"{line}\t1" for line in lines)]))
+    jobs = project.run().jobs
+    assert set(jobs) <= {"read_texts", "write_loaders", "draw_index"} and jobs["read_texts"] == 1
+    for form in ("dglke", "aligned"):
+        assert {"entities", "relation_types"} <= set(project.manifest(f"exports/{form}/cased/pca8"))
+
+
 def test_another_policy_redoes_the_alignment_alone(run):
     project, _ = run
     project.config["align"]["scale"] = [-0.02, 0.02]

@@ -44,6 +44,7 @@ def load_helpers():
         "unseen",
         "jobs",
         "memory",
+        "waiting",
     )
     modules = ("__init__", *steps)
     # Plain strings: Python can't write bytecode that names a file by Snakemake's own string type.
@@ -84,6 +85,7 @@ from kgtextvec_workflow.score_inputs import ScoreInputs
 from kgtextvec_workflow.targets import Targets
 from kgtextvec_workflow.terminal import name_jobs, report_jobs
 from kgtextvec_workflow.unseen import check_unseen_changes
+from kgtextvec_workflow.waiting import look_again_at_waiting_jobs
 from snakemake.logging import logger
 
 # Elsewhere, jobs whose output is a folder run here: after another machine has made one, the plugin
@@ -132,6 +134,7 @@ targets = Targets(plan, inputs, content)
 threads_of = JobThreads(plan)
 remove_left_copies(workflow)
 compare_without_page_digests()
+look_again_at_waiting_jobs()
 if workflow.is_main_process:
     jobs_report = report_jobs(logger, workflow.output_settings)
     jobs_report.when_nothing_to_do = partial(remove_unneeded, workflow)

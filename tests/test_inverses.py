@@ -64,6 +64,33 @@ def test_texts_of_inverses_give_their_vectors_on_the_same_scale(
     )
 
 
+@pytest.mark.parametrize("missing", ["mean_of_label", "random"])
+def test_inverses_are_filled_and_scaled_as_the_setting_says(
+    spaces, inverse_texts, tmp_path, missing
+):
+    path = tmp_path / "train.tsv"
+    relations = [*RELATION_TYPES, "new"]
+    path.write_text("".join(f"ENTREZ:672\t{one}\tENTREZ:672\n" for one in relations))
+    export_aligned(
+        spaces,
+        to=[path],
+        out_dir=tmp_path / "out",
+        settings=Alignment(form="pykeen", scale=(-1.0, 2.0), missing=missing),
+        inverse=[inverse_texts],
+        inverses=FROM_TEXTS,
+    )
+    found = np.load(tmp_path / "out/relations.npy")
+    both = np.concatenate([found, np.load(tmp_path / "out/entities.npy")])
+    assert (both.min(), both.max()) == pytest.approx((-1, 2))
+    about = json.loads((tmp_path / "out/manifest.json").read_text())["scale"]
+    place = sorted(relations).index("new")
+    forward, inverse = (found[2 * place : 2 * place + 2] - about["shift"]) / about["factor"]
+    if missing == "mean_of_label":
+        mean = np.mean(list(expected(inverse_texts).values()), axis=0)
+        np.testing.assert_allclose(inverse, mean, atol=1e-5)
+    assert abs(np.corrcoef(forward, inverse)[0, 1]) < 0.9
+
+
 def test_damaged_vectors_of_inverses_are_refused(spaces, tmp_path):
     damaged = relation_space(tmp_path / "i", RELATION_TYPES)
     data = bytearray((damaged / "embeddings.npy").read_bytes())

@@ -4,7 +4,7 @@
 RECIPE = {
     "export_table": 1,
     "export_bundle": 1,
-    "export_aligned": 1,
+    "export_aligned": 2,
     "export_biomedgps": 1,
     "export_entity2d": 1,
     "write_loaders": 1,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from kgtextvec.export.inverses import choose_inverses
 from kgtextvec.export.scaling import choose_scaling
 from kgtextvec.export.trainers import write_pair
 from kgtextvec.files import digests_in, sha256_of, whole_folder, write_json
-from kgtextvec.kinds import ENTITIES
+from kgtextvec.kinds import ENTITIES, RELATION_TYPES
 from kgtextvec.matrices import rows_per_block, take_rows
 from kgtextvec.progress import say
 from kgtextvec.records import write_record
@@ -58,10 +59,16 @@ def export_aligned(
         )
     for each in aligned.values():
         each.fill.refuse(each.ids, each.rows)
-    scaling = choose_scaling(settings.scale, [each.blocks for each in aligned.values()])
+    inverted = choose_inverses(inverses, inverse, list(spaces.values()))
+    matrices = [each.blocks for each in aligned.values()]
+    if inverted:
+        # With another seed, or the random vectors of a relation and its inverse would be alike.
+        inverted = replace(inverted, missing=settings.missing, seed=settings.seed + 1)
+        if form.files.inverses and RELATION_TYPES.name in aligned:
+            matrices.append(partial(inverted.vectors, aligned[RELATION_TYPES.name].ids))
+    scaling = choose_scaling(settings.scale, matrices)
     about = aligned[ENTITIES.name].space.manifest
     model = about["model"]["name"]
-    inverted = choose_inverses(inverses, inverse, list(spaces.values()))
     inverted = inverted and replace(inverted, scale=scaling.apply)
     coverage = {kind: each.coverage() for kind, each in aligned.items()}
     with whole_folder(out_dir) as part, ExitStack() as stack:

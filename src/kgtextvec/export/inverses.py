@@ -18,12 +18,20 @@ SUFFIX = "_inverse"  # PyKEEN's
 class Inverses:
     """How inverse relations get vectors. `space`: a table of their texts; None: negated vectors.
 
-    `scale` brings vectors of `space` to the scale of the others.
+    `scale` brings vectors of `space` to the scale of the others. `missing` and `seed` fill ids that
+    `space` has no row of, as `Space.align` does.
     """
 
     asked: str
     space: Space | None
     scale: Callable[[Floats], Floats] = lambda block: block
+    missing: str = "error"
+    seed: int = 0
+
+    def vectors(self, ids: Sequence[str]) -> Iterator[Floats]:
+        """Yield unscaled vectors (m, dims) of the inverses' texts; none if they are negated."""
+        if self.space is not None:
+            yield self.space.align(ids, self.missing, self.seed)
 
     def interleave(self, found: Iterator[Floats], ids: Sequence[str]) -> Iterator[Floats]:
         """Yield blocks (2 m, dims): after each relation its inverse, in PyKEEN's order.
@@ -36,7 +44,9 @@ class Inverses:
             rows = np.empty((2 * len(block), block.shape[1]), np.float32)
             rows[0::2] = block
             here = ids[at : at + len(block)]
-            rows[1::2] = -block if self.space is None else self.scale(self.space.align(here))
+            rows[1::2] = -block
+            for inverse in self.vectors(here):
+                rows[1::2] = self.scale(inverse)
             at += len(block)
             yield rows
         if self.space is not None:

@@ -7,10 +7,15 @@ import pytest
 import torch
 from sentence_folders import TEXTS, assert_close, convert, vectors_of
 from tiny_decoders import byte_tokenizer, decoder_size
-from tiny_models import encoder_size, save
+from tiny_models import encoder_size, save, write
 
+from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.encoders.transformer.encoder import TransformerEncoder
+from kgtextvec.encoders.transformer.padded import PaddedBatches
+from kgtextvec.encoders.transformer.uniform import UniformBatches
 from kgtextvec.errors import InputError
+from kgtextvec.models.weights import read_config
 
 
 def tiny_gemma_with_images(folder: Path) -> Path:
@@ -107,6 +112,28 @@ def tiny_mra(folder: Path) -> Path:
     return save(folder, MraModel, config, 0, "safetensors", 0.3)
 
 
+def tiny_deepseek(folder: Path) -> Path:
+    """Write a DeepSeek-V3.2: in texts above 8 tokens, each attends to the 8 best alone."""
+    from transformers import DeepseekV32Config, DeepseekV32Model
+
+    heads = {"qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8, "kv_lora_rank": 16}
+    index = {"index_n_heads": 1, "index_head_dim": 16, "index_topk": 8, "q_lora_rank": 16}
+    experts = {"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+    config = DeepseekV32Config(
+        vocab_size=byte_tokenizer(folder),
+        max_position_embeddings=2048,
+        n_group=1,
+        topk_group=1,
+        **encoder_size(32, 2),
+        **heads,
+        **index,
+        **experts,
+        num_key_value_heads=4,
+        head_dim=8,
+    )
+    return save(folder, DeepseekV32Model, config, 0, "safetensors", 0.3)
+
+
 KINDS = [
     tiny_gemma_with_images, tiny_xlnet, tiny_clip_text, tiny_phi3, tiny_embedding_gemma,
     tiny_layoutlm, tiny_ibert, tiny_mra,
@@ -172,3 +199,21 @@ def test_a_text_that_is_too_short_for_a_model_is_refused_by_its_length(tmp_path)
     assert np.isfinite(vectors_of(out, TEXTS[1:])).all()
     with pytest.raises(InputError, match="does not work for a text of 3 tokens"):
         vectors_of(out, ["TP"])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("max_tokens", "kind"), [(9, UniformBatches), (8, PaddedBatches)])
+def test_texts_whose_tokens_select_others_are_not_padded(tmp_path, max_tokens, kind):
+    """Which of equal scores are selected depends on the length of a row, padding included."""
+    folder = tiny_deepseek(tmp_path / "deepseek")
+    encoder = TransformerEncoder(folder, EncoderSettings(max_tokens=max_tokens))
+    assert isinstance(encoder.run, kind)
+
+
+def test_a_model_that_hashes_at_random_is_refused(tmp_path):
+    """Reformer's buckets are drawn anew at each run, unless all its layers are local."""
+    write(tmp_path / "config.json", {"model_type": "reformer"})
+    with pytest.raises(InputError, match="hashes tokens at random"):
+        read_config(tmp_path)
+    write(tmp_path / "config.json", {"model_type": "reformer", "attn_layers": ["local"]})
+    assert read_config(tmp_path)

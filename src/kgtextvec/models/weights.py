@@ -46,6 +46,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if values.get("quantization_config"):
         raise InputError(f"{path}: the weights are quantized. Take the model's plain weights.")
+    if values["model_type"] == "reformer" and "lsh" in values.get("attn_layers", ["lsh"]):
+        raise InputError(
+            f"{path}: the model hashes tokens at random (lsh in attn_layers), so each run gives"
+            " other vectors. Take another model."
+        )
     from transformers import CONFIG_MAPPING
 
     if values.get("auto_map"):

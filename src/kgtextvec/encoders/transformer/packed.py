@@ -32,6 +32,7 @@ from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     CHECKED_LENGTHS,
     hidden_alone,
+    selects_tokens,
     takes,
     text_config,
     trial_ids,
@@ -276,6 +277,8 @@ def packable(
     packs of up to `row_tokens` tokens, more than it has positions.
     """
     if not takes(model, "position_ids") or isinstance(getattr(model, "attention_type", None), str):
+        return None
+    if selects_tokens(model, max_tokens):
         return None
     usual = model.config._attn_implementation
     lengths = trial_lengths(model, max_tokens, device)

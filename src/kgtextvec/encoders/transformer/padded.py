@@ -16,6 +16,7 @@ from kgtextvec.encoders.transformer.layers import TokenBatches, token_vectors
 from kgtextvec.encoders.transformer.tokens import Pieces, Tokenizer
 from kgtextvec.encoders.transformer.trial import (
     hidden_alone,
+    selects_tokens,
     text_config,
     trial_ids,
     trial_lengths,
@@ -76,6 +77,8 @@ def paddable(
     run = PaddedBatches(model, tokenizer, pool, device, layers)
     if getattr(text_config(model), "attention_type", None) == "block_sparse":
         why = "the model chooses its kind of attention by a batch's length"
+    elif selects_tokens(model, max_tokens):
+        why = "which tokens the model attends to depends on a batch's length"
     else:
         lengths = trial_lengths(model, max_tokens, device)
         ids = trial_ids(model, lengths)

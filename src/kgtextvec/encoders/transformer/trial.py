@@ -21,7 +21,7 @@ CHECKED_LENGTHS = (9, 7, 7, 4, 3)
 # What a model's config calls the length of texts above which its attention leaves tokens out.
 ATTENTION_LIMITS = (
     "sliding_window", "local_attention", "attention_window", "attention_window_size",
-    "sliding_window_size", "window_size", "attention_chunk_size", "keep_window_size", "index_topk",
+    "sliding_window_size", "window_size", "attention_chunk_size",
 )  # fmt: skip
 LONG_LENGTHS = (300, 150)  # on a GPU, which runs them at once; a CPU takes seconds
 # transformers adds hooks once, for a request of all layers, and notes in the model that it did:
@@ -111,6 +111,19 @@ def trial_lengths(model: Any, max_tokens: int | None, device: torch.device) -> N
     long = [] if device.type == "cpu" else LONG_LENGTHS
     possible = [length for length in long if max_tokens and length <= max_tokens]
     return np.array([*dict.fromkeys(longest), *possible, *CHECKED_LENGTHS], dtype=np.int64)
+
+
+def selects_tokens(model: Any, max_tokens: int | None) -> bool:
+    """Return whether a long text's tokens attend to some others alone, those that score highest.
+
+    DeepSeek-V3.2 and Doge do so. Which of equal scores are taken depends on the length of a row,
+    padding included.
+    """
+    config = text_config(model)
+    most = getattr(config, "index_topk", None) or getattr(config, "keep_window_size", None)
+    if blocks := getattr(config, "index_topk_blocks", None):
+        most = blocks * config.index_block_size
+    return isinstance(most, int) and (max_tokens is None or max_tokens > most)
 
 
 def trial_ids(model: Any, lengths: NDArray[np.int64]) -> NDArray[np.int64]:

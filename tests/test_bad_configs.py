@@ -111,7 +111,12 @@ PROBE = {"train": "small.tsv", "test": "small.tsv"}
         ),
         (entities(file="smal.tsv"), r"config, tables.entities.file: smal.tsv: no such file\. Did "
                                     r"you mean small.tsv\?"),
-        (entities(used_by="no.tsv"), "config, tables.entities.used_by: no.tsv: no such file"),
+        (
+            entities(used_by="edges/no.csv"),
+            r"config, tables\.entities\.used_by: edges/no\.csv: .* where the workflow runs, /.*\.",
+        ),
+        (entities(used_by="~/no.tsv"), "config, tables.entities.used_by: ~/no.tsv: .* place of ~"),
+        ({"models": ["../my"]}, r'config, models: \.\./my: .*{my: {source: "path:\.\./my"}}'),
         ({"evaluate": {"triples": "no.tsv"}}, "config, evaluate.triples: no.tsv: no such file"),
         (
             {"evaluate": {"triples": "rel.tsv", "test_triples": "no.tsv"}},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from kgtextvec.errors import InputError, did_you_mean, most_like
+from kgtextvec.errors import InputError, did_you_mean
 from kgtextvec.files import advice_to_read
 from kgtextvec.kinds import FACTS, IN_GRAPHS, KINDS
 from kgtextvec.locations import need_package
@@ -24,7 +24,7 @@ from kgtextvec.settings.tables import Table
 from kgtextvec.settings.training import FineTune
 
 from .model_dims import check_files_of_biomedgps, known_dims
-from .named import named_files, named_lists
+from .named import advice_to_find, named_files, named_lists
 from .score_checks import check_leakage, check_links
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ def add_hub_models(plan: "Plan") -> None:
     """
     names: list[str] = []
     for given in plan.models:
+        if given.startswith(("/", ".", "~")):
+            name = Path(given).name or "my-model"
+            raise InputError(
+                f"config, models: {given}: a folder has an entry in the catalogue. Write models:"
+                f' [{name}] and catalogue: {{{name}: {{source: "path:{given}"}}}}.'
+            )
         address = f"hub:{given.removeprefix('hub:')}"
         if "/" not in given or ":" in address.removeprefix("hub:"):
             names.append(given)
@@ -308,11 +314,7 @@ def check_files(plan: "Plan", one_disk: bool = True) -> None:
         elif wrong := wrong_kind(Path(plan.file(path)), key):
             raise InputError(f"{key}: {path}: {wrong}")
         elif not Path(plan.file(path)).exists():
-            folder = Path(path).parent
-            names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
-            near = most_like(Path(path).name, names)
-            advice = f"Did you mean {folder / near}?" if near else "Correct the path."
-            raise InputError(f"{key}: {path}: no such file. {advice}")
+            raise InputError(f"{key}: {path}: no such file. {advice_to_find(path)}")
     for name, table in plan.tables.items():
         if table.kind != FACTS.name and (table.text is not None or table.columns):
             check_columns_of_text(name, table, plan)

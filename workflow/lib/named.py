@@ -1,8 +1,10 @@
 """The files that the config names."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kgtextvec.errors import most_like
 from kgtextvec.models.sources import scheme_of
 from kgtextvec.models.sources.file import path_in
 from kgtextvec.settings.training import GeneFiles
@@ -59,3 +61,16 @@ def corpora_of(plan: "Plan", probe: str) -> Iterator[tuple[str, list[str]]]:
             else [found]
         )
         yield f"probe.{probe}.{part}", [path for path in files if path]
+
+
+def advice_to_find(path: str) -> str:
+    """Say what to do about a file that is not there."""
+    folder = Path(path).parent
+    names = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+    if near := most_like(Path(path).name, names):
+        return f"Did you mean {folder / near}?"
+    if path.startswith("~"):
+        return "Write the folder in place of ~."
+    if Path(path).is_absolute():
+        return "Correct the path."
+    return f"Correct the path: it begins in the folder where the workflow runs, {Path.cwd()}."

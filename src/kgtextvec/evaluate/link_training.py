@@ -73,8 +73,8 @@ def relation_vectors(texts: Space | None, names: list[str]) -> Floats | None:
 
 def link_notes(cut: Split) -> list[str]:
     """Return a note on triples that had to be left out."""
-    lost = cut.counts["without_row"]
-    return [f"{lost} of {cut.counts['triples']} triples name a node without a row"] if lost else []
+    lost, n_triples = cut.counts["without_row"], cut.counts["triples"]
+    return [f"{lost:,} of {n_triples:,} triples name a node without a row"] if lost else []
 
 
 def train_all(

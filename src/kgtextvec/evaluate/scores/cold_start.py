@@ -39,7 +39,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
     notes = []
     if triples.counts["without_row"]:
         lost, n_triples = triples.counts["without_row"], triples.counts["triples"]
-        notes = [f"cold_start: {lost} of {n_triples} triples name a node without a row"]
+        notes = [f"cold_start: {lost:,} of {n_triples:,} triples name a node without a row"]
     if not counts["queries"]:
         notes += ["cold_start: left out, the graph is too small to hide anything"]
         return ScoreResult(notes=notes, counts=counts)

@@ -50,7 +50,8 @@ def score_labels(context: ScoringContext) -> ScoreResult:
     groups, n_alike = near_duplicates(own, context.baselines.tfidf_chars(rows))
     if n_alike:
         notes.append(
-            f"labels: {n_alike} of {len(rows)} texts have near-duplicates, which stay in one fold"
+            f"labels: {n_alike:,} of {len(rows):,} texts have near-duplicates, which stay in one"
+            " fold"
         )
     n_groups = [len(np.unique(groups[labels == label])) for label in range(labels.max() + 1)]
     if lone := [label for label in np.unique(labels).tolist() if n_groups[label] < FOLDS]:
@@ -118,7 +119,7 @@ def label_probe_rows(space: "Space", seed: int) -> tuple[NDArray[np.int64], list
         notes.append(f"labels: left out for fewer than {FEWEST_ROWS} distinct texts: {shown}")
     rows = rows[counts[labels[rows]] >= FEWEST_ROWS]
     if len(rows) > SAMPLE:
-        notes.append(f"labels: a sample of {SAMPLE} of {len(rows)} rows, stratified by label")
+        notes.append(f"labels: a sample of {SAMPLE:,} of {len(rows):,} rows, stratified by label")
         rng = np.random.default_rng(seed)
         share = SAMPLE / len(rows)
         chosen = []

@@ -180,6 +180,11 @@ def test_targets_follow_the_config(plan_of):
     assert targets.pages() == [*quality, "<results>/index.html"]
 
 
+def test_the_index_leads_to_the_page_of_a_fine_tuned_model(plan_of):
+    plan = plan_of(models=["new"], finetune={"new": {"from": "checkpoint", "text": "genes"}})
+    assert "new/finetune.html" in Targets(plan, Inputs(plan), None).other_files()
+
+
 def test_memory_grows_with_each_attempt_and_names_are_taken_literally():
     assert grown(100)(of(), 3) == 300
     assert one_of(["a.b", "c"]) == r"a\.b|c"

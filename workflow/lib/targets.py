@@ -167,6 +167,8 @@ class Targets:
         """Return what the index page links to besides tables, spaces and scores, in <results>."""
         found = [f"exports/{form}/README.md" for form in self.forms_below_exports()]
         results = self.link_predictions() + self.probes()
+        trained = [model for model in self.plan.models if model in self.plan.finetuned]
+        found += [f"{model}/finetune.html" for model in trained]
         return found + [path.removeprefix("<results>/") for path in results]
 
     def report_disk(self) -> None:

@@ -193,3 +193,12 @@ def test_a_mapping_that_cant_be_read_is_refused_in_one_line(capsys, tmp_path):
     for word in ("{name: [a", "{" + "[" * 5000, "name"):
         assert main([*words, word]) == 2
         assert capsys.readouterr().err.startswith("ERROR: --columns: not readable (")
+
+
+@pytest.mark.parametrize(
+    ("verb", "advice"),
+    [("export-tabel", "Did you mean export-table?"), ("x", "kgtextvec --help lists the verbs.")],
+)
+def test_an_unknown_verb_is_one_line(capsys, verb, advice):
+    assert main([verb, "--out", "x"]) == 2
+    assert capsys.readouterr().err == f"ERROR: kgtextvec {verb}: there is no such verb. {advice}\n"

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 from kgtextvec import __version__
 from kgtextvec.cli import call
-from kgtextvec.errors import InputError, Stopped, without_escapes
+from kgtextvec.errors import InputError, Stopped, did_you_mean, without_escapes
 from kgtextvec.files import as_input_error
 from kgtextvec.signals import stoppable
 
@@ -110,9 +110,12 @@ def run_verb(words: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
+    parser.add_argument("verb", metavar="VERB", help="one of those below")
     verb = parser.parse_args(words[:1]).verb
     try:
+        if verb not in VERBS:
+            advice = did_you_mean(verb, VERBS) or "kgtextvec --help lists the verbs."
+            raise InputError(f"kgtextvec {verb}: there is no such verb. {advice}")
         if WANTED_VERSION in os.environ:
             import_module("kgtextvec.versions").check_version(os.environ[WANTED_VERSION])
         module = import_module(f"kgtextvec.{VERBS[verb][0]}")

@@ -212,7 +212,8 @@ def read_value(setting: Setting, value: object, where: str, strict: bool) -> Any
     except ValidationError as error:
         wrong = str(error).partition(" - at ")[0]
         if section is not None and not isinstance(value, Mapping):
-            raise InputError(f"{where}: {mapping_wanted(setting, value, where)}") from None
+            advice = mapping_wanted(setting, value, where)
+            raise InputError(f"{where}: {advice}") from None
         if value and wrong.startswith("Expected `array") and isinstance(value, str):
             raise InputError(
                 f"{where}: {value!r} must be a list. Write {last_key(where)}: [{value}]."

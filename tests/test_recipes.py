@@ -11,6 +11,7 @@ from tiny_models import tiny_modernbert, tiny_roberta
 
 from kgtextvec.embed.fingerprint import choices_for, fingerprint_of, resolve
 from kgtextvec.encoders.folder import read_model_folder
+from kgtextvec.encoders.transformer.tokens import Tokenizer
 from kgtextvec.errors import InputError
 from kgtextvec.settings.models import Embed, EncoderOptions, Mode
 
@@ -30,6 +31,7 @@ FOLDERS = {
         bert,
         {"prompts": PROMPTS, "default_prompt": "query", "include_prompt": False},
     ),
+    "no_prompt_to_leave_out": (bert, {"pooling": ["cls", "mean"], "include_prompt": False}),
     "modernbert": (tiny_modernbert, {"pooling": ["cls"]}),
     "qwen3": (tiny_qwen3, {"pooling": ["lasttoken"], "max_seq_length": 40}),
     "gemma": (tiny_gemma, {"heads": ["Plain", "Normalize"], "prompts": PROMPTS}),
@@ -87,6 +89,27 @@ def test_windows_and_batches_change_no_vector_but_those_of_long_texts(decoder):
     assert_close(windowed[:3], plain[:3])
     assert np.abs(windowed[3] - plain[3]).max() > 1e-3
     assert_close(np.linalg.norm(windowed, axis=1), np.ones(len(TEXTS)))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_text_without_a_token_beyond_a_prompt_that_is_not_pooled_is_refused(tmp_path):
+    """GPT-2 reads the prompt's last space and "a" as one token; sentence-transformers gives 0."""
+    prompts = {"query": "search query: "}
+    folder = sentence_folder(
+        tiny_gpt2(tmp_path / "g"),
+        prompts=prompts,
+        default_prompt="query",
+        include_prompt=False,
+        heads=[],
+    )
+    out = convert(folder)
+    assert_close(vectors_of(out), theirs(folder))
+    assert not theirs(folder, ["a"]).any()
+    with pytest.raises(InputError, match="no token of the text 'a' is left to pool"):
+        vectors_of(out, ["TP53", "a"])
+    windowed = Embed(precision="float32", long_text="window")
+    prompt = len(Tokenizer(out, "literal", None, "search query: ").prompt_ids)
+    assert np.isfinite(vectors_of(out, embed=windowed, max_tokens=prompt + 1)).all()
 
 
 def test_manifests_say_who_chose(decoder):

@@ -121,7 +121,7 @@ def recipe_in_key(record: ModelRecord, settings: EncoderSettings) -> dict[str, A
     ]
     found = {
         "prompt": settings.prompt,
-        "without_prompt": bool(settings.prompt) and not settings.include_prompt,
+        "without_prompt": not settings.include_prompt,
         "heads": heads,
         "unit": settings.unit,
         "truncate_dims": settings.truncate_dims,

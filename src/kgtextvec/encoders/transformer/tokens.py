@@ -84,7 +84,9 @@ class Tokenizer:
         self.pad = self.tokenizer.pad_token_id or 0
         self.prefix, self.suffix = self.find_special()
         self.prompt, self.prompt_ids = prompt, self.ids_of_prompt(prompt)
-        self.unpooled = 0 if include_prompt else len(self.prefix) + len(self.prompt_ids)
+        # sentence-transformers, too, leaves out nothing where there is no prompt.
+        kept = include_prompt or not prompt
+        self.unpooled = 0 if kept else len(self.prefix) + len(self.prompt_ids)
 
     def ids_of_prompt(self, prompt: str) -> list[int]:
         """Return the ids of the prompt alone. Raises InputError if it has control tokens."""
@@ -207,12 +209,8 @@ class Tokenizer:
             begins = np.cumsum(sizes) - sizes
         kept = np.minimum(sizes, room)
         lengths = kept + around
-        if not lengths.all():
-            text = texts[owners[int(lengths.argmin())]]
-            raise InputError(
-                f"{self.tokenizer.name_or_path}: the text {text!r} has no token, and this model has"
-                " no special ones. Leave the text out."
-            )
+        if (lengths <= self.unpooled).any():
+            raise self.nothing_to_pool(texts[owners[int(lengths.argmin())]])
         ends = np.cumsum(lengths)
         ids = np.empty(int(lengths.sum()), dtype=np.int32)
         within = np.arange(int(kept.sum())) - np.repeat(np.cumsum(kept) - kept, kept)
@@ -223,11 +221,30 @@ class Tokenizer:
         ids[(ends - len(self.suffix))[:, None] + np.arange(len(self.suffix))] = self.suffix
         return ids, lengths, owners + first, n_tokens, n_unknown, long & (not windowed)
 
+    def nothing_to_pool(self, text: str) -> InputError:
+        """Return the error of a text, its prompt included, that has no token to pool."""
+        if not self.unpooled:
+            return InputError(
+                f"{self.tokenizer.name_or_path}: the text {text!r} has no token, and this model has"
+                " no special ones. Leave the text out."
+            )
+        return InputError(
+            f"{self.tokenizer.name_or_path}: no token of the text"
+            f" {text.removeprefix(self.prompt)!r} is left to pool. With the prompt {self.prompt!r}"
+            f" before it, it has no more tokens than the prompt alone ({len(self.prompt_ids)}), and"
+            " the model's files leave the prompt's tokens out (include_prompt: false). Leave the"
+            " text out, or set another prompt, such as one that does not end in a space."
+        )
+
     def windows(self, body: list[int], room: int) -> list[list[int]]:
-        """Cut a text's ids into windows of at most `room`; each begins with the prompt."""
+        """Cut a text's ids into windows of at most `room`; each begins with the prompt.
+
+        A prompt's last tokens can differ where a text follows it. Those before the first difference
+        are repeated, or as many as are left out of the pooling.
+        """
         if len(body) <= room:
             return [body]
-        lead = 0
+        lead = len(self.prompt_ids) if self.unpooled else 0
         while lead < len(self.prompt_ids) and body[lead] == self.prompt_ids[lead]:
             lead += 1
         cuts = cut_windows(len(body) - lead, room - lead)

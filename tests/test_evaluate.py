@@ -225,6 +225,26 @@ def test_recall_is_that_of_a_full_sort(tmp_path):
     assert found["rank"]["value"] == 4
 
 
+def test_all_neighbours_at_the_distance_of_the_tenth_count(tmp_path):
+    """Many texts have one vector in the full space, such as zero, and differ in the reduced one."""
+    rng = np.random.default_rng(2)
+    vectors, reduced = rng.normal(size=(120, 9)), rng.normal(size=(120, 4))
+    vectors[40:80], vectors[80:] = vectors[40], 0
+    full = make_space(tmp_path, vectors, ["A"] * 120)
+    space = make_space(tmp_path, reduced, ["A"] * 120, space="pca4")
+    found = scored(space, "retention", full=full)["scores"]["retention"]["all"]["all"]["vectors"]
+
+    def cosines(some):
+        units = some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-9)
+        return units @ units.T - 2 * np.eye(len(some))
+
+    near = cosines(vectors) >= np.sort(cosines(vectors))[:, [-10]] - 1e-6
+    top = np.argsort(-cosines(reduced))[:, :10]
+    kept = np.take_along_axis(near, top, axis=1)
+    assert kept[80:].all()
+    assert found["recall_at_10"]["value"] == pytest.approx(kept.mean(), abs=1e-6)
+
+
 def test_retention_refuses_spaces_of_other_rows_and_notes_what_is_missing(tmp_path):
     full = make_space(tmp_path, np.eye(5), ["A"] * 5)
     other = make_space(tmp_path, np.eye(5), ["A"] * 5, list("vwxyz"), space="pca5")

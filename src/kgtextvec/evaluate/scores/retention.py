@@ -13,7 +13,7 @@ from kgtextvec.stats import mean_with_interval, score_entry
 
 if TYPE_CHECKING:
     from kgtextvec.pairs import ItemSums
-    from kgtextvec.space import Rows, Space
+    from kgtextvec.space import Floats, Rows, Space
 
 RECALL_AT = 10
 MOST_QUERIES = 5_000
@@ -99,24 +99,40 @@ def recalls(
 ) -> NDArray[np.float64]:
     """Return for each of `asking` the share of its k nearest that are nearest in both: (q,).
 
-    A neighbour in the reduced space counts if in the full one it is as near as the k-th.
+    A neighbour in the reduced space counts if in the full one it is as near as the k-th, however
+    many are.
     """
     from kgtextvec.evaluate.readers import take_units, unit_blocks
     from kgtextvec.neighbours import search_on
 
-    wide = min(3 * k, len(rows) - 1)
-    found = {}
-    for name, one, size in (("full", full, wide), ("reduced", space, k)):
-        search = search_on(device, take_units(one.matrix, asking), asking, size)
-        for numbers, units in unit_blocks(one.matrix, rows):
-            search.offer(numbers, units)
-        found[name], cosines = search.result()
-        if name == "full":
-            near = cosines >= cosines[:, k - 1 : k] - TIE
-    as_near = np.where(near, found["full"], -1)
-    hits = (found["reduced"][:, :, None] == as_near[:, None, :]).any(axis=2)
-    share: NDArray[np.float64] = hits.mean(axis=1)
+    search = search_on(device, take_units(space.matrix, asking), asking, k)
+    for numbers, units in unit_blocks(space.matrix, rows):
+        search.offer(numbers, units)
+    found, _ = search.result()
+    queries = take_units(full.matrix, asking)
+    in_full = np.empty(found.shape)
+    search = search_on(device, queries, asking, k)
+    for numbers, units in unit_blocks(full.matrix, rows):
+        search.offer(numbers, units)
+        add_cosines(in_full, queries, found, numbers, units)
+    _, cosines = search.result()
+    share: NDArray[np.float64] = (in_full >= cosines[:, k - 1 : k] - TIE).mean(axis=1)
     return share
+
+
+def add_cosines(
+    cosines: NDArray[np.float64], queries: "Floats", found: "Rows", numbers: "Rows", units: "Floats"
+) -> None:
+    """Set `cosines` (q, k) of `queries` (q, d) with those `found` (q, k) that are in a block.
+
+    The block: row numbers (b,), ascending, and their vectors, `units` (b, d).
+    """
+    places = np.minimum(np.searchsorted(numbers, found), len(numbers) - 1)
+    rows, columns = np.nonzero(numbers[places] == found)
+    size = rows_per_block(queries.shape[1])
+    for start in range(0, len(rows), size):
+        row, column = rows[start : start + size], columns[start : start + size]
+        cosines[row, column] = np.einsum("pd,pd->p", queries[row], units[places[row, column]])
 
 
 def total_variance(space: "Space") -> float:

@@ -36,7 +36,7 @@ def write_word2vec(space: "Space", folder: Path, model: str) -> dict[str, Any]:
         same = " and ".join(repr(one) for one, key in zip(ids, keys, strict=True) if key == twice)
         raise InputError(
             f"{space.folder}: the ids {same} would be one key, since blanks become %20 and the"
-            " like. Rename one of them."
+            " like. Rename one of them, or leave word2vec out of exports."
         )
     path = folder / f"{space.kind.name}.bin"
     at = 0

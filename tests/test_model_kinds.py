@@ -7,7 +7,7 @@ import pytest
 import torch
 from sentence_folders import TEXTS, assert_close, convert, vectors_of
 from tiny_decoders import byte_tokenizer, decoder_size
-from tiny_models import encoder_size, save, write
+from tiny_models import change_weights, encoder_size, save, write
 
 from kgtextvec.encoders import EncoderSettings
 from kgtextvec.encoders.folder import read_model_folder
@@ -134,9 +134,27 @@ def tiny_deepseek(folder: Path) -> Path:
     return save(folder, DeepseekV32Model, config, 0, "safetensors", 0.3)
 
 
+def tiny_fuyu(folder: Path) -> Path:
+    """Write a Fuyu as the hub has it: the head is named as a part of the language model."""
+    from transformers import FuyuConfig, FuyuForCausalLM
+
+    size = byte_tokenizer(folder)
+    outer = encoder_size(32, 2) | {"vocab_size": size, "max_position_embeddings": 2048}
+    config = FuyuConfig(
+        text_config={"vocab_size": size} | decoder_size(2), patch_size=2, pad_token_id=0, **outer
+    )
+    save(folder, FuyuForCausalLM, config, 0, "safetensors", 0.3)
+
+    def as_on_the_hub(name: str, value: torch.Tensor) -> tuple[str, torch.Tensor]:
+        name = name.replace("model.language_model", "language_model.model")
+        return name.replace("lm_head", "language_model.lm_head").replace("model.vis", "vis"), value
+
+    return change_weights(folder, as_on_the_hub)
+
+
 KINDS = [
     tiny_gemma_with_images, tiny_xlnet, tiny_clip_text, tiny_phi3, tiny_embedding_gemma,
-    tiny_layoutlm, tiny_ibert, tiny_mra,
+    tiny_layoutlm, tiny_ibert, tiny_mra, tiny_fuyu,
 ]  # fmt: skip
 
 

@@ -284,9 +284,10 @@ def stored_tensors(folder: Path) -> Iterator[tuple[str, str, Sequence[int]]]:
 
 def is_inner(name: str, model: Any) -> bool:
     """Return whether a weight that the model lacks belongs to the encoder, not to a head."""
-    name = name.removeprefix(f"{model.base_model_prefix}.")
+    first, *rest = name.removeprefix(f"{model.base_model_prefix}.").split(".")
     inner = {child for child, _ in model.named_children()} - {"pooler"}
-    return name.split(".")[0] in inner and not name.endswith(COMPUTED)
+    # Models of texts and images keep the head beside the layers of their language model.
+    return first in inner and "lm_head" not in rest and not name.endswith(COMPUTED)
 
 
 def check_finite(folder: Path, model: Any) -> None:

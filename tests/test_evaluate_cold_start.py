@@ -13,6 +13,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.evaluate.graph import (
     directed,
     hide,
+    left_out,
     read_graph_triples,
     split_known_and_test,
 )
@@ -242,7 +243,21 @@ def test_triples_are_read_with_or_without_header_and_by_bare_ids(tmp_path, packi
             (0, 2, 'r "x'),
             (1, 3, 'r "x'),
         ]
-        assert read.counts == {"triples": 5, "without_row": 1, "loops": 1, "repeated": 1, "used": 2}
+        assert (read.counts["triples"], read.counts["used"]) == (5, 2)
+        left = ("without_row", "ambiguous", "loops", "repeated")
+        assert [read.counts[why] for why in left] == [1, 0, 1, 1]
+
+
+def test_a_bare_id_under_several_labels_is_not_guessed(tmp_path):
+    folder = make_space(tmp_path, np.eye(4), list("ABAB"))
+    index = pq.read_table(folder / "index.parquet").to_pydict()
+    index |= {"id": ["7", "7", "8", "9"], "node_id": ["A::7", "B::7", "A::8", "B::9"]}
+    pq.write_table(pa.table(index), folder / "index.parquet")
+    triples = [("7", "r", "8"), ("A::7", "r", "8"), ("8", "r", "none")]
+    read = read_graph_triples([write_triples(tmp_path / "t.tsv", triples)], Space(folder))
+    assert (read.heads.tolist(), read.tails.tolist()) == ([0], [2])
+    (said,) = left_out(read.counts)
+    assert said.startswith("2 of 3 triples name a node without a row, 1 of them by an id that")
 
 
 @pytest.mark.parametrize(

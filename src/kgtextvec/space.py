@@ -242,15 +242,7 @@ class Space:
         left = np.flatnonzero(rows == NO_ROW)
         if len(left) and self.kind.has_labels:
             rest = wanted.take(pa.array(left))
-            column = self.column("id")
-            bare = as_rows(pc.index_in(rest, value_set=column))
-            holders = np.flatnonzero(pc.is_in(column, value_set=rest).to_numpy(False))
-            nodes: dict[str, set[str]] = {}
-            for row in holders.tolist():
-                node = self.column("node_id")[row].as_py()
-                nodes.setdefault(column[row].as_py(), set()).add(node)
-            several = [len(nodes.get(ids[place], ())) > 1 for place in left.tolist()]
-            rows[left] = np.where(several, AMBIGUOUS, bare)
+            rows[left] = rows_of_bare_ids(rest, self.column("id"), self.column("node_id"))
             left = np.flatnonzero(rows == NO_ROW)
             if len(left) and self.manifest.get("node_id"):
                 marked = pc.binary_join_element_wise(self.column("label"), self.column("id"), "::")
@@ -265,6 +257,21 @@ class Space:
             return f"{identifier!r} occurs under several labels ({labels}); write label::id"
         example = self.column("node_id")[0].as_py() if self.rows else "none, the table is empty"
         return f"no row has the id {identifier!r} (an id that one has: {example})"
+
+
+def rows_of_bare_ids(wanted: pa.Array, ids: pa.Array, node_ids: pa.Array) -> Rows:
+    """Return the row of each wanted id, (n,): NO_ROW where none has it, AMBIGUOUS where several do.
+
+    `ids` and `node_ids` (rows,) are a table's. Rows with one node id are one node, found in the
+    first of them.
+    """
+    rows = as_rows(pc.index_in(wanted, value_set=ids))
+    held = pc.is_in(ids, value_set=wanted)
+    holders = pa.table({"id": ids.filter(held), "node": node_ids.filter(held)})
+    nodes = holders.group_by("id").aggregate([("node", "count_distinct")])
+    several = nodes.filter(pc.greater(nodes["node_count_distinct"], 1))["id"].combine_chunks()
+    rows[pc.is_in(wanted, value_set=several).to_numpy(zero_copy_only=False)] = AMBIGUOUS
+    return rows
 
 
 def as_rows(found: pa.Array) -> Rows:

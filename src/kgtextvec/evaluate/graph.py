@@ -14,7 +14,7 @@ from kgtextvec.errors import InputError
 from kgtextvec.evaluate.readers import Nodes
 from kgtextvec.part_files import name_of_parts
 from kgtextvec.settings.edges import EdgeReading
-from kgtextvec.space import Rows
+from kgtextvec.space import AMBIGUOUS, NO_ROW, Rows, as_rows, rows_of_bare_ids
 from kgtextvec.triples import read_columns
 
 PARTS = 10
@@ -66,9 +66,9 @@ def read_graph_triples(
 ) -> Triples:
     """Read edges and find the rows of their nodes.
 
-    A node is `label::id` or, failing that, a bare id. A triple whose ends aren't both rows of the
-    table, or are the same, is left out and counted. Raises InputError when the file can't be read,
-    or when no triple is left.
+    A node is `label::id` or, failing that, a bare id that one node has. A triple whose ends aren't
+    both rows of the table, or are the same, is left out and counted. Raises InputError when the
+    file can't be read, or when no triple is left.
     """
     table = read_columns(paths, how)
     heads, tails = (node_rows(table[name], space) for name in ("head", "tail"))
@@ -83,6 +83,7 @@ def read_graph_triples(
     counts = {
         "triples": len(relations),
         "without_row": int((~there).sum()),
+        "ambiguous": int(((heads == AMBIGUOUS) | (tails == AMBIGUOUS)).sum()),
         "loops": int((there & ~other).sum()),
         "repeated": frame.num_rows - once.num_rows,
         "used": once.num_rows,
@@ -100,21 +101,31 @@ def read_graph_triples(
 
 
 def node_rows(nodes: pa.ChunkedArray, space: Nodes) -> Rows:
-    """Return the row of each node, the first if several have its name, or -1: (m,)."""
+    """Return the row of each node, (m,): NO_ROW where none has it, AMBIGUOUS where several do."""
     if not len(nodes):
         return np.empty(0, np.int64)
     # Chunk by chunk: of several at once, each would hold the names of all, to be unified.
     encoded = pa.chunked_array([pc.dictionary_encode(chunk) for chunk in nodes.chunks])
     encoded = encoded.unify_dictionaries().combine_chunks()
     names = encoded.dictionary
-    rows = pc.coalesce(
-        pc.index_in(names, value_set=space.column("node_id")),
-        pc.index_in(names, value_set=space.column("id")),
-        pa.scalar(-1, pa.int32()),
-    )
-    of_name: Rows = rows.to_numpy(zero_copy_only=False).astype(np.int64)
+    of_name = as_rows(pc.index_in(names, value_set=space.column("node_id")))
+    left = np.flatnonzero(of_name == NO_ROW)
+    if len(left):
+        rest = names.take(pa.array(left))
+        of_name[left] = rows_of_bare_ids(rest, space.column("id"), space.column("node_id"))
     found: Rows = of_name[encoded.indices.to_numpy(zero_copy_only=False)]
     return found
+
+
+def left_out(counts: dict[str, int]) -> list[str]:
+    """Return what to say of triples without a row, given the `counts` of them all."""
+    lost, several = counts["without_row"], counts["ambiguous"]
+    if not lost:
+        return []
+    said = f"{lost:,} of {counts['triples']:,} triples name a node without a row"
+    if several:
+        said += f", {several:,} of them by an id that occurs under several labels: write label::id"
+    return [said]
 
 
 def codes_of_names(names: NDArray[np.object_]) -> tuple[list[str], Rows]:

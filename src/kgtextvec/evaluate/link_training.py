@@ -71,12 +71,6 @@ def relation_vectors(texts: Space | None, names: list[str]) -> Floats | None:
         return texts.align(names)
 
 
-def link_notes(cut: Split) -> list[str]:
-    """Return a note on triples that had to be left out."""
-    lost, n_triples = cut.counts["without_row"], cut.counts["triples"]
-    return [f"{lost:,} of {n_triples:,} triples name a node without a row"] if lost else []
-
-
 def train_all(
     space: Space,
     cut: Split,

@@ -45,12 +45,11 @@ def predict_links(
 
         from kgtextvec.checksums import vector_digests
         from kgtextvec.device import choose_device, set_threads
-        from kgtextvec.evaluate.graph import read_graph_triples
+        from kgtextvec.evaluate.graph import left_out, read_graph_triples
         from kgtextvec.evaluate.link_models import LOSS
         from kgtextvec.evaluate.link_split import split_for_links, split_for_links_as_given
         from kgtextvec.evaluate.link_training import (
             check_trainable,
-            link_notes,
             relation_space,
             relation_vectors,
             train_all,
@@ -87,7 +86,7 @@ def predict_links(
             **identity(space),
             "scores": scores,
             "runs": runs,
-            "notes": link_notes(cut),
+            "notes": left_out(cut.counts),
             "counts": {"link_prediction": cut.counts},
             "settings": {
                 "models": training.models,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def score_cold_start(context: ScoringContext) -> ScoreResult:
     """Hide entities of the graph (or take the split given) and rank the answers of their edges."""
     from kgtextvec.device import choose_cuda_or_cpu
-    from kgtextvec.evaluate.graph import graphs_of_files
+    from kgtextvec.evaluate.graph import graphs_of_files, left_out
     from kgtextvec.evaluate.ranking import rank_answers, summarize_ranks, sums_of_ranks
     from kgtextvec.evaluate.strata import strata_of_texts
     from kgtextvec.gpu_lock import leased
@@ -36,10 +36,7 @@ def score_cold_start(context: ScoringContext) -> ScoreResult:
     counts = graph.counts | {"turns": len(graphs)}
     for name in ("hidden", "queries", "left_out_answer_hidden"):
         counts[name] = sum(one.counts[name] for one in graphs)
-    notes = []
-    if triples.counts["without_row"]:
-        lost, n_triples = triples.counts["without_row"], triples.counts["triples"]
-        notes = [f"cold_start: {lost:,} of {n_triples:,} triples name a node without a row"]
+    notes = [f"cold_start: {said}" for said in left_out(triples.counts)]
     if not counts["queries"]:
         notes += ["cold_start: left out, the graph is too small to hide anything"]
         return ScoreResult(notes=notes, counts=counts)

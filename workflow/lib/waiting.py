@@ -21,7 +21,10 @@ def look_again_at_waiting_jobs() -> None:
 
     @wraps(update)
     async def update_all(self: Any, jobs: Iterable[Any] | None = None) -> bool:
-        updated: bool = await update(self, jobs)
+        finished = None if jobs is None else list(jobs)
+        updated: bool = await update(self, finished)
+        if finished is not None and not any(job.is_checkpoint for job in finished):
+            return updated  # as nearly always: nothing else waits for it
         while idle := await idle_checkpoints(self):
             updated = await update(self, idle) or updated
         return updated

@@ -41,13 +41,18 @@ def tiny_xlnet(folder: Path) -> Path:
     return save(folder, XLNetModel, config, 0, "bin", 0.3)
 
 
+def tiny_encoder(folder: Path, model: type, config: type, positions: int, **tokens: int) -> Path:
+    """Write an encoder of two layers; `tokens` are settings of its tokenizer."""
+    size = byte_tokenizer(folder, **tokens)
+    about = config(vocab_size=size, max_position_embeddings=positions, **encoder_size(32, 2))
+    return save(folder, model, about, 0, "safetensors", 0.3)
+
+
 def tiny_clip_text(folder: Path) -> Path:
     """Write CLIP's text tower: it refuses a row with more tokens than it has positions."""
     from transformers import CLIPTextConfig, CLIPTextModel
 
-    size = byte_tokenizer(folder, model_max_length=77)
-    config = CLIPTextConfig(vocab_size=size, max_position_embeddings=77, **encoder_size(32, 2))
-    return save(folder, CLIPTextModel, config, 0, "safetensors", 0.3)
+    return tiny_encoder(folder, CLIPTextModel, CLIPTextConfig, 77, model_max_length=77)
 
 
 def tiny_phi3(folder: Path) -> Path:
@@ -89,27 +94,21 @@ def tiny_layoutlm(folder: Path) -> Path:
     """Write a LayoutLM: it always calls its pooler."""
     from transformers import LayoutLMConfig, LayoutLMModel
 
-    size = byte_tokenizer(folder)
-    config = LayoutLMConfig(vocab_size=size, max_position_embeddings=512, **encoder_size(32, 2))
-    return save(folder, LayoutLMModel, config, 0, "safetensors", 0.3)
+    return tiny_encoder(folder, LayoutLMModel, LayoutLMConfig, 512)
 
 
 def tiny_ibert(folder: Path) -> Path:
     """Write an I-BERT: its positions count from the padding's index, in a table of its own kind."""
     from transformers import IBertConfig, IBertModel
 
-    size = byte_tokenizer(folder)
-    config = IBertConfig(vocab_size=size, max_position_embeddings=90, **encoder_size(32, 2))
-    return save(folder, IBertModel, config, 0, "safetensors", 0.3)
+    return tiny_encoder(folder, IBertModel, IBertConfig, 90)
 
 
 def tiny_mra(folder: Path) -> Path:
     """Write an MRA: two rows of positions more than texts may use."""
     from transformers import MraConfig, MraModel
 
-    size = byte_tokenizer(folder)
-    config = MraConfig(vocab_size=size, max_position_embeddings=96, **encoder_size(32, 2))
-    return save(folder, MraModel, config, 0, "safetensors", 0.3)
+    return tiny_encoder(folder, MraModel, MraConfig, 96)
 
 
 def tiny_deepseek(folder: Path) -> Path:

@@ -286,7 +286,7 @@ def is_inner(name: str, model: Any) -> bool:
     """Return whether a weight that the model lacks belongs to the encoder, not to a head."""
     first, *rest = name.removeprefix(f"{model.base_model_prefix}.").split(".")
     inner = {child for child, _ in model.named_children()} - {"pooler"}
-    # Models of texts and images keep the head beside the layers of their language model.
+    # Models of texts and images keep the head next to the layers of their language model.
     return first in inner and "lm_head" not in rest and not name.endswith(COMPUTED)
 
 
